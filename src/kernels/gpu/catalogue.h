@@ -1,0 +1,10 @@
+#pragma once
+
+#include "ops/catalogue.h"
+
+namespace attune {
+
+/// Appends the declared kernels of the gpu backend.
+void add_gpu_page(Catalogue& catalogue);
+
+}  // namespace attune

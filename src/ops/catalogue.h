@@ -1,0 +1,59 @@
+#pragma once
+
+#include <vector>
+
+#include "ops/activation.h"
+#include "ops/attention.h"
+#include "ops/embed.h"
+#include "ops/kv_write.h"
+#include "ops/matmul.h"
+#include "ops/norm.h"
+#include "ops/rope.h"
+#include "ops/sample.h"
+
+namespace attune {
+
+/// The kernels of one op, best first, reference last.
+template <class Op>
+struct KernelList {
+  std::vector<const Kernel<Op>*> kernels;
+
+  /// Appends a page; its kernels must outlive the list.
+  template <size_t N>
+  void add(const Kernel<Op> (&page)[N]) {
+    for (const auto& k : page) kernels.push_back(&k);
+  }
+};
+
+/// Every declared kernel of every op and backend.
+struct Catalogue : KernelList<Attention>, KernelList<KvWrite>, KernelList<Matmul>, KernelList<Norm>, KernelList<Rope>, KernelList<ActivationOp>, KernelList<Embed>, KernelList<Sample> {
+  template <class Op>
+  std::span<const Kernel<Op>* const> kernels() const {
+    return KernelList<Op>::kernels;
+  }
+  template <class Op, size_t N>
+  void add(const Kernel<Op> (&page)[N]) {
+    KernelList<Op>::add(page);
+  }
+};
+
+/// Calls f.template operator()<Op>() for every op, in the order of the documentation.
+template <class F>
+void for_each_op(F&& f) {
+  f.template operator()<Attention>();
+  f.template operator()<KvWrite>();
+  f.template operator()<Matmul>();
+  f.template operator()<Norm>();
+  f.template operator()<Rope>();
+  f.template operator()<ActivationOp>();
+  f.template operator()<Embed>();
+  f.template operator()<Sample>();
+}
+
+/// The catalogue of this binary: the pages of cpu, cuda, rocm and gpu in that order, then the references. Defined in kernels/catalogue.cc.
+const Catalogue& catalogue();
+
+/// The references' page.
+void add_reference_page(Catalogue& catalogue);
+
+}  // namespace attune
