@@ -7,54 +7,54 @@ namespace {
 constexpr DeviceNeed kAnyCpu{.kind = DeviceKind::cpu};
 
 constexpr AttentionKernel kAttention[] = {
-    {{.name = "ref.attention", .tier = Tier::reference, .reduction = "ref.f64", .device = kAnyCpu},
-     {.q_dtype = any, .kv_dtype = any, .out_dtype = any, .num_kv_heads = any, .gqa_group = any, .head_dim = any, .block_size = any, .phase = any,
+    {.info = {.name = "ref.attention", .tier = Tier::reference, .reduction = "ref.f64", .device = kAnyCpu},
+     .can = {.q_dtype = any, .kv_dtype = any, .out_dtype = any, .num_kv_heads = any, .gqa_group = any, .head_dim = any, .block_size = any, .phase = any,
       .kv_source = any, .kv_layout = any, .mask = any, .ranges = flag, .window = any, .window_right = any, .softcap = any, .alibi = any, .sinks = flag,
       .q_scale = any, .kv_scale = any, .out_scale = flag, .lse = flag},
-     {}, nullptr, nullptr, attention_ref},
+     .launch = attention_ref},
 };
 
 constexpr KvWriteKernel kKvWrite[] = {
-    {{.name = "ref.kv_write", .tier = Tier::reference, .reduction = "exact", .device = kAnyCpu},
-     {.x_dtype = any, .kv_dtype = any, .num_kv_heads = any, .head_dim = any, .block_size = any, .kv_layout = any, .kv_scale = any},
-     {}, nullptr, nullptr, kv_write_ref},
+    {.info = {.name = "ref.kv_write", .tier = Tier::reference, .reduction = "exact", .device = kAnyCpu},
+     .can = {.x_dtype = any, .kv_dtype = any, .num_kv_heads = any, .head_dim = any, .block_size = any, .kv_layout = any, .kv_scale = any},
+     .launch = kv_write_ref},
 };
 
 constexpr MatmulKernel kMatmul[] = {
-    {{.name = "ref.matmul", .tier = Tier::reference, .reduction = "ref.f64", .device = kAnyCpu},
-     {.x_dtype = any, .w_dtype = any, .out_dtype = any, .n = any, .k = any, .rows = any, .layout = any, .segments = any, .w_scale = any, .x_scale = any,
+    {.info = {.name = "ref.matmul", .tier = Tier::reference, .reduction = "ref.f64", .device = kAnyCpu},
+     .can = {.x_dtype = any, .w_dtype = any, .out_dtype = any, .n = any, .k = any, .rows = any, .layout = any, .segments = any, .w_scale = any, .x_scale = any,
       .quantize = any, .accumulate = any, .bias = flag, .activation = any, .residual = flag},
-     {}, nullptr, nullptr, matmul_ref},
+     .launch = matmul_ref},
 };
 
 constexpr NormKernel kNorm[] = {
-    {{.name = "ref.norm", .tier = Tier::reference, .reduction = "ref.f64", .device = kAnyCpu},
-     {.x_dtype = any, .w_dtype = any, .out_dtype = any, .hidden = any, .unit_offset = flag, .residual = flag},
-     {}, nullptr, nullptr, norm_ref},
+    {.info = {.name = "ref.norm", .tier = Tier::reference, .reduction = "ref.f64", .device = kAnyCpu},
+     .can = {.x_dtype = any, .w_dtype = any, .out_dtype = any, .hidden = any, .unit_offset = flag, .residual = flag},
+     .launch = norm_ref},
 };
 
 constexpr RopeKernel kRope[] = {
-    {{.name = "ref.rope", .tier = Tier::reference, .reduction = "ref.f64", .device = kAnyCpu},
-     {.x_dtype = any, .out_dtype = any, .head_dim = any, .rotary_dim = any, .style = any},
-     {}, nullptr, nullptr, rope_ref},
+    {.info = {.name = "ref.rope", .tier = Tier::reference, .reduction = "ref.f64", .device = kAnyCpu},
+     .can = {.x_dtype = any, .out_dtype = any, .head_dim = any, .rotary_dim = any, .style = any},
+     .launch = rope_ref},
 };
 
 constexpr ActivationKernel kActivation[] = {
-    {{.name = "ref.activation", .tier = Tier::reference, .reduction = "ref.f64", .device = kAnyCpu},
-     {.x_dtype = any, .out_dtype = any, .activation = any, .gated = flag, .softcap = any},
-     {}, nullptr, nullptr, activation_ref},
+    {.info = {.name = "ref.activation", .tier = Tier::reference, .reduction = "ref.f64", .device = kAnyCpu},
+     .can = {.x_dtype = any, .out_dtype = any, .activation = any, .gated = flag, .softcap = any},
+     .launch = activation_ref},
 };
 
 constexpr EmbedKernel kEmbed[] = {
-    {{.name = "ref.embed", .tier = Tier::reference, .reduction = "exact", .device = kAnyCpu},
-     {.w_dtype = any, .out_dtype = any, .hidden = any},
-     {}, nullptr, nullptr, embed_ref},
+    {.info = {.name = "ref.embed", .tier = Tier::reference, .reduction = "exact", .device = kAnyCpu},
+     .can = {.w_dtype = any, .out_dtype = any, .hidden = any},
+     .launch = embed_ref},
 };
 
 constexpr SampleKernel kSample[] = {
-    {{.name = "ref.sample", .tier = Tier::reference, .reduction = "ref.f64", .device = kAnyCpu},
-     {.vocab = any, .greedy_only = flag},
-     {}, nullptr, nullptr, sample_ref},
+    {.info = {.name = "ref.sample", .tier = Tier::reference, .reduction = "ref.f64", .device = kAnyCpu},
+     .can = {.vocab = any, .greedy_only = flag},
+     .launch = sample_ref},
 };
 
 }  // namespace

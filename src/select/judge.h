@@ -16,7 +16,7 @@ void check_shared_memory(std::vector<Reason>& reasons, int64_t needed, const Dev
 /// Every reason why `kernel` cannot do `desc` on `device`; empty if it can. The desc has been validated.
 template <class Op>
 std::vector<Reason> check(const Kernel<Op>& kernel, const DeviceProps& device, const typename Op::Desc& desc) {
-  std::vector<Reason> reasons = check_device(kernel, kernel.launch != nullptr, device);
+  std::vector<Reason> reasons = check_device(kernel.info, kernel.launch != nullptr, device);
   const typename Op::Desc defaults{};
   Op::for_each_field(kernel.can, desc, defaults, [&](FieldName name, const auto& constraint, const auto& asked, const auto& fallback, const auto&) {
     if (constraint.admits(asked, fallback)) return;

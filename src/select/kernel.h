@@ -85,11 +85,12 @@ struct Limits {
 
 /// A declared kernel of `Op`, which names Desc, Params, Capability and the field list (see ops/attention.h).
 template <class Op>
-struct Kernel : KernelInfo {
+struct Kernel {
   using Desc = typename Op::Desc;
   using Params = typename Op::Params;
   using Launch = void (*)(const ExecContext&, const Desc&, const Params&);
 
+  KernelInfo info;
   typename Op::Capability can;
   std::span<const Rule<Desc>> rules;
   int64_t (*shared_memory)(const Desc&) = nullptr;               ///< bytes of shared memory a block needs for a desc

@@ -74,7 +74,7 @@ template <class Op>
 Selection select(std::span<const Kernel<Op>* const> kernels, const DeviceProps& device, const typename Op::Desc& desc, const std::string& role,
                  const Bucket& bucket, const std::vector<Measurement>& measured, const Policy& policy) {
   std::vector<Rejected> judged;
-  for (const Kernel<Op>* k : kernels) judged.push_back({k, check(*k, device, desc)});
+  for (const Kernel<Op>* k : kernels) judged.push_back({&k->info, check(*k, device, desc)});
   return decide(std::string(Op::kName), role, to_text(desc), bucket, device, std::move(judged), measured, policy);
 }
 
