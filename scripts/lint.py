@@ -66,7 +66,7 @@ THIRD_PARTY_SAME = {"cublas": "cuda", "cudnn": "cuda", "nccl": "cuda", "rocblas"
 # ---- words and sizes --------------------------------------------------------------------------------------------------------------
 
 FORBIDDEN_WORDS = {"impl", "impls", "handler", "handlers", "manager", "managers", "util", "utils", "helper", "helpers"}
-ALLOWED_IDENTIFIERS = {"sa_handler", "sighandler_t"}  # POSIX names
+ALLOWED_IDENTIFIERS = {"sa_handler", "sighandler_t", "error_handler_t"}  # names of POSIX and of nlohmann-json
 VENDOR = re.compile(r"__CUDA|__CUDACC|__NVCC|__NVPTX|__HIP|__AMDGCN|__gfx|ATTUNE_(WITH_)?(CUDA|ROCM|HIP)")
 SEAMS = ("src/kernels/gpu/portable.h", "src/kernels/cpu/simd.h")
 ENVIRONMENT_SITE = "src/core/options.cc"
