@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/buffer.h"
+#include "ops/kv_write.h"
+
+namespace attune {
+
+/// Geometry of one layer's pages.
+struct KvLayer {
+  int64_t num_kv_heads = 0;
+  int64_t head_dim = 0;
+  int64_t window = 0;  ///< 0: full attention; the pages of a window layer are kept whole for now
+};
+
+/// The KV memory of a model: per layer K and V in the hnd layout, and f32 token-head scales where the dtype is 8-bit.
+class KvCache {
+ public:
+  /// Token-head scales are kept when `scales` says so.
+  KvCache(std::vector<KvLayer> layers, DType dtype, Scales scales, int64_t num_blocks, int64_t block_size);
+
+  DType dtype() const { return dtype_; }
+  Scales scales() const { return scales_; }
+  int64_t num_blocks() const { return num_blocks_; }
+  int64_t block_size() const { return block_size_; }
+  const std::vector<KvLayer>& layers() const { return layers_; }
+
+  void* k(size_t layer) const { return pages_[layer].k.data(); }
+  void* v(size_t layer) const { return pages_[layer].v.data(); }
+  float* k_scale(size_t layer) const { return pages_[layer].k_scale.as<float>(); }
+  float* v_scale(size_t layer) const { return pages_[layer].v_scale.as<float>(); }
+
+  /// Copies one page of every layer (copy-on-write).
+  void copy_block(int32_t from, int32_t to);
+
+  /// Bytes one token takes over all layers, scales included.
+  static int64_t bytes_per_token(const std::vector<KvLayer>& layers, DType dtype, Scales scales);
+
+ private:
+  struct Pages {
+    Buffer k, v, k_scale, v_scale;
+  };
+  std::vector<KvLayer> layers_;
+  DType dtype_;
+  Scales scales_;
+  int64_t num_blocks_, block_size_;
+  std::vector<Pages> pages_;
+};
+
+}  // namespace attune
