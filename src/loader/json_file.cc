@@ -117,6 +117,11 @@ const json* JsonFields::find(const char* key) const {
   return it == object_.end() || it->is_null() ? nullptr : &*it;
 }
 
+bool JsonFields::is_null(const char* key) const {
+  const auto it = object_.find(key);
+  return it != object_.end() && it->is_null();
+}
+
 void JsonFields::refuse(const char* key, std::string_view expected) const {
   const json* value = find(key);
   invalid(fmt::format("{}: {}", where_, key), expected, value ? printable_json(*value) : "nothing");

@@ -36,6 +36,8 @@ class JsonFields {
   /// The member, or null when it is absent or JSON null.
   const nlohmann::json* find(const char* key) const;
   bool has(const char* key) const { return find(key) != nullptr; }
+  /// True if the member is there and is JSON null, for formats where that differs from being absent.
+  bool is_null(const char* key) const;
 
   std::optional<int64_t> integer(const char* key, int64_t lo, int64_t hi) const;
   /// A finite number in [lo, hi]; integers are taken too.
