@@ -1,0 +1,21 @@
+#pragma once
+
+#include <string>
+
+#include "ops/catalogue.h"
+
+namespace attune {
+
+/// What a probe saw: `text` names the case, the place and the excess over the bound when it failed.
+struct ProbeResult {
+  bool passed = false;
+  std::string text;
+  double seconds = 0;
+};
+
+/// Runs a selected kernel on small problems of this desc and compares at least 64 outputs with the reference: tile corners included, several
+/// chunks of keys, NaN in everything unused. Never throws for what the kernel does.
+template <class Op>
+ProbeResult probe(const Kernel<Op>& kernel, const typename Op::Desc& desc);
+
+}  // namespace attune
