@@ -30,6 +30,9 @@ ASIDES = (
     "A {color} {animal} runs across the {place}.", "{P} is too {mood} to notice.", "The smell of {food} fills the {place}.", "{P} prefers {hobby}.",
     "The {weather} {part} makes {P} feel {mood}.", "Dust lies on the {adj} {room}.", "Two {animals} are playing behind the {place}.",
     "{P} tells a {mood} joke about a {job} and a {animal}.", "The old {room} squeaks.", "{P} points at a {color} {thing}.",
+    "A {animal} called {made} sleeps nearby.", "{P} invents the word \"{made}\".", "The boat {made} lies in the harbor of {town}.",
+    "{P} buys a {thing} made by {made} and {made2}.", "On the {room} someone has written \"{made} {made2}\".", "A sign on the {room} says \"{sign}\".",
+    "{P} learns to write \"{sign}\".",
 )
 DISTRACTORS = (
     "{P} is {n} years old and likes {hobby}.", "The {place} in {town} was built {n} years ago.", "There are {n} {animals} near the {place}.",
@@ -42,7 +45,14 @@ DISTRACTORS = (
 _SLOT = re.compile(r"\{(\w+?)2?\}")
 _LISTS = {"weather": w.WEATHER, "part": w.DAYPARTS, "month": w.MONTHS, "day": w.DAYS, "season": w.SEASONS, "place": w.PLACES, "town": w.TOWNS,
           "job": w.JOBS, "mood": w.MOODS, "hobby": w.HOBBIES, "event": w.EVENTS, "adj": w.ADJECTIVES, "subject": w.SUBJECTS, "color": w.COLORS,
-          "room": w.ROOMS_WITH}
+          "room": w.ROOMS_WITH, "sign": w.SIGNS}
+
+
+def _made_up(story):
+    """A word that does not exist, of one to three syllables."""
+    word = "".join(story.pick(w.ONSETS) * story.chance(0.8) + story.pick(w.VOWELS) + story.pick(w.CODAS) * story.chance(0.6)
+                   for _ in range(story.i(1, 3)))
+    return word.capitalize() if story.chance(0.6) else word
 
 
 def sentence(story, templates):
@@ -55,6 +65,8 @@ def sentence(story, templates):
             return story.owner[0]
         if slot == "P":
             return story.person()[0]
+        if slot == "made":
+            return _made_up(story)
         if slot == "n":
             return str(story.i(2, 99))
         if slot == "h":

@@ -208,3 +208,17 @@ kayak raft yacht helicopter parachute piano guitar violin trumpet cello harp cla
 typewriter printer projector television radio telephone thermometer barometer microscope hourglass
 """)
 NUMBER_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+
+# Words on signs, in many scripts, so that the bytes of UTF-8 are seen in training.
+SIGNS = _w("""
+Привет Спасибо рынок хлеб Добро_пожаловать молоко яблоко школа поезд фонарь цирк щука эхо юла ёлка Київ їжак ґанок
+καλημέρα ψωμί αγορά θάλασσα φως ξύλο βιβλίο ΔΩΡΑ ήλιος ὁδός שלום לחם שוק תודה ספר מים סוס גן טוב ציפור مرحبا خبز سوق شكرا كتاب
+ضوء ظل غابة قمر نافذة پنجره چای گل ژاله नमस्ते रोटी बाज़ार धन्यवाद फूल छाया ঝড় নদী বই ਸਤਿ ગામ தமிழ் வீடு తెలుగు ಕನ್ನಡ മലയാളം සිංහල
+สวัสดี ตลาด ขอบคุณ ดอกไม้ ລາວ མཚོ မြန်မာ გამარჯობა პური ბაზარი წიგნი ჭიქა ձուկ հաց շուկա գիրք አማርኛ ዳቦ ខ្មែរ ᏣᎳᎩ ᐃᓄᒃ ᠮᠣᠩ
+こんにちは パン 市場 ありがとう 本 花 猫 ラーメン ゆめ 안녕하세요 빵 시장 감사합니다 책 꽃 고양이 你好 面包 谢谢 书店 茶 龍 鶴 麵 飛 言 酒 金 鳥 黒 山 川 火 水
+🍎 🎈 🐝 🚲 🧺 🌻 🥖 🦊 🪁 ☕ ★ ♫ ✿ ☂ ⚓ ✈ ❄ ∞ ≈ ½ ¾ √ π ← ↑ → ⇒ ■ ◆ № ™ … „Brot“ «pain» ‹thé› ÆØÅ þorn ð ħ ŋ ş ğ ı ő ű ů ř ť ď ņ ģ ķ ļ ǎ ǒ ə ɛ ɔ
+Tiếng_Việt bánh_mì phở Xin_chào Nguyễn žluťoučký kůň půda żółw źrebię ćma węzeł smörgås fjäll brød Straße Übung Öl façade señor ¿Qué? ¡Hola! São
+""")
+ONSETS = _w("b bl br c ch cl cr d dr f fl fr g gl gr h j k kl kn l m n p ph pl pr qu r s sc sh sk sl sm sn sp st str sw t th tr tw v w wh y z")
+VOWELS = _w("a a e e i i o o u u ai au ea ee ei eo ia ie io oa oo ou y")
+CODAS = _w("b ck d f ft g l ld ll lt m mb mp n nd ng nk nn nt p r rch rd rk rm rn rs rt s sh ss st t tch th v x z")
