@@ -243,6 +243,17 @@ def difference(a, b):
     return (a.double().log_softmax(-1) - b.double().log_softmax(-1)).abs().max().item()
 
 
+def bfloat16_losses(folder, prompts, want):
+    """What bf16 costs: Transformers in bf16, and f32 with only the inputs of matmuls rounded to bf16."""
+    rounded = load(folder, dtype=torch.float32)
+    for m in rounded.modules():
+        if isinstance(m, torch.nn.Linear):
+            m.register_forward_pre_hook(lambda _, inputs: (inputs[0].bfloat16().float(),))
+    models = {"transformers": load(folder, dtype=torch.bfloat16), "matmul_inputs": rounded}
+    return {k: round(max(difference(logits_of(m, p), w) for p, w in zip(prompts, want)), 4)
+            for k, m in models.items()}
+
+
 def greedy(model, prompt):
     tokens, margin = list(prompt), float("inf")
     for _ in range(NEW_TOKENS):
@@ -305,6 +316,7 @@ def make(name):
         "made_by": {"transformers": transformers.__version__, "torch": torch.__version__, "seed": seed,
                     "arithmetic": "float64, attention eager, use_cache false"},
         "float32_max_logprob_difference": float_error,
+        "bfloat16_max_logprob_difference": bfloat16_losses(folder, prompts, logits),
         "logprob_spread": [round(l.log_softmax(-1).std().item(), 3) for l in logits],
         "sensitivity_max_logprob_difference": sensitivities(name, folder, model, prompts[0], logits[0]),
         "prompts": [{"token_ids": p, "logits": f"logits.{i}", "greedy": g, "greedy_min_margin": round(m, 5)}
