@@ -56,9 +56,10 @@ def _add(story, schema, said, lines):
     except Skip:
         story.noun = noun
         raise
-    text = story.text(story.pick(part.says), story.spelled)
+    template = story.pick(part.says)
+    text = story.text(template, story.spelled)
     if schema.takes and story.chance(0.4):
-        text = f"{story.pick(LATER)} {text}"
+        text = f"{story.pick(LATER)} {text if template[0] == '{' else text[0].lower() + text[1:]}"
     said.append(capital(text))
     for step in part.steps:
         lines.append(step_line(story, len(lines) + 1, step))

@@ -565,7 +565,7 @@ def vehicles(s):
     q = s.value // k
     s.let(k=k, q=q, m=q * k, r=left, t=q + 1, y=noun[0], Y=noun[1])
     return Part(("{A} rents {Y} for the {X}; each {y} has room for {k} {X} and everyone must get a place.", "A {y} holds {k} {X}. {A} orders just enough {Y} for everybody."),
-                [("{q} {Y} hold", "{q} * {k}", "{m} {X}"), ("one more is needed for the rest, so {A} needs", "{q} + 1", "{t} {Y}")],
+                [("{q} {Y} hold", "{q} * {k}", "{m} {X}"), ("with one more for the rest {A} needs", "{q} + 1", "{t} {Y}")],
                 ("How many {Y} does {A} need?", "How many {Y} does {A} order?"), q + 1, noun=noun)
 
 

@@ -102,14 +102,6 @@ def optimizers(model, lr):
             torch.optim.AdamW(others, lr=lr, betas=(0.9, 0.95), weight_decay=0.0, fused=fused)]
 
 
-def adamw_only(model, lr):
-    """AdamW for everything."""
-    matrices = [p for n, p in model.named_parameters() if p.dim() == 2 and "embed" not in n]
-    others = [p for n, p in model.named_parameters() if p.dim() != 2 or "embed" in n]
-    groups = [{"params": matrices, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}]
-    return [torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.95), fused=next(model.parameters()).is_cuda)]
-
-
 def schedule(step, steps):
     """Warm-up, a plateau, then linear decay to nothing."""
     warm, decay = max(1, steps * 3 // 100), max(1, steps * 45 // 100)
@@ -130,8 +122,7 @@ def save(model, folder):
 
 def run(model, batches, args, device):
     """The training loop."""
-    choose = {"muon": optimizers, "adamw": adamw_only}[args.optimizer]
-    chosen = choose(model, args.lr)
+    chosen = optimizers(model, args.lr)
     loss_of = weighted_loss
     if device == "cuda":
         for layer in model.model.layers:
@@ -167,9 +158,8 @@ def main():
     parser.add_argument("--out", default="../../../out/abacus")
     parser.add_argument("--cache", help="keep the tokenized problems in this .npz file")
     parser.add_argument("--count", type=int, default=TRAIN_COUNT)
-    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--steps", type=int, default=5200)
     parser.add_argument("--lr", type=float, default=3e-3)
-    parser.add_argument("--optimizer", choices=("muon", "adamw"), default="muon")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--log", type=int, default=100)
     parser.add_argument("--max-seconds", type=float, default=0)
