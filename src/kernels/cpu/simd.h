@@ -31,7 +31,7 @@ ATTUNE_INLINE float load_one(const f16_t* p) {
   const uint32_t huge = magnitude | 0x7f800000u;
   return from_bits(sign | (magnitude >= (31u << 23) ? huge : magnitude < (1u << 23) ? small : normal));
 }
-ATTUNE_INLINE float load_f8(uint32_t b, float scale_up, bool is_nan) {  // scale_up: 2^(127 − bias − 7 + …) of a half's exponent
+ATTUNE_INLINE float load_f8(uint32_t b, float scale_up, bool is_nan) {  // read as the top of a half, whose exponent bias is 15
   const uint32_t magnitude = b & 0x7fu;
   const float small = static_cast<float>(magnitude & 7u) * 0x1p-17f;
   const float value = magnitude >= 8 ? from_bits((magnitude << 20) + (112u << 23)) : small;
@@ -477,12 +477,16 @@ ATTUNE_INLINE void parallel_ranges(const ExecContext& ctx, int64_t count, int64_
   parallel(ctx, pieces, [&](int64_t i, int worker) { f(count * i / pieces, count * (i + 1) / pieces, worker); });
 }
 
-/// Calls f(pointer of the type) for a storage type f32, f16 or bf16.
+template <class T>
+struct Type {
+  using Of = T;
+};
+/// Calls f(Type<T>) for a storage type f32, f16 or bf16.
 template <class F>
 ATTUNE_INLINE void with_wide_type(DType t, const F& f) {
-  if (t == DType::bf16) return f(static_cast<bf16_t*>(nullptr));
-  if (t == DType::f16) return f(static_cast<f16_t*>(nullptr));
-  f(static_cast<float*>(nullptr));
+  if (t == DType::bf16) return f(Type<bf16_t>{});
+  if (t == DType::f16) return f(Type<f16_t>{});
+  f(Type<float>{});
 }
 
 }  // namespace attune::cpu::ATTUNE_ISA
