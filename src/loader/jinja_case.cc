@@ -1,0 +1,268 @@
+#include <utf8proc.h>
+
+#include <algorithm>
+#include <iterator>
+
+#include "core/utf8.h"
+#include "loader/jinja_text.h"
+
+namespace attune::jinja {
+namespace {
+
+/// Characters whose upper case or title case is longer than one character (Unicode SpecialCasing, unconditional rows).
+struct SpecialCase {
+  char32_t from;
+  char32_t upper[3];
+  char32_t title[3];
+};
+
+constexpr SpecialCase kSpecialCases[] = {
+    {0xdf, {0x53, 0x53, 0}, {0x53, 0x73, 0}},
+    {0x149, {0x2bc, 0x4e, 0}, {0x2bc, 0x4e, 0}},
+    {0x1f0, {0x4a, 0x30c, 0}, {0x4a, 0x30c, 0}},
+    {0x390, {0x399, 0x308, 0x301}, {0x399, 0x308, 0x301}},
+    {0x3b0, {0x3a5, 0x308, 0x301}, {0x3a5, 0x308, 0x301}},
+    {0x587, {0x535, 0x552, 0}, {0x535, 0x582, 0}},
+    {0x1e96, {0x48, 0x331, 0}, {0x48, 0x331, 0}},
+    {0x1e97, {0x54, 0x308, 0}, {0x54, 0x308, 0}},
+    {0x1e98, {0x57, 0x30a, 0}, {0x57, 0x30a, 0}},
+    {0x1e99, {0x59, 0x30a, 0}, {0x59, 0x30a, 0}},
+    {0x1e9a, {0x41, 0x2be, 0}, {0x41, 0x2be, 0}},
+    {0x1f50, {0x3a5, 0x313, 0}, {0x3a5, 0x313, 0}},
+    {0x1f52, {0x3a5, 0x313, 0x300}, {0x3a5, 0x313, 0x300}},
+    {0x1f54, {0x3a5, 0x313, 0x301}, {0x3a5, 0x313, 0x301}},
+    {0x1f56, {0x3a5, 0x313, 0x342}, {0x3a5, 0x313, 0x342}},
+    {0x1f80, {0x1f08, 0x399, 0}, {0x1f88, 0, 0}},
+    {0x1f81, {0x1f09, 0x399, 0}, {0x1f89, 0, 0}},
+    {0x1f82, {0x1f0a, 0x399, 0}, {0x1f8a, 0, 0}},
+    {0x1f83, {0x1f0b, 0x399, 0}, {0x1f8b, 0, 0}},
+    {0x1f84, {0x1f0c, 0x399, 0}, {0x1f8c, 0, 0}},
+    {0x1f85, {0x1f0d, 0x399, 0}, {0x1f8d, 0, 0}},
+    {0x1f86, {0x1f0e, 0x399, 0}, {0x1f8e, 0, 0}},
+    {0x1f87, {0x1f0f, 0x399, 0}, {0x1f8f, 0, 0}},
+    {0x1f88, {0x1f08, 0x399, 0}, {0x1f88, 0, 0}},
+    {0x1f89, {0x1f09, 0x399, 0}, {0x1f89, 0, 0}},
+    {0x1f8a, {0x1f0a, 0x399, 0}, {0x1f8a, 0, 0}},
+    {0x1f8b, {0x1f0b, 0x399, 0}, {0x1f8b, 0, 0}},
+    {0x1f8c, {0x1f0c, 0x399, 0}, {0x1f8c, 0, 0}},
+    {0x1f8d, {0x1f0d, 0x399, 0}, {0x1f8d, 0, 0}},
+    {0x1f8e, {0x1f0e, 0x399, 0}, {0x1f8e, 0, 0}},
+    {0x1f8f, {0x1f0f, 0x399, 0}, {0x1f8f, 0, 0}},
+    {0x1f90, {0x1f28, 0x399, 0}, {0x1f98, 0, 0}},
+    {0x1f91, {0x1f29, 0x399, 0}, {0x1f99, 0, 0}},
+    {0x1f92, {0x1f2a, 0x399, 0}, {0x1f9a, 0, 0}},
+    {0x1f93, {0x1f2b, 0x399, 0}, {0x1f9b, 0, 0}},
+    {0x1f94, {0x1f2c, 0x399, 0}, {0x1f9c, 0, 0}},
+    {0x1f95, {0x1f2d, 0x399, 0}, {0x1f9d, 0, 0}},
+    {0x1f96, {0x1f2e, 0x399, 0}, {0x1f9e, 0, 0}},
+    {0x1f97, {0x1f2f, 0x399, 0}, {0x1f9f, 0, 0}},
+    {0x1f98, {0x1f28, 0x399, 0}, {0x1f98, 0, 0}},
+    {0x1f99, {0x1f29, 0x399, 0}, {0x1f99, 0, 0}},
+    {0x1f9a, {0x1f2a, 0x399, 0}, {0x1f9a, 0, 0}},
+    {0x1f9b, {0x1f2b, 0x399, 0}, {0x1f9b, 0, 0}},
+    {0x1f9c, {0x1f2c, 0x399, 0}, {0x1f9c, 0, 0}},
+    {0x1f9d, {0x1f2d, 0x399, 0}, {0x1f9d, 0, 0}},
+    {0x1f9e, {0x1f2e, 0x399, 0}, {0x1f9e, 0, 0}},
+    {0x1f9f, {0x1f2f, 0x399, 0}, {0x1f9f, 0, 0}},
+    {0x1fa0, {0x1f68, 0x399, 0}, {0x1fa8, 0, 0}},
+    {0x1fa1, {0x1f69, 0x399, 0}, {0x1fa9, 0, 0}},
+    {0x1fa2, {0x1f6a, 0x399, 0}, {0x1faa, 0, 0}},
+    {0x1fa3, {0x1f6b, 0x399, 0}, {0x1fab, 0, 0}},
+    {0x1fa4, {0x1f6c, 0x399, 0}, {0x1fac, 0, 0}},
+    {0x1fa5, {0x1f6d, 0x399, 0}, {0x1fad, 0, 0}},
+    {0x1fa6, {0x1f6e, 0x399, 0}, {0x1fae, 0, 0}},
+    {0x1fa7, {0x1f6f, 0x399, 0}, {0x1faf, 0, 0}},
+    {0x1fa8, {0x1f68, 0x399, 0}, {0x1fa8, 0, 0}},
+    {0x1fa9, {0x1f69, 0x399, 0}, {0x1fa9, 0, 0}},
+    {0x1faa, {0x1f6a, 0x399, 0}, {0x1faa, 0, 0}},
+    {0x1fab, {0x1f6b, 0x399, 0}, {0x1fab, 0, 0}},
+    {0x1fac, {0x1f6c, 0x399, 0}, {0x1fac, 0, 0}},
+    {0x1fad, {0x1f6d, 0x399, 0}, {0x1fad, 0, 0}},
+    {0x1fae, {0x1f6e, 0x399, 0}, {0x1fae, 0, 0}},
+    {0x1faf, {0x1f6f, 0x399, 0}, {0x1faf, 0, 0}},
+    {0x1fb2, {0x1fba, 0x399, 0}, {0x1fba, 0x345, 0}},
+    {0x1fb3, {0x391, 0x399, 0}, {0x1fbc, 0, 0}},
+    {0x1fb4, {0x386, 0x399, 0}, {0x386, 0x345, 0}},
+    {0x1fb6, {0x391, 0x342, 0}, {0x391, 0x342, 0}},
+    {0x1fb7, {0x391, 0x342, 0x399}, {0x391, 0x342, 0x345}},
+    {0x1fbc, {0x391, 0x399, 0}, {0x1fbc, 0, 0}},
+    {0x1fc2, {0x1fca, 0x399, 0}, {0x1fca, 0x345, 0}},
+    {0x1fc3, {0x397, 0x399, 0}, {0x1fcc, 0, 0}},
+    {0x1fc4, {0x389, 0x399, 0}, {0x389, 0x345, 0}},
+    {0x1fc6, {0x397, 0x342, 0}, {0x397, 0x342, 0}},
+    {0x1fc7, {0x397, 0x342, 0x399}, {0x397, 0x342, 0x345}},
+    {0x1fcc, {0x397, 0x399, 0}, {0x1fcc, 0, 0}},
+    {0x1fd2, {0x399, 0x308, 0x300}, {0x399, 0x308, 0x300}},
+    {0x1fd3, {0x399, 0x308, 0x301}, {0x399, 0x308, 0x301}},
+    {0x1fd6, {0x399, 0x342, 0}, {0x399, 0x342, 0}},
+    {0x1fd7, {0x399, 0x308, 0x342}, {0x399, 0x308, 0x342}},
+    {0x1fe2, {0x3a5, 0x308, 0x300}, {0x3a5, 0x308, 0x300}},
+    {0x1fe3, {0x3a5, 0x308, 0x301}, {0x3a5, 0x308, 0x301}},
+    {0x1fe4, {0x3a1, 0x313, 0}, {0x3a1, 0x313, 0}},
+    {0x1fe6, {0x3a5, 0x342, 0}, {0x3a5, 0x342, 0}},
+    {0x1fe7, {0x3a5, 0x308, 0x342}, {0x3a5, 0x308, 0x342}},
+    {0x1ff2, {0x1ffa, 0x399, 0}, {0x1ffa, 0x345, 0}},
+    {0x1ff3, {0x3a9, 0x399, 0}, {0x1ffc, 0, 0}},
+    {0x1ff4, {0x38f, 0x399, 0}, {0x38f, 0x345, 0}},
+    {0x1ff6, {0x3a9, 0x342, 0}, {0x3a9, 0x342, 0}},
+    {0x1ff7, {0x3a9, 0x342, 0x399}, {0x3a9, 0x342, 0x345}},
+    {0x1ffc, {0x3a9, 0x399, 0}, {0x1ffc, 0, 0}},
+    {0xfb00, {0x46, 0x46, 0}, {0x46, 0x66, 0}},
+    {0xfb01, {0x46, 0x49, 0}, {0x46, 0x69, 0}},
+    {0xfb02, {0x46, 0x4c, 0}, {0x46, 0x6c, 0}},
+    {0xfb03, {0x46, 0x46, 0x49}, {0x46, 0x66, 0x69}},
+    {0xfb04, {0x46, 0x46, 0x4c}, {0x46, 0x66, 0x6c}},
+    {0xfb05, {0x53, 0x54, 0}, {0x53, 0x74, 0}},
+    {0xfb06, {0x53, 0x54, 0}, {0x53, 0x74, 0}},
+    {0xfb13, {0x544, 0x546, 0}, {0x544, 0x576, 0}},
+    {0xfb14, {0x544, 0x535, 0}, {0x544, 0x565, 0}},
+    {0xfb15, {0x544, 0x53b, 0}, {0x544, 0x56b, 0}},
+    {0xfb16, {0x54e, 0x546, 0}, {0x54e, 0x576, 0}},
+    {0xfb17, {0x544, 0x53d, 0}, {0x544, 0x56d, 0}},
+};
+
+const SpecialCase* special_case(char32_t c) {
+  const auto* it =
+      std::lower_bound(std::begin(kSpecialCases), std::end(kSpecialCases), c, [](const SpecialCase& s, char32_t x) { return s.from < x; });
+  return it != std::end(kSpecialCases) && it->from == c ? it : nullptr;
+}
+
+void append(std::string& out, const char32_t (&characters)[3]) {
+  for (const char32_t c : characters) {
+    if (c != 0) utf8_append(out, c);
+  }
+}
+
+void append_upper(std::string& out, char32_t c) {
+  if (c < 0x80) {
+    out += static_cast<char>(c >= 'a' && c <= 'z' ? c - 32 : c);
+  } else if (const auto* s = special_case(c)) {
+    append(out, s->upper);
+  } else {
+    utf8_append(out, static_cast<char32_t>(utf8proc_toupper(static_cast<int32_t>(c))));
+  }
+}
+
+void append_title(std::string& out, char32_t c) {
+  if (c < 0x80) {
+    append_upper(out, c);
+  } else if (const auto* s = special_case(c)) {
+    append(out, s->title);
+  } else {
+    utf8_append(out, static_cast<char32_t>(utf8proc_totitle(static_cast<int32_t>(c))));
+  }
+}
+
+bool is_cased(char32_t c) { return is_lower(c) || is_upper(c) || is_title(c); }
+
+/// Unicode's Case_Ignorable, which the rule for the final sigma looks through.
+bool is_case_ignorable(char32_t c) {
+  switch (utf8proc_category(static_cast<int32_t>(c))) {
+    case UTF8PROC_CATEGORY_MN:
+    case UTF8PROC_CATEGORY_ME:
+    case UTF8PROC_CATEGORY_CF:
+    case UTF8PROC_CATEGORY_LM:
+    case UTF8PROC_CATEGORY_SK: return true;
+    default: break;
+  }
+  constexpr char32_t kMidWord[] = {0x27,   0x2e,   0x3a,   0xb7,   0x387,  0x55f,  0x5f4,  0x2018, 0x2019,
+                                   0x2024, 0x2027, 0xfe13, 0xfe52, 0xfe55, 0xff07, 0xff0e, 0xff1a};
+  return std::find(std::begin(kMidWord), std::end(kMidWord), c) != std::end(kMidWord);
+}
+
+bool is_final_sigma(std::u32string_view s, size_t i) {
+  size_t before = i;
+  while (before > 0 && is_case_ignorable(s[before - 1])) --before;
+  if (before == 0 || !is_cased(s[before - 1])) return false;
+  size_t after = i + 1;
+  while (after < s.size() && is_case_ignorable(s[after])) ++after;
+  return after == s.size() || !is_cased(s[after]);
+}
+
+void append_lower(std::string& out, std::u32string_view s, size_t i) {
+  const char32_t c = s[i];
+  if (c < 0x80) {
+    out += static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
+  } else if (c == 0x130) {
+    out += "i\xcc\x87";
+  } else if (c == 0x3a3) {
+    utf8_append(out, is_final_sigma(s, i) ? U'\u03c2' : U'\u03c3');
+  } else {
+    utf8_append(out, static_cast<char32_t>(utf8proc_tolower(static_cast<int32_t>(c))));
+  }
+}
+
+}  // namespace
+
+bool is_lower(char32_t c) {
+  if (c < 0x80) return c >= 'a' && c <= 'z';
+  return c == 0xaa || c == 0xba || utf8proc_category(static_cast<int32_t>(c)) == UTF8PROC_CATEGORY_LL || (c >= 0x2170 && c <= 0x217f) ||
+         (c >= 0x24d0 && c <= 0x24e9);
+}
+
+bool is_upper(char32_t c) {
+  if (c < 0x80) return c >= 'A' && c <= 'Z';
+  return utf8proc_category(static_cast<int32_t>(c)) == UTF8PROC_CATEGORY_LU || (c >= 0x2160 && c <= 0x216f) || (c >= 0x24b6 && c <= 0x24cf);
+}
+
+bool is_title(char32_t c) { return c >= 0x80 && utf8proc_category(static_cast<int32_t>(c)) == UTF8PROC_CATEGORY_LT; }
+
+std::string upper(std::string_view s) {
+  std::string out;
+  out.reserve(s.size());
+  for (const char32_t c : decode(s)) append_upper(out, c);
+  return out;
+}
+
+std::string lower(std::string_view s) {
+  const std::u32string text = decode(s);
+  std::string out;
+  out.reserve(s.size());
+  for (size_t i = 0; i < text.size(); ++i) append_lower(out, text, i);
+  return out;
+}
+
+std::string title(std::string_view s) {
+  const std::u32string text = decode(s);
+  std::string out;
+  bool inside = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (inside) {
+      append_lower(out, text, i);
+    } else {
+      append_title(out, text[i]);
+    }
+    inside = is_cased(text[i]);
+  }
+  return out;
+}
+
+std::string capitalize(std::string_view s) {
+  const std::u32string text = decode(s);
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (i == 0) {
+      append_title(out, text[i]);
+    } else {
+      append_lower(out, text, i);
+    }
+  }
+  return out;
+}
+
+std::string swap_case(std::string_view s) {
+  const std::u32string text = decode(s);
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (is_upper(text[i])) {
+      append_lower(out, text, i);
+    } else if (is_lower(text[i])) {
+      append_upper(out, text[i]);
+    } else {
+      utf8_append(out, text[i]);
+    }
+  }
+  return out;
+}
+
+}  // namespace attune::jinja
