@@ -236,7 +236,8 @@ int32_t choose(const SampleDesc& d, const SampleRow& r, const float* logits, cha
 }  // namespace
 
 int64_t sample_workspace(const SampleDesc& d, const Limits& limits) {
-  const int64_t partials = aligned(limits.sequences * chunks(d.vocab) * static_cast<int64_t>(sizeof(Partial)));
+  const int64_t rows = limits.tokens > limits.sequences ? limits.tokens : limits.sequences;
+  const int64_t partials = aligned(rows * chunks(d.vocab) * static_cast<int64_t>(sizeof(Partial)));
   return partials + (d.greedy_only ? 0 : limits.threads * bytes_a_worker(d.vocab));
 }
 
