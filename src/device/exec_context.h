@@ -1,11 +1,11 @@
 #pragma once
 
 #include <cstddef>
+#include <string_view>
 
 namespace attune {
 
 class ThreadPool;
-struct KernelInfo;
 
 /// Scratch memory of one stream: sized at load from the kernels' queries, never grown inside a launch.
 struct Workspace {
@@ -15,7 +15,7 @@ struct Workspace {
 
 /// Told of each kernel right before it is launched.
 struct LaunchTrace {
-  virtual void launched(const KernelInfo& kernel) = 0;
+  virtual void launched(std::string_view op, std::string_view role, std::string_view variant, std::string_view kernel) = 0;
   virtual ~LaunchTrace() = default;
 };
 

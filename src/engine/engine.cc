@@ -1,0 +1,259 @@
+// The engine: submit → schedule → launch → collect. Start reading here.
+#include "attune/engine.h"
+
+#include <chrono>
+#include <cmath>
+#include <unordered_map>
+
+#include "build_info.h"
+#include "core/thread_pool.h"
+#include "engine/explain.h"
+#include "engine/load.h"
+#include "engine/request_checks.h"
+#include "engine/sampler.h"
+#include "engine/stop_rules.h"
+
+namespace attune {
+namespace {
+
+constexpr int64_t kLogitRows = 32;  // rows of logits that exist at once
+constexpr bool kCheckBlocks = std::string_view(build::kBuildType) == "Debug" || !std::string_view(build::kSanitize).empty();
+
+double seconds_since(std::chrono::steady_clock::time_point start) { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); }
+
+}  // namespace
+
+struct Engine::State final : LaunchTrace {
+  explicit State(const EngineOptions& o)
+      : options(o),
+        pool(o.threads),
+        binder(binder_options(o, pool.size())),
+        loaded(load_model(o, binder)),
+        blocks(loaded.info.num_blocks, loaded.info.block_size, o.enable_prefix_caching),
+        scheduler({o.max_num_seqs, o.max_num_batched_tokens}, [this](int32_t from, int32_t to) { loaded.kv->copy_block(from, to); }),
+        runner(*loaded.model, *loaded.kv),
+        sampler(binder, loaded.info.vocab_size, loaded.eos_ids, o.seed),
+        stop{loaded.eos_ids, loaded.info.max_model_len},
+        logits(static_cast<size_t>(kLogitRows * loaded.info.vocab_size) * sizeof(float), "logits"),
+        workspace(static_cast<size_t>(binder.workspace_bytes()), "workspace") {
+    loaded.info.threads = pool.size();
+    loaded.info.fingerprint = binder.fingerprint();
+    ctx = {.pool = &pool, .workspace = {workspace.data(), workspace.bytes()}, .trace = o.trace_kernels ? this : nullptr};
+  }
+
+  void launched(std::string_view op, std::string_view role, std::string_view variant, std::string_view kernel) override {
+    launches.push_back({stats.steps, std::string(op), std::string(role), std::string(variant), std::string(kernel)});
+  }
+
+  std::vector<RowResult> launch(const std::vector<Slice>& plan);
+  void collect(const std::vector<Slice>& plan, const std::vector<RowResult>& results);
+  Sequence& sequence_of(const RowUse& use);
+  void finish(Sequence& s, FinishReason reason, const std::string& error = "");
+  void emit(Sequence& s);
+  void finish_cancelled();
+  void drop_finished();
+
+  EngineOptions options;
+  ThreadPool pool;
+  KernelBinder binder;
+  LoadedModel loaded;
+  BlockPool blocks;
+  Scheduler scheduler;
+  ModelRunner runner;
+  Sampler sampler;
+  StopRules stop;
+  Buffer logits;
+  Buffer workspace;
+  ExecContext ctx;
+  std::unordered_map<uint64_t, std::unique_ptr<RequestState>> requests;
+  std::vector<uint64_t> order;  // of submission: events come in this order
+  uint64_t next_id = 1;
+  EngineStats stats;
+  std::vector<LaunchRecord> launches;
+};
+
+Engine::Engine(const EngineOptions& options) {
+  const auto start = std::chrono::steady_clock::now();
+  validate(options);
+  state_ = std::make_unique<State>(options);
+  state_->stats.load_seconds = seconds_since(start);
+}
+
+Engine::~Engine() = default;
+Engine::Engine(Engine&&) noexcept = default;
+
+uint64_t Engine::submit(Request request) {
+  State& s = *state_;
+  validate(request.sampling);
+  const SamplingParams& p = request.sampling;
+  if (p.n > s.options.max_num_seqs) invalid("n", fmt::format("at most --max-num-seqs ({})", s.options.max_num_seqs), std::to_string(p.n));
+  if (request.token_ids.empty()) {
+    if (!s.loaded.tokenizer) invalid("prompt", "token_ids, as no tokenizer is loaded", "text");
+    request.token_ids = s.loaded.tokenizer->encode(request.prompt, request.add_special_tokens);
+  }
+  if (!p.stop.empty() && !s.loaded.tokenizer) invalid("stop", "a tokenizer", "none loaded");
+  check_prompt(request, s.loaded.info);
+  auto state = std::make_unique<RequestState>();
+  state->id = s.next_id++;
+  state->prompt_tokens = static_cast<int64_t>(request.token_ids.size());
+  state->request = std::move(request);
+  auto first = std::make_unique<Sequence>(*state, 0, s.blocks);
+  first->tokens = state->request.token_ids;
+  if (s.loaded.tokenizer) first->decoder = std::make_unique<StreamDecoder>(s.loaded.tokenizer, p.skip_special_tokens);
+  s.scheduler.enqueue(*first);
+  state->samples.push_back(std::move(first));
+  const uint64_t id = state->id;
+  s.order.push_back(id);
+  s.requests.emplace(id, std::move(state));
+  return id;
+}
+
+void Engine::cancel(uint64_t id) {
+  if (const auto it = state_->requests.find(id); it != state_->requests.end()) it->second->cancelled = true;
+}
+
+bool Engine::step() {
+  State& s = *state_;
+  s.finish_cancelled();
+  const auto start = std::chrono::steady_clock::now();
+  const std::vector<Slice> plan = s.scheduler.schedule();
+  if (plan.empty()) {
+    if (!s.scheduler.idle()) fail(ErrorCode::internal, "scheduler", "work for a waiting request", "an empty plan");
+    s.drop_finished();
+    return false;
+  }
+  try {
+    const auto results = s.launch(plan);
+    s.collect(plan, results);
+  } catch (const Error& e) {
+    for (const Slice& slice : plan) s.finish(*slice.sequence, FinishReason::error, e.what());
+  }
+  s.drop_finished();
+  ++s.stats.steps;
+  (plan.back().count > 1 ? s.stats.prefill_seconds : s.stats.decode_seconds) += seconds_since(start);
+  return true;
+}
+
+/// Runs the layers over the plan's tokens, then the output head and the sampler a slice of rows at a time.
+std::vector<RowResult> Engine::State::launch(const std::vector<Slice>& plan) {
+  runner.forward(ctx, plan);
+  std::vector<RowResult> results;
+  const auto total = static_cast<int64_t>(runner.rows().size());
+  for (int64_t first = 0; first < total; first += kLogitRows) {
+    const int64_t rows = std::min(kLogitRows, total - first);
+    runner.logits(ctx, first, rows, logits.as<float>());
+    const auto some = sampler.sample(ctx, runner.rows().data() + first, rows, logits.as<float>());
+    results.insert(results.end(), some.begin(), some.end());
+  }
+  return results;
+}
+
+/// Books what the step computed: KV, tokens, text, ends.
+void Engine::State::collect(const std::vector<Slice>& plan, const std::vector<RowResult>& results) {
+  for (const Slice& slice : plan) {
+    Sequence& s = *slice.sequence;
+    s.computed += slice.count;
+    s.table.register_computed(std::span(s.tokens).first(static_cast<size_t>(s.computed)));
+    if (s.computed == s.length() && s.request->sampling().max_tokens == 0) s.completion.finish_reason = FinishReason::length;
+  }
+  std::vector<Sequence*> touched;
+  for (const Slice& slice : plan) touched.push_back(slice.sequence);
+  for (size_t i = 0; i < results.size(); ++i) {
+    const RowUse& use = runner.rows()[i];
+    const RowResult& result = results[i];
+    if (use.sample < 0) {
+      use.sequence->request->prompt_logprobs.push_back(result.logprob);
+      if (!result.finite) finish(*use.sequence, FinishReason::error, "logits: expected numbers; got NaN");
+      continue;
+    }
+    Sequence& s = sequence_of(use);
+    if (&s != use.sequence) touched.push_back(&s);
+    if (!result.finite) {
+      finish(s, FinishReason::error, "logits: expected numbers; got NaN");
+      continue;
+    }
+    if (s.request->sampling().logprobs) s.completion.logprobs.push_back(result.logprob);
+    stop.append(s, result.token);
+    ++stats.generated_tokens;
+  }
+  for (Sequence* s : touched) emit(*s);
+  if constexpr (kCheckBlocks) blocks.check();
+}
+
+/// The sequence a row draws for: the row's own, or a fork of it made now, which shares the prompt's blocks.
+Sequence& Engine::State::sequence_of(const RowUse& use) {
+  Sequence& origin = *use.sequence;
+  if (use.sample == origin.completion.index) return origin;
+  RequestState& r = *origin.request;
+  auto fork = std::make_unique<Sequence>(r, use.sample, blocks);
+  fork->tokens.assign(origin.tokens.begin(), origin.tokens.begin() + r.prompt_tokens);
+  fork->computed = r.prompt_tokens;
+  fork->table.share(origin.table, r.prompt_tokens);
+  if (loaded.tokenizer) fork->decoder = std::make_unique<StreamDecoder>(loaded.tokenizer, r.sampling().skip_special_tokens);
+  r.samples.push_back(std::move(fork));
+  scheduler.add_running(*r.samples.back());
+  return *r.samples.back();
+}
+
+void Engine::State::finish(Sequence& s, FinishReason reason, const std::string& error) {
+  if (s.finished()) return;
+  s.completion.finish_reason = reason;
+  s.completion.error = error;
+  emit(s);
+}
+
+/// Tells the request of new text, and of the end; frees a finished sequence's blocks first.
+void Engine::State::emit(Sequence& s) {
+  RequestState& r = *s.request;
+  if (s.finished()) scheduler.remove(s);
+  const std::string_view text = StopRules::take_certain_text(s);
+  if (!r.request.on_event || (s.completion.token_ids.empty() && !s.finished())) return;
+  try {
+    r.request.on_event({.id = r.id, .index = s.completion.index, .new_text = text, .completion = &s.completion,
+                        .prompt_logprobs = r.sampling().prompt_logprobs ? &r.prompt_logprobs : nullptr, .prompt_tokens = r.prompt_tokens,
+                        .cached_tokens = r.cached_tokens, .finished = s.finished()});
+  } catch (const std::exception& e) {
+    r.request.on_event = nullptr;
+    r.cancelled = true;
+    log_warning("request {}: its callback failed: {}", r.id, e.what());
+  }
+}
+
+void Engine::State::finish_cancelled() {
+  for (const uint64_t id : order) {
+    RequestState& r = *requests.at(id);
+    if (!r.cancelled) continue;
+    for (const auto& sample : r.samples) finish(*sample, FinishReason::abort);
+  }
+  drop_finished();
+}
+
+void Engine::State::drop_finished() {
+  std::erase_if(order, [this](uint64_t id) {
+    const auto it = requests.find(id);
+    if (!it->second->finished()) return false;
+    stats.prompt_tokens += it->second->prompt_tokens;
+    stats.cached_tokens += it->second->cached_tokens;
+    requests.erase(it);
+    return true;
+  });
+}
+
+const ModelInfo& Engine::model() const { return state_->loaded.info; }
+
+EngineStats Engine::stats() const {
+  EngineStats out = state_->stats;
+  out.preemptions = state_->scheduler.preemptions();
+  out.free_blocks = state_->blocks.free(), out.used_blocks = state_->blocks.used(), out.total_blocks = state_->blocks.total();
+  return out;
+}
+
+const Tokenizer* Engine::tokenizer() const { return state_->loaded.tokenizer.get(); }
+bool Engine::has_chat_template() const { return state_->loaded.chat_template.has_value(); }
+std::string Engine::apply_chat_template(const std::string& messages) const { return render_chat(state_->loaded, messages); }
+SamplingParams Engine::default_sampling() const { return sampling_defaults(state_->loaded.generation); }
+std::string Engine::selections_json() const { return selections_to_json(state_->binder.selections()); }
+std::string Engine::kernels_line() const { return chosen_line(state_->binder.selections()); }
+const std::vector<LaunchRecord>& Engine::launches() const { return state_->launches; }
+
+}  // namespace attune

@@ -1,0 +1,273 @@
+// What `attune kernels` and `attune explain` say: the catalogue and its decisions as text, JSON and Markdown.
+#include "engine/explain.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "attune/kernels.h"
+#include "engine/load.h"
+#include "loader/hf_cache.h"
+#include "loader/shapes_only.h"
+#include "select/desc_text.h"
+
+namespace attune {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json reason_json(const Reason& r) {
+  Json j{{"code", to_text(r.code)}, {"field", r.field}, {"asked", r.asked}, {"allowed", r.allowed}};
+  if (!r.hint.empty()) j["hint"] = r.hint;
+  j["text"] = to_text(r);
+  return j;
+}
+
+Json selection_json(const Selection& s) {
+  Json j{{"op", s.op}, {"role", s.role}, {"desc", s.desc}, {"bucket", to_text(s.bucket)}, {"device", s.device}, {"as_if_built", s.as_if_built},
+         {"chosen", s.chosen ? Json(s.chosen->name) : Json(nullptr)}, {"eligible", Json::array()}, {"rejected", Json::array()}};
+  for (const auto& e : s.eligible) {
+    Json k{{"kernel", e.kernel->name}, {"tier", to_text(e.kernel->tier)}, {"reduction", e.kernel->reduction}, {"mark", to_text(e.kernel->mark)}};
+    if (e.median_us) k["median_us"] = *e.median_us;
+    j["eligible"].push_back(std::move(k));
+  }
+  for (const auto& r : s.rejected) {
+    Json k{{"kernel", r.kernel->name}, {"reasons", Json::array()}};
+    for (const auto& reason : r.reasons) k["reasons"].push_back(reason_json(reason));
+    j["rejected"].push_back(std::move(k));
+  }
+  j["rule"] = s.rule;
+  j["override"] = s.overriden.empty() ? Json(nullptr) : Json(s.overriden);
+  return j;
+}
+
+/// field -> what the kernel admits, in list order.
+template <class Op>
+std::vector<std::pair<std::string, std::string>> capability_rows(const Kernel<Op>& k) {
+  std::vector<std::pair<std::string, std::string>> rows;
+  const typename Op::Desc defaults{};
+  Op::for_each_field(k.can, defaults, defaults, [&](FieldName name, const auto& constraint, const auto&, const auto& fallback, const auto&) {
+    rows.emplace_back(std::string(name.field), constraint.text(fallback));
+  });
+  return rows;
+}
+
+std::string device_need_text(const KernelInfo& k) {
+  std::string out{to_text(k.device.kind)};
+  if (k.device.arch.kind() != ConstraintKind::unlimited) out += ", arch " + k.device.arch.text(Arch::generic);
+  if (k.device.features) out += ", " + features_text(k.device.features);
+  if (!k.device.library.name.empty()) out += fmt::format(", {} >= {}", k.device.library.name, k.device.library.min_version);
+  return out;
+}
+
+void check_op(const std::string& op) {
+  std::string known;
+  bool found = op.empty();
+  for_each_op([&]<class Op>() {
+    known += (known.empty() ? "" : ", ") + std::string(Op::kName);
+    found |= Op::kName == op;
+  });
+  if (!found) invalid("op", "one of " + known, printable(op));
+}
+
+template <class F>
+void for_each_asked(const std::string& op, F&& f) {
+  check_op(op);
+  for_each_op([&]<class Op>() {
+    if (op.empty() || Op::kName == op) f.template operator()<Op>();
+  });
+}
+
+template <class Op>
+Json kernel_json(const Kernel<Op>& k) {
+  Json j{{"kernel", k.info.name}, {"op", Op::kName}, {"tier", to_text(k.info.tier)}, {"version", k.info.version}, {"reduction", k.info.reduction},
+         {"device", device_need_text(k.info)}, {"built", k.launch != nullptr}, {"graph", to_text(k.info.graph)}, {"mark", to_text(k.info.mark)}};
+  for (const auto& [field, text] : capability_rows(k)) j["can"][field] = text;
+  j["rules"] = Json::array();
+  for (const auto& rule : k.rules) j["rules"].push_back(rule.text);
+  return j;
+}
+
+template <class Op>
+std::string op_markdown() {
+  std::string out = fmt::format("## {}\n\nDesc text, at its defaults: `{}`\n\n", Op::kName, to_text(typename Op::Desc{}));
+  std::string head = "| kernel | tier | device | built | mark | reduction |", line = "|---|---|---|---|---|---|";
+  const auto kernels = catalogue().kernels<Op>();
+  for (const auto& [field, text] : capability_rows(*kernels.front())) head += " " + field + " |", line += "---|";
+  out += head + " rules |\n" + line + "---|\n";
+  for (const auto* k : kernels) {
+    out += fmt::format("| `{}` | {} | {} | {} | {} | {} |", k->info.name, to_text(k->info.tier), device_need_text(k->info),
+                       k->info.backend() == "cpu" || k->info.backend() == "ref" ? "always" : fmt::format("make {}", k->info.backend() == "gpu" ? "cuda / rocm" : k->info.backend()),
+                       to_text(k->info.mark), k->info.reduction);
+    for (const auto& [field, text] : capability_rows(*k)) out += " " + text + " |";
+    std::string rules;
+    for (const auto& rule : k->rules) rules += (rules.empty() ? "" : "; ") + std::string(rule.text);
+    out += " " + rules + " |\n";
+  }
+  return out + "\n";
+}
+
+Bucket bucket_of(const ExplainQuery& q) {
+  Bucket b;
+  while (b.sequences < q.batch) b.sequences *= 2;
+  b.longest_kv = 1;
+  while (b.longest_kv < q.context) b.longest_kv *= 2;
+  b.rows = q.batch;
+  return b;
+}
+
+Phase parse_phase(const std::string& text) {
+  Phase p{};
+  parse_enum("--phase", text, kPhases, p);
+  return p;
+}
+
+template <class Op>
+typename Op::Desc parse_any(const std::string& text) {
+  if constexpr (std::is_same_v<Op, Attention>)
+    return parse_attention_desc(text);
+  else
+    return parse_desc<Op>(text);
+}
+
+Policy policy_of(const ExplainQuery& q) {
+  Policy p;
+  for (const auto& text : q.kernels) p.overrides.push_back(parse_override(text));
+  p.disabled = q.disable_kernels;
+  return p;
+}
+
+template <class Op>
+Selection select_desc(const ExplainQuery& q, const DeviceProps& device) {
+  typename Op::Desc desc = parse_any<Op>(q.desc);
+  if constexpr (std::is_same_v<Op, Attention>)
+    if (q.desc.find("phase=") == std::string::npos) desc.phase = parse_phase(q.phase);
+  return select<Op>(catalogue().kernels<Op>(), device, desc, q.role, bucket_of(q), {}, policy_of(q));
+}
+
+/// The decisions of a model, from its config alone: the same code as a load, over weights that nobody reads.
+std::vector<Selection> select_model(const ExplainQuery& q, const DeviceProps& device) {
+  const auto folder = resolve_model(q.model, q.hf_cache);
+  const ModelConfig config = ModelConfig::load(folder, supported_architectures());
+  KernelBinder binder({.device = device, .policy = policy_of(q), .limits = {}, .invariant = device.kind == DeviceKind::cpu, .probe = false, .measurements = {}});
+  const Weights weights(std::make_unique<ShapesOnly>(config.dtype.value_or(DType::f32)));
+  LoadOptions l;
+  l.compute = compute_dtype(q.dtype, config.dtype);
+  l.kv_dtype = kv_dtype(q.kv_cache_dtype, l.compute);
+  l.block_size = q.block_size;
+  l.copy_weights = false, l.max_tokens = 512;
+  ModelBuilder builder(config, weights, binder, l);
+  make_model(builder);
+  binder.bind<Sample>("greedy", {{"rows", SampleDesc{.vocab = config.vocab_size, .greedy_only = true}, {}}});
+  binder.bind<Sample>("full", {{"rows", SampleDesc{.vocab = config.vocab_size, .greedy_only = false}, {}}});
+  return binder.selections();
+}
+
+bool wanted(const Selection& s, const ExplainQuery& q) {
+  if (!q.op.empty() && s.op != q.op) return false;
+  if (!q.role.empty() && s.role != q.role) return false;
+  if (s.op != "attention") return s.op != "matmul" || q.op.empty() || s.bucket.rows >= q.batch;
+  const bool names_phase = s.desc.find(" phase=") != std::string::npos;
+  return q.phase == "decode" ? !names_phase : s.desc.find(" phase=" + q.phase) != std::string::npos;
+}
+
+std::vector<Selection> decide_all(const ExplainQuery& q) {
+  check_op(q.op);
+  parse_phase(q.phase);
+  const DeviceProps device = find_device(q.device);
+  std::vector<Selection> out;
+  if (!q.model.empty() && q.desc.empty()) {
+    for (auto& s : select_model(q, device))
+      if (wanted(s, q)) out.push_back(std::move(s));
+    return out;
+  }
+  for_each_asked(q.op, [&]<class Op>() { out.push_back(select_desc<Op>(q, device)); });
+  return out;
+}
+
+}  // namespace
+
+std::string selection_to_json(const Selection& s) { return selection_json(s).dump(); }
+
+std::string selections_to_json(const std::vector<Selection>& all) {
+  Json j = Json::array();
+  for (const auto& s : all) j.push_back(selection_json(s));
+  return j.dump();
+}
+
+std::string selection_to_text(const Selection& s) {
+  std::string out = fmt::format("{}{}{}  {}\n", s.op, s.role.empty() ? "" : ".", s.role, s.desc);
+  out += fmt::format("  device    {}{}\n", s.device, s.as_if_built ? " (not this machine: kernels are judged as if built; only a run can tell their speed)" : "");
+  out += fmt::format("  chosen    {}\n  rule      {}\n", s.chosen ? s.chosen->name : "none", s.rule);
+  if (!s.overriden.empty()) out += fmt::format("  override  {}\n", s.overriden);
+  for (const auto& e : s.eligible)
+    out += fmt::format("  eligible  {:<32} {:<12} {:<9} {}\n", e.kernel->name, to_text(e.kernel->tier), to_text(e.kernel->mark),
+                       e.median_us ? fmt::format("{:.1f} us", *e.median_us) : "unmeasured");
+  for (const auto& r : s.rejected) {
+    out += fmt::format("  rejected  {:<32} {}\n", r.kernel->name, to_text(r.reasons));
+    for (const auto& reason : r.reasons)
+      if (!reason.hint.empty()) out += fmt::format("            {:<32}   would work: {}\n", "", reason.hint);
+  }
+  return out + fmt::format("  to force  --kernel {}{}{}=NAME, or =prefer:NAME\n", s.op, s.role.empty() ? "" : ".", s.role);
+}
+
+std::string chosen_line(const std::vector<Selection>& all) {
+  std::string out;
+  for (const std::string op : {"attention", "matmul"}) {
+    std::vector<std::string_view> names;
+    for (const auto& s : all)
+      if (s.op == op && s.chosen && std::find(names.begin(), names.end(), s.chosen->name) == names.end()) names.push_back(s.chosen->name);
+    out += (out.empty() ? "" : " · ") + op;
+    for (const auto& n : names) out += " " + std::string(n);
+  }
+  return out;
+}
+
+std::string kernels_json(const std::string& op) {
+  Json j = Json::array();
+  for_each_asked(op, [&]<class Op>() {
+    for (const auto* k : catalogue().kernels<Op>()) j.push_back(kernel_json(*k));
+  });
+  return j.dump();
+}
+
+std::string kernels_markdown(const std::string& op) {
+  std::string out;
+  for_each_asked(op, [&]<class Op>() { out += op_markdown<Op>(); });
+  return out;
+}
+
+std::string kernels_text(const std::string& op) {
+  std::string out;
+  for_each_asked(op, [&]<class Op>() {
+    out += std::string(Op::kName) + "\n";
+    for (const auto* k : catalogue().kernels<Op>()) {
+      out += fmt::format("  {:<34} {:<12} {:<9} {}\n", k->info.name, to_text(k->info.tier), k->launch ? "built" : "not built", device_need_text(k->info));
+      std::string fields;
+      for (const auto& [field, text] : capability_rows(*k))
+        if (text != "any") fields += (fields.empty() ? "" : " · ") + field + ": " + text;
+      if (!fields.empty()) out += "      " + fields + "\n";
+    }
+  });
+  return out;
+}
+
+std::string explain_json(const ExplainQuery& q) {
+  const auto all = decide_all(q);
+  if (!q.op.empty() && all.empty()) invalid("--role", "a role of " + q.op + " in this model", printable(q.role));
+  return q.op.empty() ? selections_to_json(all) : selection_to_json(all.front());
+}
+
+std::string explain_text(const ExplainQuery& q) {
+  std::string out;
+  for (const auto& s : decide_all(q)) out += selection_to_text(s) + "\n";
+  if (out.empty()) invalid("--role", "a role of " + q.op + " in this model", printable(q.role));
+  return out;
+}
+
+std::vector<std::string> device_names() {
+  std::vector<std::string> names{"cpu"};
+  for (const auto& d : invented_devices()) names.push_back(d.name);
+  return names;
+}
+
+}  // namespace attune

@@ -1,0 +1,135 @@
+#include "engine/load.h"
+
+#include <algorithm>
+
+#include "loader/hf_cache.h"
+
+namespace attune {
+namespace {
+
+/// A model that is no folder and no cached id ends here; a dummy needs config.json alone.
+std::filesystem::path find_folder(const EngineOptions& o) {
+  if (o.model.empty()) invalid("--model", "a folder or a Hugging Face id", "nothing");
+  return resolve_model(o.model, o.hf_cache);
+}
+
+std::vector<int32_t> end_ids(const ModelConfig& config, const GenerationConfig& generation) {
+  const auto& ids = generation.eos_token_ids.empty() ? config.eos_token_ids : generation.eos_token_ids;
+  return {ids.begin(), ids.end()};
+}
+
+int64_t context_length(const EngineOptions& o, const ModelConfig& config) {
+  const int64_t longest = config.max_context();
+  if (o.max_model_len < 0 || o.max_model_len > longest) invalid("--max-model-len", fmt::format("1 to {} (the model's context)", longest), std::to_string(o.max_model_len));
+  return o.max_model_len == 0 ? longest : o.max_model_len;
+}
+
+/// Blocks for the asked memory, or for max_num_seqs full contexts within a quarter of the machine's memory.
+int64_t count_blocks(const EngineOptions& o, const DeviceProps& device, int64_t bytes_per_block, int64_t block_size, int64_t context) {
+  if (o.kv_cache_memory_bytes > 0) return o.kv_cache_memory_bytes / bytes_per_block;
+  const int64_t a_sequence = (context + block_size - 1) / block_size + 1;  // one more for copy-on-write
+  return std::min(o.max_num_seqs * a_sequence, device.memory / 4 / bytes_per_block);
+}
+
+void make_kv_cache(LoadedModel& m, const EngineOptions& o, const KvPlan& plan, const DeviceProps& device) {
+  const auto layers = m.model->kv_layers();
+  const int64_t per_token = KvCache::bytes_per_token(layers, plan.dtype, plan.scales);
+  m.info.max_model_len = context_length(o, m.config);
+  const int64_t blocks = std::min<int64_t>(count_blocks(o, device, per_token * plan.block_size, plan.block_size, m.info.max_model_len), INT32_MAX - 1);
+  const int64_t capacity = (blocks - 1) * plan.block_size;
+  if (capacity < m.info.max_model_len) {
+    if (o.max_model_len > 0 || capacity < plan.block_size)
+      fail(ErrorCode::out_of_memory, "KV cache", fmt::format("room for {} tokens ({} bytes)", m.info.max_model_len, (m.info.max_model_len + plan.block_size) * per_token),
+           fmt::format("{} bytes; raise --kv-cache-memory-bytes or lower --max-model-len", blocks * plan.block_size * per_token));
+    log_info("context shortened from {} to {} tokens: that is what the KV cache holds", m.info.max_model_len, capacity);
+    m.info.max_model_len = capacity;
+  }
+  m.kv = std::make_unique<KvCache>(layers, plan.dtype, plan.scales, blocks, plan.block_size);
+  m.info.num_blocks = blocks, m.info.block_size = plan.block_size, m.info.block_size_set_by = plan.set_by;
+  m.info.kv_bytes_per_token = per_token, m.info.kv_cache_dtype = to_text(plan.dtype);
+}
+
+void check_tokenizer(const LoadedModel& m) {
+  if (m.tokenizer && m.tokenizer->vocab_size() > m.config.vocab_size)
+    invalid("tokenizer.json", fmt::format("ids below the model's vocab_size {}", m.config.vocab_size), fmt::format("{} ids", m.tokenizer->vocab_size()));
+}
+
+}  // namespace
+
+Override parse_override(const std::string& text) {
+  const size_t eq = text.find('=');
+  if (eq == std::string::npos || eq == 0 || eq + 1 == text.size()) invalid("--kernel", "OP[.ROLE]=NAME or OP[.ROLE]=prefer:NAME", printable(text));
+  Override o;
+  o.op = text.substr(0, eq);
+  o.kernel = text.substr(eq + 1);
+  if (const size_t dot = o.op.find('.'); dot != std::string::npos) o.role = o.op.substr(dot + 1), o.op.resize(dot);
+  if (o.kernel.starts_with("prefer:")) o.kernel.erase(0, 7), o.prefer = true;
+  bool op_known = false, kernel_known = false;
+  for_each_op([&]<class Op>() {
+    if (Op::kName != o.op) return;
+    op_known = true;
+    for (const auto* k : catalogue().kernels<Op>()) kernel_known |= k->info.name == o.kernel;
+  });
+  if (!op_known) invalid("--kernel", "the name of an op before the '='", printable(o.op));
+  if (!kernel_known) invalid("--kernel", "a kernel of " + o.op + " (attune kernels lists them)", printable(o.kernel));
+  return o;
+}
+
+KernelBinder::Options binder_options(const EngineOptions& o, int threads) {
+  KernelBinder::Options b;
+  b.device = find_device(o.device);
+  for (const auto& text : o.kernels) b.policy.overrides.push_back(parse_override(text));
+  b.policy.disabled = o.disable_kernels;
+  b.limits = {.tokens = o.max_num_batched_tokens, .sequences = o.max_num_seqs, .longest_kv = std::max<int64_t>(o.max_model_len, 1), .threads = threads};
+  b.probe = o.probe;
+  return b;
+}
+
+DType compute_dtype(const std::string& asked, std::optional<DType> checkpoint) {
+  if (asked == "auto") return checkpoint.value_or(DType::f32);
+  const auto dtype = parse_dtype(asked);
+  if (!dtype || (*dtype != DType::f32 && *dtype != DType::bf16 && *dtype != DType::f16)) invalid("--dtype", "auto, float32, bfloat16 or float16", printable(asked));
+  return *dtype;
+}
+
+DType kv_dtype(const std::string& asked, DType compute) {
+  if (asked == "auto") return compute;
+  const auto dtype = parse_dtype(asked);
+  if (!dtype || (*dtype != DType::f32 && *dtype != DType::bf16 && *dtype != DType::f16 && *dtype != DType::f8_e4m3))
+    invalid("--kv-cache-dtype", "auto, float32, bfloat16, float16 or fp8", printable(asked));
+  return *dtype;
+}
+
+LoadedModel load_model(const EngineOptions& o, KernelBinder& binder) {
+  LoadedModel m;
+  m.folder = find_folder(o);
+  m.config = ModelConfig::load(m.folder, supported_architectures());
+  m.generation = GenerationConfig::load(m.folder);
+  m.eos_ids = end_ids(m.config, m.generation);
+  const bool dummy = o.load_format == "dummy";
+  if (!dummy && o.load_format != "auto" && o.load_format != "safetensors") invalid("--load-format", "auto, safetensors or dummy", printable(o.load_format));
+  if (o.tokenizer && !(dummy && !std::filesystem::exists(m.folder / "tokenizer.json"))) {
+    m.tokenizer = Tokenizer::load(m.folder);
+    m.chat_template = load_chat_template(m.folder);
+    check_tokenizer(m);
+  }
+  const DType stored = m.config.dtype.value_or(DType::f32);
+  m.weights = std::make_unique<Weights>(dummy ? Weights::dummy(o.dtype == "auto" ? stored : compute_dtype(o.dtype, stored), o.seed) : Weights::open(m.folder));
+  binder.limits().longest_kv = context_length(o, m.config);
+  LoadOptions l;
+  l.compute = compute_dtype(o.dtype, m.config.dtype);
+  l.kv_dtype = kv_dtype(o.kv_cache_dtype, l.compute);
+  l.block_size = o.block_size, l.max_tokens = o.max_num_batched_tokens;
+  if (o.weights != "auto" && o.weights != "copy" && o.weights != "mmap") invalid("--weights", "auto, copy or mmap", printable(o.weights));
+  l.copy_weights = !dummy && o.weights != "mmap";
+  ModelBuilder builder(m.config, *m.weights, binder, l);
+  m.model = make_model(builder);
+  m.memory = builder.take_memory();
+  m.info = {.path = m.folder.string(), .architecture = m.config.architecture, .dtype = std::string(to_text(l.compute)), .device = binder.device().name,
+            .num_layers = m.config.num_layers, .hidden_size = m.config.hidden_size, .vocab_size = m.config.vocab_size, .parameters = builder.parameters(),
+            .weight_bytes = builder.weight_bytes(), .weight_bytes_per_token = builder.streamed_bytes()};
+  make_kv_cache(m, o, builder.kv_plan(), binder.device());
+  return m;
+}
+
+}  // namespace attune

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+
+#include "attune/engine.h"
+#include "loader/chat_template.h"
+#include "loader/generation_config.h"
+#include "models/builder.h"
+
+namespace attune {
+
+/// A model ready to run: its parts, and the memory they stand on.
+struct LoadedModel {
+  std::filesystem::path folder;
+  ModelConfig config;
+  GenerationConfig generation;
+  std::shared_ptr<const Tokenizer> tokenizer;  ///< null if not asked for
+  std::optional<ChatTemplate> chat_template;
+  std::unique_ptr<Weights> weights;
+  std::vector<Buffer> memory;
+  std::unique_ptr<Model> model;
+  std::unique_ptr<KvCache> kv;
+  ModelInfo info;
+  std::vector<int32_t> eos_ids;
+};
+
+/// The device, policy and limits that options ask for. InvalidArgument for a --kernel or --disable-kernel that cannot be read.
+KernelBinder::Options binder_options(const EngineOptions& options, int threads);
+
+/// "OP[.ROLE]=NAME" or "OP[.ROLE]=prefer:NAME"
+Override parse_override(const std::string& text);
+
+/// Finds the folder, reads every file, selects kernels, places weights, makes the KV cache.
+LoadedModel load_model(const EngineOptions& options, KernelBinder& binder);
+
+/// The compute dtype for --dtype and a checkpoint's own dtype.
+DType compute_dtype(const std::string& asked, std::optional<DType> checkpoint);
+
+/// The KV dtype for --kv-cache-dtype.
+DType kv_dtype(const std::string& asked, DType compute);
+
+}  // namespace attune

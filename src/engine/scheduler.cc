@@ -1,0 +1,98 @@
+#include "engine/scheduler.h"
+
+#include <algorithm>
+
+namespace attune {
+namespace {
+
+int phase_order(const Slice& s) { return s.count == 1 ? 0 : s.count <= 32 ? 1 : 2; }
+
+}  // namespace
+
+void Scheduler::remove(Sequence& sequence) {
+  sequence.table.clear();
+  std::erase(running_, &sequence);
+  std::erase(waiting_, &sequence);
+}
+
+int64_t Scheduler::seats_taken() const {
+  int64_t seats = 0;
+  for (const Sequence* s : running_) seats += s->request->forked() ? 1 : s->request->sampling().n;
+  return seats;
+}
+
+/// Reserves the blocks of a slice, with a copy of a shared block that it would write; false if the pool has too few.
+bool Scheduler::make_room(Sequence& s, int64_t count) {
+  const auto copy = s.table.make_writable(s.computed);
+  if (copy.to == -2) return false;
+  if (copy.to >= 0) copy_block_(copy.from, copy.to);
+  return s.table.reserve(s.computed + count);
+}
+
+void Scheduler::preempt(Sequence& victim) {
+  victim.table.clear();
+  victim.computed = 0;
+  std::erase(running_, &victim);
+  waiting_.push_front(&victim);
+  ++preemptions_;
+}
+
+bool Scheduler::make_room_by_preemption(Sequence& s, int64_t count) {
+  while (!make_room(s, count)) {
+    const auto newest = std::find_if(running_.rbegin(), running_.rend(), [](const Sequence* r) { return !r->planned; });
+    Sequence& victim = **newest;  // s itself is not planned yet
+    preempt(victim);
+    if (&victim == &s) return false;
+  }
+  return true;
+}
+
+void Scheduler::schedule_running(std::vector<Slice>& plan, int64_t& budget, bool decodes) {
+  const std::vector<Sequence*> candidates = running_;
+  for (Sequence* s : candidates) {
+    if (budget == 0) return;
+    if (s->planned || (s->pending() == 1) != decodes || std::find(running_.begin(), running_.end(), s) == running_.end()) continue;
+    const int64_t count = std::min(s->pending(), budget);
+    if (!make_room_by_preemption(*s, count)) continue;
+    s->planned = true;
+    plan.push_back({s, count});
+    budget -= count;
+  }
+}
+
+void Scheduler::admit(std::vector<Slice>& plan, int64_t& budget) {
+  while (!waiting_.empty() && budget > 0) {
+    Sequence& s = *waiting_.front();
+    const int64_t seats = s.request->forked() ? 1 : s.request->sampling().n;
+    if (seats_taken() + seats > limits_.max_num_seqs) return;
+    if (!s.request->sampling().prompt_logprobs) {
+      s.computed = s.table.match_prefix(s.tokens);
+      if (s.length() == s.request->prompt_tokens) s.request->cached_tokens = s.computed;
+    }
+    const int64_t count = std::min(s.pending(), budget);
+    if (!make_room(s, count)) {
+      s.table.clear();
+      s.computed = 0;
+      return;
+    }
+    waiting_.pop_front();
+    running_.push_back(&s);
+    s.planned = true;
+    plan.push_back({&s, count});
+    budget -= count;
+  }
+}
+
+std::vector<Slice> Scheduler::schedule() {
+  std::vector<Slice> plan;
+  int64_t budget = limits_.max_num_batched_tokens;
+  const int64_t before = preemptions_;
+  schedule_running(plan, budget, true);
+  schedule_running(plan, budget, false);
+  if (preemptions_ == before) admit(plan, budget);
+  for (const Slice& s : plan) s.sequence->planned = false;
+  std::stable_sort(plan.begin(), plan.end(), [](const Slice& a, const Slice& b) { return phase_order(a) < phase_order(b); });
+  return plan;
+}
+
+}  // namespace attune

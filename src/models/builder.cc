@@ -1,0 +1,232 @@
+#include "models/builder.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+namespace attune {
+namespace {
+
+constexpr size_t kChunk = size_t{64} << 20;
+constexpr int64_t kRowBuckets[] = {1, 64};  // M ≤ 1, M ≤ 64, the rest
+
+Phase phase_at(int i) { return static_cast<Phase>(i); }
+
+}  // namespace
+
+ModelBuilder::ModelBuilder(const ModelConfig& config, const Weights& weights, KernelBinder& binder, const LoadOptions& options)
+    : config_(config), weights_(weights), binder_(binder), options_(options), inv_freq_(rope_inverse_frequencies(config.rope, config.head_dim)) {
+  memory_.emplace_back(inv_freq_.size() * sizeof(float), "rope frequencies");
+  std::memcpy(memory_.back().data(), inv_freq_.data(), inv_freq_.size() * sizeof(float));
+  memory_used_ = memory_.back().bytes();
+}
+
+void* ModelBuilder::allocate(size_t bytes) {
+  const size_t aligned = (bytes + 127) / 128 * 128;
+  if (memory_.back().bytes() - memory_used_ < aligned) {
+    memory_.emplace_back(std::max(aligned, kChunk), "weights");
+    memory_used_ = 0;
+  }
+  void* p = memory_.back().as<char>() + memory_used_;
+  memory_used_ += aligned;
+  return p;
+}
+
+/// Weights stay as stored, unless a narrower compute dtype was asked for: f32 files run in bf16 by rounding them once.
+DType ModelBuilder::stored_dtype(DType source) const {
+  return size_of(options_.compute) < size_of(source) || (options_.compute != DType::f32 && options_.compute != source) ? options_.compute : source;
+}
+
+TensorView ModelBuilder::place(const std::string& name, const Shape& shape, bool streamed) {
+  TensorView view = weights_.get(name, shape);
+  if (view.dtype != DType::f32 && view.dtype != DType::bf16 && view.dtype != DType::f16)
+    fail(ErrorCode::not_supported, name, "f32, bf16 or f16 weights", std::string(to_text(view.dtype)));
+  const DType stored = stored_dtype(view.dtype);
+  if (options_.copy_weights || stored != view.dtype) {
+    TensorView copy{allocate(static_cast<size_t>(shape.count()) * size_of(stored)), stored, shape};
+    if (stored == view.dtype) {
+      std::memcpy(const_cast<void*>(copy.data), view.data, static_cast<size_t>(view.bytes()));
+    } else {
+      for (int64_t i = 0; i < shape.count(); ++i) store_from_float(const_cast<void*>(copy.data), stored, i, load_as_float(view.data, view.dtype, i));
+    }
+    weights_.release(view);
+    view = copy;
+  }
+  parameters_ += shape.count();
+  weight_bytes_ += view.bytes();
+  if (streamed) streamed_bytes_ += view.bytes();
+  report_progress("loading weights", weight_bytes_, weights_.total_bytes());
+  return view;
+}
+
+Linear ModelBuilder::linear(const LinearSpec& spec) {
+  Linear l;
+  l.k = spec.k;
+  DType w_dtype = DType::f32;
+  for (size_t i = 0; i < spec.names.size(); ++i) {
+    const TensorView w = place(spec.names[i] + ".weight", {spec.rows[i], spec.k}, true);
+    if (i > 0 && w.dtype != w_dtype) fail(ErrorCode::not_supported, spec.names[i], "the dtype of its neighbours", std::string(to_text(w.dtype)));
+    w_dtype = w.dtype;
+    auto& segment = l.weights.segments[i];
+    segment.w = w.data, segment.rows = spec.rows[i];
+    l.n += spec.rows[i];
+    if (!spec.bias) continue;
+    const TensorView bias = place(spec.names[i] + ".bias", {spec.rows[i]}, true);
+    segment.bias = bias.data;
+    l.weights.bias_dtype = bias.dtype;
+  }
+  MatmulDesc d;
+  d.x_dtype = options_.compute, d.w_dtype = w_dtype, d.out_dtype = DType::f32;
+  d.n = l.n, d.k = l.k, d.segments = static_cast<int64_t>(spec.names.size());
+  d.bias = spec.bias, d.residual = spec.residual;
+  std::vector<Ask<Matmul>> asks;
+  for (const int64_t up_to : {kRowBuckets[0], kRowBuckets[1], std::max<int64_t>(options_.max_tokens, 65)}) {
+    d.rows = up_to;
+    asks.push_back({fmt::format("rows<={}", up_to), d, {.sequences = 1, .longest_kv = 1, .rows = up_to}});
+    l.up_to.push_back(up_to);
+  }
+  l.op = binder_.bind<Matmul>(spec.role, asks);
+  return l;
+}
+
+Linear ModelBuilder::head(const std::string& name) {
+  if (!config_.tie_word_embeddings) return linear({.role = "head", .names = {name}, .rows = {config_.vocab_size}, .k = config_.hidden_size});
+  Linear l;
+  l.k = config_.hidden_size, l.n = config_.vocab_size;
+  l.weights.segments[0] = {.w = embedding_table_.data, .rows = config_.vocab_size};
+  streamed_bytes_ += embedding_table_.bytes();
+  MatmulDesc d;
+  d.x_dtype = options_.compute, d.w_dtype = embedding_table_.dtype, d.out_dtype = DType::f32, d.n = l.n, d.k = l.k;
+  std::vector<Ask<Matmul>> asks;
+  for (const int64_t up_to : {kRowBuckets[0], kRowBuckets[1]}) {
+    d.rows = up_to;
+    asks.push_back({fmt::format("rows<={}", up_to), d, {.sequences = 1, .longest_kv = 1, .rows = up_to}});
+    l.up_to.push_back(up_to);
+  }
+  l.op = binder_.bind<Matmul>("head", asks);
+  return l;
+}
+
+RmsNorm ModelBuilder::norm(const std::string& role, const std::string& name, int64_t hidden, DType out, bool unit_offset, bool residual) {
+  const TensorView w = place(name + ".weight", {hidden}, true);
+  NormDesc d{.x_dtype = DType::f32, .w_dtype = w.dtype, .out_dtype = out, .hidden = hidden, .unit_offset = unit_offset, .residual = residual};
+  return {binder_.bind<Norm>(role, {{"rows", d, {}}}), w.data, static_cast<float>(config_.rms_norm_eps), hidden};
+}
+
+Embedding ModelBuilder::embedding(const std::string& name, float scale) {
+  embedding_table_ = place(name + ".weight", {config_.vocab_size, config_.hidden_size}, false);
+  EmbedDesc d{.w_dtype = embedding_table_.dtype, .out_dtype = DType::f32, .hidden = config_.hidden_size};
+  return {binder_.bind<Embed>("tokens", {{"rows", d, {}}}), embedding_table_.data, config_.vocab_size, scale};
+}
+
+Elementwise ModelBuilder::activation(const std::string& role, Activation activation, int64_t width, DType out, bool gated, double softcap) {
+  ActivationDesc d{.x_dtype = DType::f32, .out_dtype = out, .activation = activation, .gated = gated, .softcap = softcap};
+  return {binder_.bind<ActivationOp>(role, {{"rows", d, {}}}), width};
+}
+
+std::vector<Ask<Attention>> ModelBuilder::attention_asks(int64_t window, int64_t block_size, Scales scales) const {
+  AttentionDesc d;
+  d.q_dtype = d.out_dtype = options_.compute;
+  d.kv_dtype = options_.kv_dtype;
+  d.num_kv_heads = config_.num_kv_heads;
+  d.gqa_group = config_.num_q_heads / config_.num_kv_heads;
+  d.head_dim = config_.head_dim;
+  d.block_size = block_size;
+  d.kv_scale = scales;
+  d.window = window;
+  d.softcap = config_.attn_logit_softcapping;
+  std::vector<Ask<Attention>> asks;
+  for (int i = 0; i < 3; ++i) {
+    d.phase = phase_at(i);
+    asks.push_back({std::string(to_text(d.phase)), d, {.sequences = 1, .longest_kv = 1024, .rows = 1}});
+  }
+  return asks;
+}
+
+KvWriteDesc ModelBuilder::kv_write_desc(int64_t block_size, Scales scales) const {
+  return {.x_dtype = DType::f32, .kv_dtype = options_.kv_dtype, .num_kv_heads = config_.num_kv_heads, .head_dim = config_.head_dim, .block_size = block_size,
+          .kv_scale = scales};
+}
+
+bool ModelBuilder::kv_served(int64_t block_size, Scales scales, std::string& why) const {
+  const auto write = binder_.select_all<KvWrite>("self", {{"rows", kv_write_desc(block_size, scales), {}}});
+  std::vector<Selection> all = write;
+  for (const int64_t window : config_.windows)
+    for (const auto& s : binder_.select_all<Attention>("self", attention_asks(window, block_size, scales))) all.push_back(s);
+  for (const auto& s : all) {
+    if (s.chosen) continue;
+    why = fmt::format("no kernel for {} [{}]:{}", s.op, s.desc, refusals_text(s));
+    return false;
+  }
+  return true;
+}
+
+const KvPlan& ModelBuilder::kv_plan() {
+  if (kv_plan_) return *kv_plan_;
+  KvPlan plan;
+  plan.dtype = options_.kv_dtype;
+  plan.scales = is_f8(plan.dtype) ? Scales::token_head : Scales::none;
+  std::string why;
+  if (options_.block_size > 0) {
+    if (!kv_served(options_.block_size, plan.scales, why)) fail(ErrorCode::not_supported, "--block-size", "a size that kernels of every phase admit", fmt::format("{}: {}", options_.block_size, why));
+    plan.block_size = options_.block_size, plan.set_by = "--block-size";
+  } else {
+    const int64_t usual = binder_.device().kind == DeviceKind::cpu ? 16 : 64;
+    const auto decode = binder_.select_all<Attention>("self", {attention_asks(config_.windows[0], usual, plan.scales)[0]});
+    const int64_t wished = decode[0].chosen ? decode[0].chosen->preferred_block_size : 0;
+    std::vector<std::pair<int64_t, std::string>> candidates;
+    if (wished > 0) candidates.emplace_back(wished, fmt::format("preferred by {}", decode[0].chosen->name));
+    for (const int64_t size : {usual, int64_t{16}, int64_t{32}, int64_t{64}, int64_t{128}, int64_t{256}})
+      candidates.emplace_back(size, size == usual ? fmt::format("default for {}", to_text(binder_.device().kind)) : "the first size that every kernel admits");
+    const auto served = std::find_if(candidates.begin(), candidates.end(), [&](const auto& c) { return kv_served(c.first, plan.scales, why); });
+    if (served == candidates.end()) fail(ErrorCode::not_supported, "KV layout", "a block size that kernels of every phase admit", why);
+    plan.block_size = served->first, plan.set_by = served->second;
+  }
+  kv_plan_ = std::make_unique<KvPlan>(plan);
+  return *kv_plan_;
+}
+
+SelfAttention ModelBuilder::self_attention(size_t layer) {
+  const KvPlan& plan = kv_plan();
+  SelfAttention a;
+  RopeDesc rope{.x_dtype = DType::f32, .out_dtype = options_.compute, .head_dim = config_.head_dim, .rotary_dim = config_.head_dim};
+  a.rope_q = binder_.bind<Rope>("q", {{"rows", rope, {}}});
+  rope.out_dtype = DType::f32;
+  a.rope_k = binder_.bind<Rope>("k", {{"rows", rope, {}}});
+  a.write = binder_.bind<KvWrite>("self", {{"rows", kv_write_desc(plan.block_size, plan.scales), {}}});
+  a.attend = binder_.bind<Attention>("self", attention_asks(config_.windows[layer], plan.block_size, plan.scales));
+  a.layer = layer;
+  a.num_q_heads = config_.num_q_heads, a.num_kv_heads = config_.num_kv_heads, a.head_dim = config_.head_dim;
+  a.x_dtype = options_.compute;
+  a.inv_freq = memory_.front().as<float>();
+  a.attention_factor = static_cast<float>(config_.rope.attention_factor);
+  a.scale = static_cast<float>(1 / std::sqrt(config_.query_pre_attn_scalar));
+  return a;
+}
+
+std::vector<KvLayer> ModelBuilder::kv_layers() const {
+  std::vector<KvLayer> layers;
+  for (const int64_t window : config_.windows) layers.push_back({config_.num_kv_heads, config_.head_dim, window});
+  return layers;
+}
+
+Activations ModelBuilder::activations() const {
+  const auto t = static_cast<size_t>(options_.max_tokens);
+  const size_t x = size_of(options_.compute);
+  const auto hidden = static_cast<size_t>(config_.hidden_size), inner = static_cast<size_t>(config_.intermediate_size);
+  const auto q = static_cast<size_t>(config_.num_q_heads * config_.head_dim), kv = static_cast<size_t>(config_.num_kv_heads * config_.head_dim);
+  Activations a;
+  a.hidden = Buffer(t * hidden * 4, "activations");
+  a.normed = Buffer(t * hidden * x, "activations");
+  a.qkv = Buffer(t * (q + 2 * kv) * 4, "activations");
+  a.q = Buffer(t * q * x, "activations");
+  a.attended = Buffer(t * q * x, "activations");
+  a.gate_up = Buffer(t * 2 * inner * 4, "activations");
+  a.activated = Buffer(t * inner * x, "activations");
+  a.branch = Buffer(t * hidden * 4, "activations");
+  a.rows = Buffer(t * hidden * 4, "activations");
+  a.final = Buffer(t * hidden * x, "activations");
+  return a;
+}
+
+}  // namespace attune

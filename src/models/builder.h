@@ -1,0 +1,89 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "loader/weights.h"
+#include "models/layers.h"
+#include "models/model.h"
+
+namespace attune {
+
+/// What a model is loaded with.
+struct LoadOptions {
+  DType compute = DType::bf16;     ///< dtype of matmul inputs and of q
+  DType kv_dtype = DType::bf16;
+  int64_t block_size = 0;          ///< 0: solved with the kernels
+  int64_t max_tokens = 512;        ///< of a step
+  bool copy_weights = true;        ///< into huge pages, else used in place
+};
+
+/// KV geometry that serves kv_write and every phase of every layer's attention, and who decided it.
+struct KvPlan {
+  DType dtype = DType::bf16;
+  Scales scales = Scales::none;
+  int64_t block_size = 16;
+  std::string set_by;
+};
+
+/// Makes layers: finds and places their weights, selects their kernels. Keeps the weights' memory.
+class ModelBuilder {
+ public:
+  ModelBuilder(const ModelConfig& config, const Weights& weights, KernelBinder& binder, const LoadOptions& options);
+
+  const ModelConfig& config() const { return config_; }
+  DType compute() const { return options_.compute; }
+
+  struct LinearSpec {
+    std::string role;
+    std::vector<std::string> names;  ///< tensors without ".weight": rows of one matrix
+    std::vector<int64_t> rows;
+    int64_t k = 0;
+    bool bias = false;
+    bool residual = false;
+  };
+  Linear linear(const LinearSpec& spec);
+  /// The output head: the embedding table where it is tied.
+  Linear head(const std::string& name);
+  RmsNorm norm(const std::string& role, const std::string& name, int64_t hidden, DType out, bool unit_offset = false, bool residual = false);
+  Embedding embedding(const std::string& name, float scale = 1);
+  Elementwise activation(const std::string& role, Activation activation, int64_t width, DType out, bool gated, double softcap = 0);
+
+  /// Attention of `layer`, with the window, softcap and scale of the config.
+  SelfAttention self_attention(size_t layer);
+
+  /// Buffers for the largest step.
+  Activations activations() const;
+  const KvPlan& kv_plan();
+  std::vector<KvLayer> kv_layers() const;
+
+  int64_t weight_bytes() const { return weight_bytes_; }
+  int64_t streamed_bytes() const { return streamed_bytes_; }
+  int64_t parameters() const { return parameters_; }
+  /// Hands over the memory that the layers' pointers stand on.
+  std::vector<Buffer> take_memory() { return std::move(memory_); }
+
+ private:
+  TensorView place(const std::string& name, const Shape& shape, bool streamed);
+  void* allocate(size_t bytes);
+  DType stored_dtype(DType source) const;
+  std::vector<Ask<Attention>> attention_asks(int64_t window, int64_t block_size, Scales scales) const;
+  KvWriteDesc kv_write_desc(int64_t block_size, Scales scales) const;
+  bool kv_served(int64_t block_size, Scales scales, std::string& why) const;
+
+  const ModelConfig& config_;
+  const Weights& weights_;
+  KernelBinder& binder_;
+  LoadOptions options_;
+  std::vector<Buffer> memory_;
+  size_t memory_used_ = 0;
+  TensorView embedding_table_;
+  std::vector<float> inv_freq_;
+  std::unique_ptr<KvPlan> kv_plan_;
+  int64_t weight_bytes_ = 0, streamed_bytes_ = 0, parameters_ = 0;
+};
+
+/// Inverse frequencies [head_dim / 2] of a rope config, scaling applied (linear; Llama 3; YaRN, Peng et al. 2023).
+std::vector<float> rope_inverse_frequencies(const RopeConfig& rope, int64_t head_dim);
+
+}  // namespace attune

@@ -1,0 +1,163 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/error.h"
+#include "core/log.h"
+#include "ops/catalogue.h"
+#include "proof/probe.h"
+#include "select/select.h"
+
+namespace attune {
+
+/// One question to the selection: a desc under its variant's name ("decode", "rows<=64") and bucket.
+template <class Op>
+struct Ask {
+  std::string variant;
+  typename Op::Desc desc;
+  Bucket bucket;
+};
+
+/// The chosen kernels of one use of an op: one a variant. The hot path is one call through a pointer.
+template <class Op>
+struct Bound {
+  struct Variant {
+    std::string name;
+    typename Op::Desc desc;
+    const Kernel<Op>* kernel;
+  };
+  std::string role;
+  std::vector<Variant> variants;
+
+  void operator()(const ExecContext& ctx, const typename Op::Params& params, size_t variant = 0) const {
+    const Variant& v = variants[variant];
+    if (ctx.trace) ctx.trace->launched(Op::kName, role, v.name, v.kernel->info.name);
+    v.kernel->launch(ctx, v.desc, params);
+  }
+};
+
+/// Selects, probes and remembers the kernels of a model, and the scratch memory they may need.
+class KernelBinder {
+ public:
+  struct Options {
+    DeviceProps device;
+    Policy policy;
+    Limits limits;
+    bool invariant = true;  ///< all variants of a use share one reduction tag
+    bool probe = true;
+    std::function<std::vector<Measurement>(std::string_view op, const std::string& desc, const Bucket& bucket)> measurements;
+  };
+  explicit KernelBinder(Options options) : options_(std::move(options)) {}
+
+  /// Chooses kernels for all variants of one use. NotSupported, with every kernel's reasons, if a variant has none.
+  template <class Op>
+  Bound<Op> bind(const std::string& role, const std::vector<Ask<Op>>& asks);
+
+  /// The decisions without a probe: what explain shows.
+  template <class Op>
+  std::vector<Selection> select_all(const std::string& role, const std::vector<Ask<Op>>& asks) const;
+
+  /// What a step can hold at most; set before the first bind.
+  Limits& limits() { return options_.limits; }
+  const DeviceProps& device() const { return options_.device; }
+  const std::vector<Selection>& selections() const { return selections_; }
+  int64_t workspace_bytes() const { return workspace_bytes_; }
+  double probe_seconds() const { return probe_seconds_; }
+
+  /// A hash over the chosen kernels, their versions and descs, as text.
+  std::string fingerprint() const;
+
+ private:
+  template <class Op>
+  std::vector<Selection> select_tagged(const std::string& role, const std::vector<Ask<Op>>& asks, const std::string& tag) const;
+  template <class Op>
+  bool probed(const Kernel<Op>& kernel, const typename Op::Desc& desc);
+  void record(const Selection& selection);
+
+  Options options_;
+  std::vector<Selection> selections_;
+  std::map<std::string, bool> probes_;  // kernel and desc -> passed
+  int64_t workspace_bytes_ = 0;
+  double probe_seconds_ = 0;
+};
+
+template <class Op>
+const Kernel<Op>* find_kernel(const KernelInfo* info) {
+  for (const Kernel<Op>* k : catalogue().template kernels<Op>())
+    if (&k->info == info) return k;
+  return nullptr;
+}
+
+template <class Op>
+std::vector<Selection> KernelBinder::select_tagged(const std::string& role, const std::vector<Ask<Op>>& asks, const std::string& tag) const {
+  Policy policy = options_.policy;
+  policy.reduction = tag;
+  std::vector<Selection> out;
+  for (const auto& ask : asks) {
+    const auto measured = options_.measurements ? options_.measurements(Op::kName, to_text(ask.desc), ask.bucket) : std::vector<Measurement>{};
+    out.push_back(select<Op>(catalogue().template kernels<Op>(), options_.device, ask.desc, role, ask.bucket, measured, policy));
+  }
+  return out;
+}
+
+template <class Op>
+std::vector<Selection> KernelBinder::select_all(const std::string& role, const std::vector<Ask<Op>>& asks) const {
+  auto free = select_tagged(role, asks, "");
+  if (!options_.invariant || asks.size() < 2) return free;
+  // The first variant's ranking proposes tags: its choice, then its other eligible kernels; the first tag that serves every variant binds.
+  std::vector<std::string> tags;
+  if (free[0].chosen) tags.emplace_back(free[0].chosen->reduction);
+  if (free[0].overriden.empty() || free[0].overriden.find("not followed") != std::string::npos)
+    for (const auto& e : free[0].eligible) tags.emplace_back(e.kernel->reduction);
+  for (const auto& tag : tags) {
+    auto bound = select_tagged(role, asks, tag);
+    bool all = true;
+    for (const auto& s : bound) all &= s.chosen != nullptr;
+    if (all) return bound;
+  }
+  for (const auto& s : free)
+    if (!s.chosen) return free;
+  fail(ErrorCode::not_supported, std::string(Op::kName) + "." + role, "one order of arithmetic that serves every phase (--invariant)", "none among the eligible kernels");
+}
+
+template <class Op>
+bool KernelBinder::probed(const Kernel<Op>& kernel, const typename Op::Desc& desc) {
+  if (!options_.probe) return true;
+  const std::string key = std::string(kernel.info.name) + " " + to_text(desc);
+  if (const auto known = probes_.find(key); known != probes_.end()) return known->second;
+  const ProbeResult result = probe<Op>(kernel, desc);
+  probe_seconds_ += result.seconds;
+  probes_[key] = result.passed;
+  if (!result.passed) {
+    options_.policy.failed_probe.emplace_back(kernel.info.name, result.text);
+    log_warning("probe: {} failed for {}: {}", kernel.info.name, to_text(desc), result.text);
+  }
+  return result.passed;
+}
+
+template <class Op>
+Bound<Op> KernelBinder::bind(const std::string& role, const std::vector<Ask<Op>>& asks) {
+  for (;;) {
+    const auto selections = select_all(role, asks);
+    Bound<Op> bound{role, {}};
+    bool trusted = true;
+    for (size_t i = 0; i < asks.size() && trusted; ++i) {
+      const Selection& s = selections[i];
+      if (!s.chosen)
+        fail(ErrorCode::not_supported, fmt::format("{}.{}", Op::kName, role), "a kernel for " + s.desc + " on " + s.device, "none is eligible:" + refusals_text(s));
+      const Kernel<Op>* kernel = find_kernel<Op>(s.chosen);
+      trusted = probed(*kernel, asks[i].desc);
+      bound.variants.push_back({asks[i].variant, asks[i].desc, kernel});
+    }
+    if (!trusted) continue;
+    for (const auto& v : bound.variants)
+      if (v.kernel->workspace) workspace_bytes_ = std::max(workspace_bytes_, v.kernel->workspace(v.desc, options_.limits));
+    for (const auto& s : selections) record(s);
+    return bound;
+  }
+}
+
+}  // namespace attune

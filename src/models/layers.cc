@@ -1,0 +1,84 @@
+#include "models/layers.h"
+
+#include <cstring>
+
+namespace attune {
+
+void Linear::operator()(const ExecContext& ctx, const void* x, int64_t m, void* out, const float* residual) const {
+  size_t variant = 0;
+  while (variant + 1 < up_to.size() && m > up_to[variant]) ++variant;
+  MatmulParams p = weights;
+  p.x = x, p.x_stride = k, p.m = m;
+  p.out = out, p.out_stride = n, p.residual = residual;
+  op(ctx, p, variant);
+}
+
+void RmsNorm::operator()(const ExecContext& ctx, const void* x, int64_t rows, void* out) const {
+  op(ctx, {.x = x, .out = out, .groups = rows, .x_group_stride = hidden, .out_group_stride = hidden, .w = w, .eps = eps});
+}
+
+void RmsNorm::add_to(const ExecContext& ctx, const void* x, int64_t rows, float* residual) const {
+  op(ctx, {.x = x, .groups = rows, .x_group_stride = hidden, .out_group_stride = hidden, .w = w, .residual = residual, .eps = eps});
+}
+
+void RmsNorm::heads(const ExecContext& ctx, float* x, int64_t tokens, int64_t heads, int64_t stride) const {
+  op(ctx, {.x = x, .out = x, .groups = tokens, .rows = heads, .x_group_stride = stride, .out_group_stride = stride, .w = w, .eps = eps});
+}
+
+void Embedding::operator()(const Step& s, float* out) const {
+  op(s.ctx, {.ids = s.batch.ids.data(), .table = table, .out = out, .tokens = s.tokens(), .vocab = vocab, .scale = scale});
+}
+
+void Elementwise::operator()(const ExecContext& ctx, const void* x, int64_t rows, void* out) const {
+  op(ctx, {.x = x, .out = out, .rows = rows, .width = width});
+}
+
+void SelfAttention::rotate(const Step& s, int64_t stride) const {
+  float* qkv = s.at.qkv.as<float>();
+  RopeParams p{.x = qkv, .out = s.at.q.data(), .tokens = s.tokens(), .heads = num_q_heads, .x_stride = stride, .out_stride = num_q_heads * head_dim,
+               .positions = s.batch.positions.data(), .inv_freq = inv_freq, .attention_factor = attention_factor};
+  rope_q(s.ctx, p);
+  p.x = p.out = qkv + num_q_heads * head_dim;
+  p.heads = num_kv_heads, p.out_stride = stride;
+  rope_k(s.ctx, p);
+}
+
+void SelfAttention::store(const Step& s, int64_t stride) const {
+  const float* k = s.at.qkv.as<float>() + num_q_heads * head_dim;
+  write(s.ctx, {.k = k, .v = k + num_kv_heads * head_dim, .x_stride = stride, .tokens = s.tokens(), .slot_mapping = s.batch.slot_mapping.data(),
+                .k_cache = s.kv.k(layer), .v_cache = s.kv.v(layer), .num_blocks = s.kv.num_blocks(), .k_scale = s.kv.k_scale(layer),
+                .v_scale = s.kv.v_scale(layer)});
+}
+
+void SelfAttention::operator()(const Step& s) const {
+  const int64_t stride = (num_q_heads + 2 * num_kv_heads) * head_dim;
+  const int64_t width = num_q_heads * head_dim;
+  rotate(s, stride);
+  store(s, stride);
+  for (const PhaseBatch& b : s.batch.phases) {
+    const int64_t offset = b.first_token * width * static_cast<int64_t>(size_of(x_dtype));
+    AttentionParams p;
+    p.q = s.at.q.as<char>() + offset, p.q_stride = width;
+    p.out = s.at.attended.as<char>() + offset, p.out_stride = width;
+    p.num_seqs = b.num_seqs(), p.total_q = b.num_tokens;
+    p.q_start = b.q_start.data(), p.kv_lens = b.kv_lens.data();
+    p.k = s.kv.k(layer), p.v = s.kv.v(layer), p.num_blocks = s.kv.num_blocks();
+    p.k_scale = s.kv.k_scale(layer), p.v_scale = s.kv.v_scale(layer);
+    p.block_table = b.block_table.data(), p.max_blocks = b.max_blocks;
+    p.scale = scale;
+    p.longest_q = b.longest_q, p.longest_kv = b.longest_kv;
+    attend(s.ctx, p, static_cast<size_t>(b.phase));
+  }
+}
+
+int64_t gather_rows(const Step& s, int64_t hidden) {
+  const float* from = s.at.hidden.as<float>();
+  float* to = s.at.rows.as<float>();
+  for (const int32_t row : s.batch.logits_rows) {
+    std::memcpy(to, from + row * hidden, static_cast<size_t>(hidden) * sizeof(float));
+    to += hidden;
+  }
+  return static_cast<int64_t>(s.batch.logits_rows.size());
+}
+
+}  // namespace attune

@@ -1,0 +1,74 @@
+// Qwen3: Llama's decoder with an RMS norm over each head of q and k before the rotation.
+#include "models/families.h"
+
+namespace attune {
+namespace {
+
+class Qwen3 final : public Model {
+ public:
+  explicit Qwen3(ModelBuilder& b) : config_(b.config()), embed_(b.embedding("model.embed_tokens")) {
+    for (int64_t i = 0; i < config_.num_layers; ++i) {
+      const std::string at = layer_name(i);
+      layers_.push_back({b.norm("input", at + "input_layernorm", config_.hidden_size, b.compute()), b.linear(qkv_spec(config_, at)),
+                         b.norm("q", at + "self_attn.q_norm", config_.head_dim, DType::f32), b.norm("k", at + "self_attn.k_norm", config_.head_dim, DType::f32),
+                         b.self_attention(static_cast<size_t>(i)), b.linear(o_spec(config_, at)),
+                         b.norm("post", at + "post_attention_layernorm", config_.hidden_size, b.compute()), b.linear(gate_up_spec(config_, at)),
+                         b.activation("mlp", config_.hidden_act, config_.intermediate_size, b.compute(), true), b.linear(down_spec(config_, at))});
+    }
+    norm_ = b.norm("final", "model.norm", config_.hidden_size, b.compute());
+    head_ = b.head("lm_head");
+    at_ = b.activations();
+    kv_layers_ = b.kv_layers();
+  }
+
+  void forward(const ExecContext& ctx, const Batch& batch, KvCache& kv) override {
+    const Step s{ctx, batch, kv, at_};
+    const int64_t q = config_.num_q_heads * config_.head_dim, stride = q + 2 * config_.num_kv_heads * config_.head_dim;
+    float* x = at_.hidden.as<float>();
+    float* qkv = at_.qkv.as<float>();
+    embed_(s, x);
+    for (const Layer& l : layers_) {
+      l.input_norm(ctx, x, s.tokens(), at_.normed.data());
+      l.qkv(ctx, at_.normed.data(), s.tokens(), qkv);
+      l.q_norm.heads(ctx, qkv, s.tokens(), config_.num_q_heads, stride);
+      l.k_norm.heads(ctx, qkv + q, s.tokens(), config_.num_kv_heads, stride);
+      l.attention(s);
+      l.o(ctx, at_.attended.data(), s.tokens(), x, x);
+      l.post_norm(ctx, x, s.tokens(), at_.normed.data());
+      l.gate_up(ctx, at_.normed.data(), s.tokens(), at_.gate_up.data());
+      l.swiglu(ctx, at_.gate_up.data(), s.tokens(), at_.activated.data());
+      l.down(ctx, at_.activated.data(), s.tokens(), x, x);
+    }
+    const int64_t rows = gather_rows(s, config_.hidden_size);
+    norm_(ctx, at_.rows.data(), rows, at_.final.data());
+  }
+
+  void logits(const ExecContext& ctx, int64_t first, int64_t rows, float* out) override { head_rows(ctx, head_, at_, first, rows, out); }
+  std::vector<KvLayer> kv_layers() const override { return kv_layers_; }
+
+ private:
+  struct Layer {
+    RmsNorm input_norm;
+    Linear qkv;
+    RmsNorm q_norm, k_norm;
+    SelfAttention attention;
+    Linear o;
+    RmsNorm post_norm;
+    Linear gate_up;
+    Elementwise swiglu;
+    Linear down;
+  };
+  ModelConfig config_;
+  Embedding embed_;
+  std::vector<Layer> layers_;
+  RmsNorm norm_;
+  Linear head_;
+  Activations at_;
+  std::vector<KvLayer> kv_layers_;
+};
+
+}  // namespace
+
+std::unique_ptr<Model> make_qwen3(ModelBuilder& builder) { return std::make_unique<Qwen3>(builder); }
+
+}  // namespace attune
