@@ -121,7 +121,9 @@ void Bpe::read_merges(const TokenizerFile& file) {
   for (size_t i = 0; i < file.merges.size(); ++i) {
     const auto& [left, right] = file.merges[i];
     if (left.empty() || right.empty()) invalid(fmt::format("tokenizer.json: model.merges[{}]", i), "two tokens that are not empty", "an empty one");
-    merges_.set(id_of(i, left), id_of(i, right), static_cast<uint32_t>(i), id_of(i, left + right));
+    const int32_t left_id = id_of(i, left);
+    const int32_t right_id = id_of(i, right);
+    merges_.set(left_id, right_id, static_cast<uint32_t>(i), id_of(i, left + right));
   }
 }
 

@@ -108,6 +108,7 @@ std::vector<AddedTokens::Part> AddedTokens::split(std::string_view text, bool af
   size_t done = 0;
   uint32_t index = 0;
   size_t end = 0;
+  size_t spaces_end = 0;  // end of the last run of spaces gone over: a token made of spaces must not go over it again
   for (size_t at = 0; !set.empty() && set.next(text, at, end, index); at = end) {
     const AddedToken& t = tokens_[index];
     if ((t.special && !parse_special) || (t.single_word && !is_single_word(text, at, end))) continue;
@@ -121,8 +122,11 @@ std::vector<AddedTokens::Part> AddedTokens::split(std::string_view text, bool af
       }
     }
     size_t stop = end;
-    if (t.rstrip) {
+    if (t.rstrip && stop < spaces_end) {
+      stop = spaces_end;
+    } else if (t.rstrip) {
       for (size_t i = stop; i < text.size() && is_white_space(next_code_point(text, i));) stop = i;
+      spaces_end = stop;
     }
     if (done < begin) parts.push_back({done, begin, -1});
     parts.push_back({begin, stop, t.id});
