@@ -1,0 +1,284 @@
+// A case of attention as tensors: ragged queries with gaps between tokens, a pool of permuted blocks of which every slot that no row sees
+// is NaN, table tails that must not be followed, scales that differ.
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <tuple>
+
+#include "proof/attention_rows.h"
+#include "proof/problem.h"
+
+namespace attune {
+namespace {
+
+constexpr int32_t kWildBlock = 1 << 28;
+constexpr double kScoreSpread = 2.5;  // standard deviation of scores: soft enough for many keys to count, sharp enough for errors to show
+constexpr double kStored = 100;       // amplitude of values stored under scales
+
+int64_t scale_count(Scales s, int64_t sequences, int64_t tokens, int64_t heads) {
+  switch (s) {
+    case Scales::tensor: return 1;
+    case Scales::head: return heads;
+    case Scales::seq_head: return sequences * heads;
+    case Scales::token_head: return tokens * heads;
+    default: return 0;
+  }
+}
+
+int64_t last_element(int64_t rows, int64_t stride, int64_t width) { return rows > 0 ? (rows - 1) * stride + width : 0; }
+
+}  // namespace
+
+Problem<Attention>::Problem(const Case<Attention>& c, const ProblemStyle& style) : memory(style.guard), case_(c), desc_(case_.desc) {
+  Fill fill(c.seed ^ 0xa77e);
+  place_sequences(fill, style);
+  add_extras(fill);
+  fill_queries(fill);
+  fill_keys(fill);
+}
+
+Limits Problem<Attention>::limits() const {
+  return {.tokens = params.total_q, .sequences = params.num_seqs, .longest_kv = std::max<int64_t>(params.longest_kv, 1)};
+}
+
+void Problem<Attention>::place_sequences(Fill& fill, const ProblemStyle& style) {
+  const int64_t n = static_cast<int64_t>(case_.q_lens.size());
+  auto* q_start = memory.add<int32_t>("q_start", DType::i32, n + 1);
+  auto* kv_lens = memory.add<int32_t>("kv_lens", DType::i32, n);
+  q_start[0] = 0;
+  int64_t kv_total = 0, blocks = 0, most = 0;
+  for (int64_t s = 0; s < n; ++s) {
+    const auto at = static_cast<size_t>(s);
+    q_start[s + 1] = static_cast<int32_t>(q_start[s] + case_.q_lens[at]);
+    kv_lens[s] = static_cast<int32_t>(case_.kv_lens[at]);
+    kv_total += case_.kv_lens[at];
+    const int64_t needed = (case_.kv_lens[at] + desc_.block_size - 1) / desc_.block_size;
+    blocks += needed;
+    most = std::max(most, needed);
+    params.longest_q = std::max(params.longest_q, case_.q_lens[at]);
+    params.longest_kv = std::max(params.longest_kv, case_.kv_lens[at]);
+  }
+  params.num_seqs = n;
+  params.total_q = q_start[n];
+  params.q_start = q_start;
+  params.kv_lens = kv_lens;
+  params.longest_kv += fill.below(3) * 50;  // an upper bound only
+  if (desc_.kv_source == KvSource::ragged) {
+    auto* kv_start = memory.add<int32_t>("kv_start", DType::i32, n + 1);
+    kv_start[0] = 0;
+    for (int64_t s = 0; s < n; ++s) kv_start[s + 1] = kv_start[s] + kv_lens[s];
+    params.kv_start = kv_start;
+    params.kv_stride = desc_.num_kv_heads * desc_.head_dim + 8 * fill.below(3);
+    params.num_blocks = kv_total;  // rows of the ragged tensors, for the fill
+    return;
+  }
+  // A permuted pool with spare blocks of poison; the tail of each table row points at one of them, or nowhere.
+  params.num_blocks = blocks + 2;
+  params.max_blocks = most + 1 + fill.below(3);
+  std::vector<int32_t> pool(static_cast<size_t>(params.num_blocks));
+  std::iota(pool.begin(), pool.end(), 0);
+  for (size_t i = pool.size(); i > 1; --i) std::swap(pool[i - 1], pool[static_cast<size_t>(fill.below(static_cast<int64_t>(i)))]);
+  auto* table = memory.add<int32_t>("block_table", DType::i32, n * params.max_blocks);
+  size_t next = 0;
+  for (int64_t s = 0; s < n; ++s) {
+    const int64_t needed = (kv_lens[s] + desc_.block_size - 1) / desc_.block_size;
+    for (int64_t b = 0; b < params.max_blocks; ++b)
+      table[s * params.max_blocks + b] = b < needed ? pool[next++] : style.wild ? kWildBlock : pool.back();
+    // A shared prefix: the first block of the sequence before, where both fill it.
+    if (s > 0 && kv_lens[s] >= desc_.block_size && kv_lens[s - 1] >= desc_.block_size && fill.one_in(4))
+      table[s * params.max_blocks] = table[(s - 1) * params.max_blocks];
+  }
+  params.block_table = table;
+}
+
+void Problem<Attention>::add_extras(Fill& fill) {
+  const int64_t n = params.num_seqs, heads = desc_.num_q_heads();
+  if (desc_.mask == Mask::per_request) {
+    auto* causal = memory.add<uint8_t>("causal", DType::u8, n);
+    for (int64_t s = 0; s < n; ++s) causal[s] = static_cast<uint8_t>((s + static_cast<int64_t>(case_.seed)) % 2);
+    params.causal = causal;
+  }
+  if (desc_.mask == Mask::tree) {
+    params.tree_words = (params.longest_q + 31) / 32;
+    auto* tree = memory.add<uint32_t>("tree", DType::i32, params.total_q * params.tree_words);
+    std::fill(tree, tree + params.total_q * params.tree_words, 0u);
+    for (int64_t s = 0; s < n; ++s)
+      for (int64_t i = 0; i < case_.q_lens[static_cast<size_t>(s)]; ++i) {
+        uint32_t* row = tree + (params.q_start[s] + i) * params.tree_words;
+        if (i > 0) std::copy_n(tree + (params.q_start[s] + fill.below(i)) * params.tree_words, params.tree_words, row);
+        row[i / 32] |= 1u << (i % 32);
+      }
+    params.tree = tree;
+  }
+  if (desc_.ranges) {
+    params.num_ranges = 2;
+    auto* ranges = memory.add<int32_t>("ranges", DType::i32, n * 4);
+    for (int64_t s = 0; s < n; ++s)
+      for (int64_t r = 0; r < 2; ++r) {
+        const int64_t first = fill.below(params.kv_lens[s] + 1);
+        ranges[s * 4 + r * 2] = static_cast<int32_t>(first);
+        ranges[s * 4 + r * 2 + 1] = static_cast<int32_t>(r == 1 && fill.one_in(2) ? first : first + fill.below(40));
+      }
+    params.ranges = ranges;
+  }
+  if (desc_.sinks) {
+    auto* sinks = memory.add<float>("sinks", DType::f32, heads);
+    fill.scales(sinks, heads, -2, 5);
+    params.sinks = sinks;
+  }
+  if (desc_.alibi != Alibi::none) {
+    auto* slopes = memory.add<float>("alibi_slopes", DType::f32, heads);
+    fill.scales(slopes, heads, 0.004, 0.3);
+    params.alibi_slopes = slopes;
+  }
+  params.out_stride = heads * desc_.head_dim + 4 * fill.below(3);
+  params.out = memory.add("out", desc_.out_dtype, last_element(params.total_q, params.out_stride, heads * desc_.head_dim));
+  for (int64_t t = 0; t < params.total_q; ++t) memory.may_write(params.out, t * params.out_stride, heads * desc_.head_dim);
+  if (desc_.lse) {
+    params.lse = memory.add<float>("lse", DType::f32, params.total_q * heads);
+    memory.may_write(params.lse, 0, params.total_q * heads);
+  }
+  if (desc_.out_scale) {
+    auto* scale = memory.add<float>("out_scale", DType::f32, 1);
+    fill.scales(scale, 1, 0.01, 0.05);
+    params.out_scale = scale;
+  }
+}
+
+void Problem<Attention>::fill_queries(Fill& fill) {
+  const int64_t heads = desc_.num_q_heads(), dim = desc_.head_dim;
+  // Scores have the spread wanted at scale 1/√D when q is uniform in ±a and k in ±√3: a/√3 is the spread.
+  const double amplitude = kScoreSpread * std::sqrt(3.0) * fill.between(0.5, 1.5);
+  params.scale = static_cast<float>(fill.between(0.7, 1.3) / std::sqrt(static_cast<double>(dim)));
+  const bool scaled = desc_.q_scale != Scales::none;
+  params.q_stride = heads * dim + 8 * fill.below(3);
+  params.q = memory.add("q", desc_.q_dtype, last_element(params.total_q, params.q_stride, heads * dim));
+  for (int64_t t = 0; t < params.total_q; ++t)
+    for (int64_t h = 0; h < heads; ++h) {
+      const double of_head = scaled ? kStored : amplitude * (0.5 + static_cast<double>(h % 3) / 2);
+      // With a softcap one row in eight lies far beyond it: a tanh made of exponentials must not overflow.
+      const double hot = desc_.softcap > 0 && !scaled && (t + h) % 8 == 0 ? 60 * desc_.softcap / kScoreSpread : 1;
+      fill.values(const_cast<void*>(params.q), desc_.q_dtype, t * params.q_stride + h * dim, dim, of_head * hot);
+    }
+  if (!scaled) return;
+  const int64_t count = scale_count(desc_.q_scale, params.num_seqs, params.total_q, heads);
+  auto* scales = memory.add<float>("q_scale", DType::f32, count);
+  fill.scales(scales, count, 0.5 * amplitude / kStored, 1.5 * amplitude / kStored);
+  params.q_scale = scales;
+}
+
+std::vector<uint8_t> Problem<Attention>::seen_keys(int64_t seq) const {
+  std::vector<uint8_t> seen(static_cast<size_t>(params.kv_lens[seq]), 0);
+  for (int64_t token = params.q_start[seq]; token < params.q_start[seq + 1]; ++token) {
+    const RowView row = AttentionRows::view(desc_, params, seq, token);
+    for (int64_t key = 0; key < row.kv_len; ++key)
+      if (seen[static_cast<size_t>(key)] == 0 && visible(row, key)) seen[static_cast<size_t>(key)] = 1;
+  }
+  return seen;
+}
+
+void Problem<Attention>::fill_keys(Fill& fill) {
+  const bool ragged = desc_.kv_source == KvSource::ragged, scaled = desc_.kv_scale != Scales::none;
+  const int64_t heads = desc_.num_kv_heads, dim = desc_.head_dim, bs = desc_.block_size;
+  const int64_t rows = ragged ? params.num_blocks : params.num_blocks * bs;
+  const int64_t elements = ragged ? last_element(rows, params.kv_stride, heads * dim) : rows * heads * dim;
+  void* k = memory.add("k", desc_.kv_dtype, elements, 128);
+  void* v = memory.add("v", desc_.kv_dtype, elements, 128);
+  params.k = k, params.v = v;
+  const int64_t scales = scale_count(desc_.kv_scale, params.num_seqs, rows, heads);
+  const bool per_slot = desc_.kv_scale == Scales::token_head;
+  float* k_scale = scaled ? memory.add<float>("k_scale", DType::f32, scales) : nullptr;
+  float* v_scale = scaled ? memory.add<float>("v_scale", DType::f32, scales) : nullptr;
+  params.k_scale = k_scale, params.v_scale = v_scale;
+  const double amplitude = std::sqrt(3.0), unit = amplitude / kStored;
+  if (scaled && !per_slot) fill.scales(k_scale, scales, 0.5 * unit, 1.5 * unit), fill.scales(v_scale, scales, 0.5 * unit, 1.5 * unit);
+  for (int64_t s = 0; s < params.num_seqs; ++s) {
+    const auto seen = seen_keys(s);
+    for (int64_t key = 0; key < params.kv_lens[s]; ++key) {
+      if (seen[static_cast<size_t>(key)] == 0) continue;
+      const int64_t block = ragged ? 0 : params.block_table[s * params.max_blocks + key / bs];
+      for (int64_t h = 0; h < heads; ++h) {
+        const int64_t token = ragged ? params.kv_start[s] + key : 0;
+        const int64_t at = ragged ? token * params.kv_stride + h * dim : hnd_offset(block, h, key % bs, heads, bs, dim);
+        const int64_t slot = ragged ? token * heads + h : paged_scale_index(block, h, key % bs, heads, bs);
+        fill.values(k, desc_.kv_dtype, at, dim, scaled ? kStored : amplitude);
+        fill.values(v, desc_.kv_dtype, at, dim, scaled ? kStored : amplitude);
+        if (per_slot) fill.scales(k_scale + slot, 1, 0.5 * unit, 1.5 * unit), fill.scales(v_scale + slot, 1, 0.5 * unit, 1.5 * unit);
+      }
+    }
+  }
+  if (ragged) params.num_blocks = 0;
+}
+
+namespace {
+
+struct Pair {
+  int64_t seq, token, head;
+};
+
+/// Which rows are compared: all, or the corners of each sequence (first, middle and last row; first, last and a drawn head) and drawn ones.
+std::vector<Pair> sampled_pairs(const AttentionParams& p, int64_t heads, int64_t samples, uint64_t seed) {
+  std::vector<Pair> out;
+  Fill draw(seed ^ 0x5a3d);
+  const bool all = samples == 0 || p.total_q * heads <= samples;
+  for (int64_t s = 0; s < p.num_seqs; ++s) {
+    const int64_t first = p.q_start[s], last = p.q_start[s + 1] - 1;
+    if (last < first) continue;
+    if (all) {
+      for (int64_t h = 0; h < heads; ++h)
+        for (int64_t t = first; t <= last; ++t) out.push_back({s, t, h});
+      continue;
+    }
+    const int64_t share = std::max<int64_t>(4, samples / p.num_seqs);
+    out.push_back({s, first, 0});
+    out.push_back({s, last, heads - 1});
+    out.push_back({s, last, 0});
+    for (int64_t i = 3; i < share; ++i) out.push_back({s, first + draw.below(last - first + 1), draw.below(heads)});
+  }
+  std::sort(out.begin(), out.end(), [](const Pair& a, const Pair& b) { return std::tie(a.seq, a.head, a.token) < std::tie(b.seq, b.head, b.token); });
+  return out;
+}
+
+double clamped(DType t, double x) {
+  const double most = t == DType::f8_e4m3 ? 448 : t == DType::f8_e4m3fnuz ? 240 : INFINITY;
+  return std::clamp(x, -most, most);
+}
+
+}  // namespace
+
+void Problem<Attention>::compare(std::string_view reduction, int64_t samples, Comparison& out) const {
+  const int64_t heads = desc_.num_q_heads(), dim = desc_.head_dim;
+  const DeclaredRounding declared = declared_rounding(reduction);
+  AttentionRows rows(desc_, params);
+  std::vector<double> got(static_cast<size_t>(heads * dim));
+  for (const Pair& p : sampled_pairs(params, heads, samples, case_.seed)) {
+    const AttentionRow& row = rows.row(p.seq, p.token, p.head);
+    load_values(params.out, desc_.out_dtype, p.token * params.out_stride + p.head * dim, dim, got.data());
+    const double divisor = desc_.out_scale ? params.out_scale[0] : 1;
+    for (int64_t i = 0; i < dim; ++i) {
+      const auto at = static_cast<size_t>(i);
+      const auto where = [&] { return fmt::format("sequence {}, row {}, head {}, element {}", p.seq, p.token - params.q_start[p.seq], p.head, i); };
+      const double want = row.out[at] / divisor;
+      Bound bound{};  // a row without a visible key is exactly 0
+      if (row.facts.keys > 0) bound = stored(attention_bound(row.facts, declared, row.magnitude[at] / std::abs(divisor)), desc_.out_dtype, want);
+      out.add(got[at], clamped(desc_.out_dtype, want), bound, where);
+    }
+    if (!desc_.lse) continue;
+    Bound bound = softmax_bound(row.facts, declared);
+    bound = stored({bound.worst + 0x1.0p-22 * std::abs(row.lse), bound.typical + 0x1.0p-22 * std::abs(row.lse)}, DType::f32, row.lse);
+    if (!std::isfinite(row.lse)) bound = {};
+    out.add(params.lse[p.token * heads + p.head], row.lse, bound,
+            [&] { return fmt::format("lse of sequence {}, row {}, head {}", p.seq, p.token - params.q_start[p.seq], p.head); });
+  }
+  // What was not compared must at least be finite.
+  for (int64_t t = 0; t < params.total_q; ++t) {
+    load_values(params.out, desc_.out_dtype, t * params.out_stride, heads * dim, got.data());
+    for (int64_t i = 0; i < heads * dim; ++i)
+      if (!std::isfinite(got[static_cast<size_t>(i)])) {
+        out.add(got[static_cast<size_t>(i)], 0, {}, [&] { return fmt::format("token {}, head {}, element {}", t, i / dim, i % dim); });
+        return;
+      }
+  }
+}
+
+}  // namespace attune

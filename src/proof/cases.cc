@@ -1,0 +1,286 @@
+#include "proof/cases.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+#include "proof/fill.h"
+#include "proof/test_domain.h"
+#include "select/desc_text.h"
+
+namespace attune {
+namespace {
+
+std::string list_text(const std::vector<int64_t>& values) {
+  std::string out;
+  for (size_t i = 0; i < values.size();) {
+    size_t same = i;
+    while (same < values.size() && values[same] == values[i]) ++same;
+    out += (out.empty() ? "" : ",") + std::to_string(values[i]) + (same - i > 1 ? fmt::format("*{}", same - i) : "");
+    i = same;
+  }
+  return out;
+}
+
+std::vector<int64_t> parse_list(std::string_view key, std::string_view text) {
+  constexpr size_t kMostSequences = 65536;
+  constexpr int64_t kLongest = int64_t{1} << 24;
+  std::vector<int64_t> out;
+  for (size_t at = 0; at <= text.size();) {
+    const size_t comma = std::min(text.find(',', at), text.size());
+    std::string_view item = text.substr(at, comma - at);
+    int64_t value = 0, times = 1;
+    if (const size_t star = item.find('*'); star != std::string_view::npos) {
+      parse_value(key, item.substr(star + 1), times);
+      item = item.substr(0, star);
+    }
+    parse_value(key, item, value);
+    if (value < 0 || value > kLongest) bad_value(key, fmt::format("lengths of 0..{}", kLongest), item);
+    if (times < 1 || out.size() + static_cast<size_t>(times) > kMostSequences) bad_value(key, fmt::format("1..{} sequences", kMostSequences), text);
+    out.insert(out.end(), static_cast<size_t>(times), value);
+    at = comma + 1;
+  }
+  return out;
+}
+
+constexpr std::string_view rows_key(std::string_view op) { return op == "matmul" ? "m" : "rows"; }
+
+template <class Op>
+typename Op::Desc desc_of(const std::string& text) {
+  if constexpr (std::is_same_v<Op, Attention>)
+    return parse_attention_desc(text);
+  else
+    return parse_desc<Op>(text);
+}
+
+// ---- drawing -----------------------------------------------------------------------------------------------------------------------------
+
+/// The values of a field that cases run through; empty if only a random draw can find one.
+template <class T>
+std::vector<T> corners(const Constraint<T>& can, const Constraint<T>& domain, T fallback) {
+  std::vector<T> out;
+  const auto add = [&](T x) {
+    if (can.admits(x, fallback) && std::find(out.begin(), out.end(), x) == out.end()) out.push_back(x);
+  };
+  if (domain.kind() == ConstraintKind::listed)
+    for (int i = 0; i < domain.count(); ++i) add(domain.value(i));
+  if constexpr (std::is_same_v<T, int64_t>) {
+    if (domain.kind() == ConstraintKind::ranged)
+      for (int64_t x = domain.value(0); x <= domain.value(1) && x < domain.value(0) + 12; ++x) add(x);
+    if (can.kind() == ConstraintKind::multiples && out.empty()) add(can.value(0)), add(can.value(0) * 3);
+    if (can.kind() == ConstraintKind::ranged && can.value(0) > 1 && can.value(0) < 1024) add(can.value(0));
+    if (can.kind() == ConstraintKind::ranged && can.value(1) < 1024) add(can.value(1));
+    if (can.kind() == ConstraintKind::listed)
+      for (int i = 0; i < can.count(); ++i)
+        if (can.value(i) <= 1024) add(can.value(i));
+  } else if (can.kind() == ConstraintKind::listed) {
+    for (int i = 0; i < can.count(); ++i) add(can.value(i));
+  }
+  if (out.empty()) add(fallback);
+  return out;
+}
+
+uint64_t mix(uint64_t a, uint64_t b) { return Fill(a ^ (b * 0x9e3779b97f4a7c15u)).bits(); }
+
+/// Lap `index / n` of a field shifts its order, so that fields meet in changing company.
+template <class T>
+T pick(const std::vector<T>& values, uint64_t seed, uint64_t field, int64_t index, bool random) {
+  const int64_t n = static_cast<int64_t>(values.size());
+  const uint64_t shift = mix(seed + field * 131, static_cast<uint64_t>(random ? index : index / n));
+  const uint64_t at = random ? shift : shift + static_cast<uint64_t>(index % n);
+  return values[static_cast<size_t>(at % static_cast<uint64_t>(n))];
+}
+
+template <class Op>
+bool is_valid(const typename Op::Desc& desc) {
+  try {
+    if constexpr (std::is_same_v<Op, Attention>)
+      validate(desc);
+    else
+      validate_fields<Op>(desc);
+  } catch (const Error&) {
+    return false;
+  }
+  return true;
+}
+
+template <class Op>
+std::optional<typename Op::Desc> draw_desc(const Kernel<Op>& kernel, uint64_t seed, int64_t index) {
+  constexpr int kAttempts = 300;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    typename Op::Desc desc{};
+    const typename Op::Desc defaults{};
+    uint64_t field = 0;
+    Op::for_each_field(kernel.can, desc, defaults, [&](FieldName name, const auto& can, auto& value, const auto& fallback, const auto& domain) {
+      using T = std::decay_t<decltype(value)>;
+      ++field;
+      // A few more fields are drawn anew with each attempt, the first attempts keep most corners.
+      const bool random = attempt > 0 && (mix(seed + field, static_cast<uint64_t>(attempt)) % 8) < static_cast<uint64_t>(std::min(attempt, 8));
+      const int64_t at = random ? index * kAttempts + attempt : index;
+      if constexpr (std::is_same_v<T, int64_t>)
+        value = pick(corners(can, test_sizes<Op>(name.field), fallback), seed, field, at, random);
+      else if constexpr (std::is_same_v<T, double>)
+        value = pick(corners(can, kTestSoftcaps, fallback), seed, field, at, random);
+      else
+        value = pick(corners<T>(can, domain, fallback), seed, field, at, random);
+    });
+    repair(desc);
+    if (is_valid<Op>(desc) && admits(kernel, desc)) return desc;
+  }
+  return std::nullopt;
+}
+
+/// Lengths of a batch whose reference costs at most some million multiplications.
+void draw_lengths(Case<Attention>& c, Fill& fill) {
+  constexpr int64_t kKv[] = {0, 1, 5, 15, 16, 17, 33, 64, 127, 128, 129, 200, 255, 256, 257, 300, 511, 512, 513, 600, 1030};
+  const AttentionDesc& d = c.desc;
+  int64_t budget = 3'000'000;
+  const int64_t sequences = 1 + fill.below(5);
+  for (int64_t s = 0; s < sequences; ++s) {
+    int64_t q = 1;
+    if (d.phase == Phase::verify) q = fill.one_in(10) ? 0 : 2 + fill.below(31);
+    if (d.phase == Phase::prefill) q = fill.one_in(10) ? 0 : fill.one_in(3) ? 1 + fill.below(4) : 1 + fill.below(70);
+    const int64_t a_key = 2 * d.num_q_heads() * d.head_dim;
+    while (q > 2 && q * 40 * a_key > budget) q = d.phase == Phase::verify ? std::max<int64_t>(2, q / 2) : q / 2;
+    int64_t kv = kKv[fill.below(std::size(kKv))];
+    // Mostly at least as many keys as queries; sometimes fewer, which is legal.
+    if (kv < q && !fill.one_in(3)) kv = q + fill.below(20);
+    while (kv > 16 && q * kv * a_key > budget) kv = kv * 2 / 3;
+    budget -= q * kv * a_key;
+    c.q_lens.push_back(q);
+    c.kv_lens.push_back(kv);
+    if (budget <= 0) break;
+  }
+}
+
+template <class Op>
+void draw_lengths(Case<Op>& c, Fill& fill) {
+  constexpr int64_t kRows[] = {1, 2, 3, 5, 8, 17, 33};
+  c.rows = kRows[fill.below(std::size(kRows))];
+  if constexpr (std::is_same_v<Op, Matmul>) {
+    const int64_t most = std::max<int64_t>(1, std::min(c.desc.rows, 4'000'000 / (c.desc.n * c.desc.k)));
+    c.rows = fill.one_in(2) ? most : 1 + fill.below(most);
+  }
+  if constexpr (std::is_same_v<Op, Sample>) c.rows = std::min<int64_t>(c.rows, 5);
+}
+
+}  // namespace
+
+template <class Op>
+std::string to_text(const Case<Op>& c) {
+  if constexpr (std::is_same_v<Op, Attention>)
+    return fmt::format("{} q_lens={} kv_lens={} seed={}", to_text(c.desc), list_text(c.q_lens), list_text(c.kv_lens), c.seed);
+  else
+    return fmt::format("{} {}={} seed={}", to_text(c.desc), Op::kName == "matmul" ? "m" : "rows", c.rows, c.seed);
+}
+
+template <class Op>
+Case<Op> parse_case(std::string_view text) {
+  Case<Op> c;
+  std::string desc;
+  for (const auto& word : split_desc("case", text)) {
+    int64_t number = 0;
+    if (word.key == "seed") {
+      parse_value(word.key, word.value, number);
+      c.seed = static_cast<uint64_t>(number);
+    } else if (std::is_same_v<Op, Attention> && word.key == "q_lens") {
+      c.q_lens = parse_list(word.key, word.value);
+    } else if (std::is_same_v<Op, Attention> && word.key == "kv_lens") {
+      c.kv_lens = parse_list(word.key, word.value);
+    } else if (!std::is_same_v<Op, Attention> && word.key == rows_key(Op::kName)) {
+      parse_value(word.key, word.value, c.rows);
+      if (c.rows < 0 || c.rows > int64_t{1} << 20) bad_value(word.key, "0..1048576", word.value);
+    } else {
+      desc += (desc.empty() ? "" : " ") + word.key + "=" + word.value;
+    }
+  }
+  c.desc = desc_of<Op>(desc);
+  if constexpr (std::is_same_v<Op, Attention>) {
+    if (c.q_lens.empty()) c.q_lens.assign(std::max<size_t>(c.kv_lens.size(), 1), 1);
+    if (c.kv_lens.empty()) c.kv_lens = c.q_lens;
+    if (c.q_lens.size() != c.kv_lens.size())
+      bad_value("kv_lens", fmt::format("as many as q_lens ({})", c.q_lens.size()), std::to_string(c.kv_lens.size()));
+  }
+  return c;
+}
+
+template <class Op>
+bool admits(const Kernel<Op>& kernel, const typename Op::Desc& desc) {
+  const typename Op::Desc defaults{};
+  bool all = true;
+  Op::for_each_field(kernel.can, desc, defaults, [&](FieldName, const auto& can, const auto& value, const auto& fallback, const auto&) {
+    all = all && can.admits(value, fallback);
+  });
+  for (const auto& rule : kernel.rules) all = all && rule.admits(desc);
+  return all;
+}
+
+template <class Op>
+std::optional<Case<Op>> draw_case(const Kernel<Op>& kernel, uint64_t seed, int64_t index) {
+  const auto desc = draw_desc(kernel, seed, index);
+  if (!desc) return std::nullopt;
+  Case<Op> c;
+  c.desc = *desc;
+  c.seed = seed * 1000 + static_cast<uint64_t>(index) + 1;
+  Fill fill(c.seed);
+  draw_lengths(c, fill);
+  return c;
+}
+
+template <class Op>
+std::vector<Outside<Op>> outside_descs(const Kernel<Op>& kernel, uint64_t seed) {
+  std::vector<Outside<Op>> out;
+  const auto inside = draw_desc(kernel, seed, 0);
+  if (!inside) return out;
+  Rng rng(seed);
+  typename Op::Desc desc = *inside;
+  const typename Op::Desc defaults{};
+  Op::for_each_field(kernel.can, desc, defaults, [&](FieldName name, const auto& can, auto& value, const auto& fallback, const auto& domain) {
+    const auto kept = value;
+    if (can.outside(rng, domain, fallback, value)) out.push_back({std::string(name.field), desc});
+    value = kept;
+  });
+  return out;
+}
+
+template std::string to_text(const Case<Attention>&);
+template Case<Attention> parse_case<Attention>(std::string_view);
+template bool admits(const Kernel<Attention>&, const Attention::Desc&);
+template std::optional<Case<Attention>> draw_case(const Kernel<Attention>&, uint64_t, int64_t);
+template std::vector<Outside<Attention>> outside_descs(const Kernel<Attention>&, uint64_t);
+template std::string to_text(const Case<KvWrite>&);
+template Case<KvWrite> parse_case<KvWrite>(std::string_view);
+template bool admits(const Kernel<KvWrite>&, const KvWrite::Desc&);
+template std::optional<Case<KvWrite>> draw_case(const Kernel<KvWrite>&, uint64_t, int64_t);
+template std::vector<Outside<KvWrite>> outside_descs(const Kernel<KvWrite>&, uint64_t);
+template std::string to_text(const Case<Matmul>&);
+template Case<Matmul> parse_case<Matmul>(std::string_view);
+template bool admits(const Kernel<Matmul>&, const Matmul::Desc&);
+template std::optional<Case<Matmul>> draw_case(const Kernel<Matmul>&, uint64_t, int64_t);
+template std::vector<Outside<Matmul>> outside_descs(const Kernel<Matmul>&, uint64_t);
+template std::string to_text(const Case<Norm>&);
+template Case<Norm> parse_case<Norm>(std::string_view);
+template bool admits(const Kernel<Norm>&, const Norm::Desc&);
+template std::optional<Case<Norm>> draw_case(const Kernel<Norm>&, uint64_t, int64_t);
+template std::vector<Outside<Norm>> outside_descs(const Kernel<Norm>&, uint64_t);
+template std::string to_text(const Case<Rope>&);
+template Case<Rope> parse_case<Rope>(std::string_view);
+template bool admits(const Kernel<Rope>&, const Rope::Desc&);
+template std::optional<Case<Rope>> draw_case(const Kernel<Rope>&, uint64_t, int64_t);
+template std::vector<Outside<Rope>> outside_descs(const Kernel<Rope>&, uint64_t);
+template std::string to_text(const Case<ActivationOp>&);
+template Case<ActivationOp> parse_case<ActivationOp>(std::string_view);
+template bool admits(const Kernel<ActivationOp>&, const ActivationOp::Desc&);
+template std::optional<Case<ActivationOp>> draw_case(const Kernel<ActivationOp>&, uint64_t, int64_t);
+template std::vector<Outside<ActivationOp>> outside_descs(const Kernel<ActivationOp>&, uint64_t);
+template std::string to_text(const Case<Embed>&);
+template Case<Embed> parse_case<Embed>(std::string_view);
+template bool admits(const Kernel<Embed>&, const Embed::Desc&);
+template std::optional<Case<Embed>> draw_case(const Kernel<Embed>&, uint64_t, int64_t);
+template std::vector<Outside<Embed>> outside_descs(const Kernel<Embed>&, uint64_t);
+template std::string to_text(const Case<Sample>&);
+template Case<Sample> parse_case<Sample>(std::string_view);
+template bool admits(const Kernel<Sample>&, const Sample::Desc&);
+template std::optional<Case<Sample>> draw_case(const Kernel<Sample>&, uint64_t, int64_t);
+template std::vector<Outside<Sample>> outside_descs(const Kernel<Sample>&, uint64_t);
+
+}  // namespace attune

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ops/catalogue.h"
+
+namespace attune {
+
+/// One problem: a desc, the lengths of a call, and the seed of everything in its tensors.
+template <class Op>
+struct Case {
+  typename Op::Desc desc;
+  std::vector<int64_t> q_lens, kv_lens;  ///< attention
+  int64_t rows = 1;                      ///< every other op: rows (tokens) of the call; a matmul's M
+  uint64_t seed = 1;
+  bool operator==(const Case&) const = default;
+};
+
+/// Case text: desc text, then `q_lens=1*3,5 kv_lens=7*3,129 seed=4` (attention), `m=5 seed=4` (matmul) or `rows=5 seed=4`. `7*3` is three sevens.
+template <class Op>
+std::string to_text(const Case<Op>& c);
+
+/// The inverse of to_text; InvalidArgument names what is wrong. Lengths left out are those of one sequence or row.
+template <class Op>
+Case<Op> parse_case(std::string_view text);
+
+/// True if every field and rule of the kernel admits the desc.
+template <class Op>
+bool admits(const Kernel<Op>& kernel, const typename Op::Desc& desc);
+
+/// The `index`-th case of a kernel: each field runs through its corners (a listed value, the ends of a range, odd and prime sizes, a type
+/// the op knows) in its own seeded order, so that some 12 cases meet every corner; lengths are bounded so that a case costs milliseconds.
+/// Nothing if no admitted desc was found.
+template <class Op>
+std::optional<Case<Op>> draw_case(const Kernel<Op>& kernel, uint64_t seed, int64_t index);
+
+/// A desc that differs from an admitted one in `field` alone, by a value the kernel does not claim.
+template <class Op>
+struct Outside {
+  std::string field;
+  typename Op::Desc desc;
+};
+
+/// One for each field that admits less than the op's domain.
+template <class Op>
+std::vector<Outside<Op>> outside_descs(const Kernel<Op>& kernel, uint64_t seed);
+
+}  // namespace attune

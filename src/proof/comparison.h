@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cmath>
+#include <string>
+
+#include "proof/bounds.h"
+
+namespace attune {
+
+/// Collects outputs against their expected values and bounds.
+class Comparison {
+ public:
+  /// `where` is called for the worst output only: "token 3, head 1, element 17".
+  template <class Where>
+  void add(double got, double want, const Bound& bound, Where&& where) {
+    ++count_;
+    const bool same = got == want;  // covers infinities
+    double error = same ? 0 : std::abs(got - want);
+    if (std::isnan(error)) error = INFINITY;
+    const double ratio = error == 0 ? 0 : bound.worst > 0 ? error / bound.worst : INFINITY;
+    if (error > max_error_) max_error_ = error;
+    if (std::isfinite(error)) {
+      squared_error_ += error * error;
+      squared_typical_ += bound.typical * bound.typical;
+      squared_want_ += std::isfinite(want) ? want * want : 0;
+    }
+    if (ratio > max_ratio_ || where_.empty()) {
+      max_ratio_ = ratio;
+      where_ = where();
+      got_ = got;
+      want_ = want;
+      bound_ = bound.worst;
+    }
+  }
+
+  int64_t count() const { return count_; }
+  double max_error() const { return max_error_; }
+  double max_ratio() const { return max_ratio_; }
+  const std::string& where() const { return where_; }
+  double nmse() const { return squared_want_ > 0 ? squared_error_ / squared_want_ : 0; }
+
+  /// Mean squared error over the expected one of independent roundings; judged from 256 outputs on.
+  double typical_ratio() const { return squared_typical_ > 0 ? squared_error_ / squared_typical_ : 0; }
+
+  /// Empty if every output is within its bound and the mean square within four times the expected one.
+  std::string verdict() const;
+
+ private:
+  int64_t count_ = 0;
+  double max_error_ = 0, max_ratio_ = 0;
+  double squared_error_ = 0, squared_typical_ = 0, squared_want_ = 0;
+  std::string where_;
+  double got_ = 0, want_ = 0, bound_ = 0;
+};
+
+}  // namespace attune

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "proof/guarded_buffer.h"
+
+namespace attune {
+
+/// All tensors of one problem: poisoned when made, watched while a kernel runs.
+class Memory {
+ public:
+  explicit Memory(Guard guard) : guard_(guard) {}
+
+  /// `count` poisoned elements; aligned to their own size unless `align` says more.
+  template <class T = void>
+  T* add(std::string name, DType dtype, int64_t count, size_t align = 1) {
+    return static_cast<T*>(
+        add_bytes(std::move(name), dtype, static_cast<size_t>(count) * size_of(dtype), align < size_of(dtype) ? size_of(dtype) : align));
+  }
+
+  /// Declares that a kernel may write `count` elements from `first` on; called with rising `first`.
+  void may_write(const void* data, int64_t first, int64_t count);
+
+  /// Remembers every byte: what is not writable must stay so.
+  void freeze();
+
+  /// Puts the remembered bytes back.
+  void restore();
+
+  /// What a kernel changed although it may not: "q, byte 17"; empty if nothing.
+  std::string damage() const;
+
+  /// All writable bytes, in order: two runs of a kernel must agree on them.
+  std::vector<uint8_t> written() const;
+
+  /// The tensor whose data start at `data`, for a message.
+  const std::string& name_of(const void* data) const;
+
+ private:
+  struct Range {
+    size_t first, last;
+  };
+  struct Piece {
+    Piece(std::string n, DType t, size_t bytes, size_t align, Guard guard)
+        : name(std::move(n)), dtype(t), buffer(bytes, align, guard, poison_byte(t)) {}
+    std::string name;
+    DType dtype;
+    GuardedBuffer buffer;
+    std::vector<Range> writable;
+    std::vector<uint8_t> before;
+  };
+
+  void* add_bytes(std::string name, DType dtype, size_t bytes, size_t align);
+  const Piece& piece_of(const void* data) const;
+
+  Guard guard_;
+  std::vector<std::unique_ptr<Piece>> pieces_;
+};
+
+}  // namespace attune

@@ -1,0 +1,141 @@
+#pragma once
+
+#include "core/error.h"
+#include "proof/cases.h"
+#include "proof/comparison.h"
+#include "proof/fill.h"
+#include "proof/memory.h"
+
+namespace attune {
+
+/// How a problem is laid out in memory. In `wild` problems table tails hold block numbers far outside the pool, else a block of poison.
+struct ProblemStyle {
+  Guard guard = Guard::after;
+  bool wild = true;
+};
+
+/// The tensors of one case, seeded and poisoned, the call's params, and the judgement of its outputs. One specialisation an op, each with
+///   Problem(const Case<Op>&, const ProblemStyle&);
+///   Memory memory; typename Op::Params params;
+///   Limits limits() const;                                                  // what the workspace is asked for
+///   void compare(std::string_view reduction, int64_t samples, Comparison&) const;  // 0 samples: every output
+template <class Op>
+class Problem;
+
+template <>
+class Problem<Attention> {
+ public:
+  Problem(const Case<Attention>& c, const ProblemStyle& style);
+  Memory memory;
+  AttentionParams params;
+  Limits limits() const;
+  void compare(std::string_view reduction, int64_t samples, Comparison& out) const;
+
+ private:
+  void place_sequences(Fill& fill, const ProblemStyle& style);
+  void fill_queries(Fill& fill);
+  void fill_keys(Fill& fill);
+  void add_extras(Fill& fill);
+  std::vector<uint8_t> seen_keys(int64_t seq) const;
+
+  Case<Attention> case_;
+  const AttentionDesc& desc_;
+};
+
+template <>
+class Problem<KvWrite> {
+ public:
+  Problem(const Case<KvWrite>& c, const ProblemStyle& style);
+  Memory memory;
+  KvWriteParams params;
+  Limits limits() const { return {.tokens = case_.rows}; }
+  void compare(std::string_view reduction, int64_t samples, Comparison& out) const;
+
+ private:
+  Case<KvWrite> case_;
+};
+
+template <>
+class Problem<Matmul> {
+ public:
+  Problem(const Case<Matmul>& c, const ProblemStyle& style);
+  Memory memory;
+  MatmulParams params;
+  Limits limits() const { return {.tokens = case_.desc.rows > case_.rows ? case_.desc.rows : case_.rows}; }
+  void compare(std::string_view reduction, int64_t samples, Comparison& out) const;
+
+ private:
+  Case<Matmul> case_;
+  std::vector<float> residual_;  // kept apart: the output may overwrite it
+};
+
+template <>
+class Problem<Norm> {
+ public:
+  Problem(const Case<Norm>& c, const ProblemStyle& style);
+  Memory memory;
+  NormParams params;
+  Limits limits() const { return {.tokens = case_.rows}; }
+  void compare(std::string_view reduction, int64_t samples, Comparison& out) const;
+
+ private:
+  Case<Norm> case_;
+  std::vector<float> residual_;
+};
+
+template <>
+class Problem<Rope> {
+ public:
+  Problem(const Case<Rope>& c, const ProblemStyle& style);
+  Memory memory;
+  RopeParams params;
+  Limits limits() const { return {.tokens = case_.rows}; }
+  void compare(std::string_view reduction, int64_t samples, Comparison& out) const;
+
+ private:
+  Case<Rope> case_;
+  std::vector<uint8_t> x_;  // kept apart: the output may overwrite it
+};
+
+template <>
+class Problem<ActivationOp> {
+ public:
+  Problem(const Case<ActivationOp>& c, const ProblemStyle& style);
+  Memory memory;
+  ActivationParams params;
+  Limits limits() const { return {.tokens = case_.rows}; }
+  void compare(std::string_view reduction, int64_t samples, Comparison& out) const;
+
+ private:
+  Case<ActivationOp> case_;
+};
+
+template <>
+class Problem<Embed> {
+ public:
+  Problem(const Case<Embed>& c, const ProblemStyle& style);
+  Memory memory;
+  EmbedParams params;
+  Limits limits() const { return {.tokens = case_.rows}; }
+  void compare(std::string_view reduction, int64_t samples, Comparison& out) const;
+
+ private:
+  Case<Embed> case_;
+};
+
+template <>
+class Problem<Sample> {
+ public:
+  Problem(const Case<Sample>& c, const ProblemStyle& style);
+  Memory memory;
+  SampleParams params;
+  Limits limits() const { return {.tokens = case_.rows}; }
+  void compare(std::string_view reduction, int64_t samples, Comparison& out) const;
+
+ private:
+  Case<Sample> case_;
+  std::vector<float> logits_;  // as filled: the kernel may change them
+  std::vector<SampleRow> rows_;
+};
+
+}  // namespace attune

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <string>
+
+#include "core/thread_pool.h"
+#include "proof/cases.h"
+#include "proof/problem.h"
+
+namespace attune {
+
+/// What running one case showed.
+struct CaseResult {
+  bool passed = false;
+  int64_t outputs = 0;  ///< compared with the reference
+  double max_error = 0;
+  double max_error_over_bound = 0;
+  double nmse = 0;
+  std::string where;  ///< the output nearest to (or farthest beyond) its bound
+  std::string text;   ///< what is wrong; empty if passed
+  std::string repro;  ///< the command that runs this case again
+};
+
+struct RunOptions {
+  ProblemStyle style;
+  int64_t samples = 64;        ///< outputs (attention: query heads of a row) compared; 0: all
+  bool twice = true;           ///< run again, on one thread, with other garbage in the workspace: the bits must agree
+  ThreadPool* pool = nullptr;  ///< null: one of two threads is made
+};
+
+/// Seeded fill, poison, run, inputs and padding untouched, outputs finite, comparison with the reference, run again bit-equal. An Error of
+/// the kernel is a failure of the case.
+template <class Op>
+CaseResult run_case(const Kernel<Op>& kernel, const Case<Op>& c, const RunOptions& options = {});
+
+/// "attune verify --kernel NAME --desc "…"".
+template <class Op>
+std::string repro_line(const Kernel<Op>& kernel, const Case<Op>& c);
+
+/// The repro line of the case that runs now (or ran last), for a handler that reports a fault: a kernel may run into a guard page.
+const char* running_case();
+
+}  // namespace attune
