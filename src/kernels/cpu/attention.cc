@@ -24,7 +24,7 @@ constexpr int kRowGroup = 6;                                 // rows of a regist
 constexpr int kColumns = kWidth == 16 ? 4 : kFused ? 2 : 1;  // vectors of a register tile
 constexpr int kMaxRows = 128;                                // rows of a tile: query tokens × heads of the group
 constexpr int kMaxLevels = 32;
-constexpr int64_t kStackFloats = 96 * 1024;  // scratch of a worker where the workspace is too small
+constexpr int64_t kStackFloats = 160 * 1024;  // scratch of a worker where the workspace is too small
 constexpr int64_t kMaxSlotBytes = int64_t{32} << 20;
 
 constexpr int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
@@ -39,8 +39,8 @@ constexpr int64_t node_count(int64_t chunks) {
   while ((chunks >> levels) > 0) ++levels;
   return levels + 1;
 }
-/// A node: accumulators [rows][padded], maxima [rows], sums [rows].
-constexpr int64_t node_floats(int64_t rows, int64_t padded) { return rows * (padded + 2); }
+/// A node: accumulators [rows][padded], maxima [rows], sums [rows]; the last two are handled sixteen at a time.
+constexpr int64_t node_floats(int64_t rows, int64_t padded) { return rows * padded + 2 * round_up(rows, 16); }
 constexpr int64_t scratch_floats(int64_t rows, int64_t padded, int64_t nodes) {
   return rows * (padded + kChunk + 1) + padded * (kKeyTile + kValueTile + 1) + 2 * kChunk + nodes * node_floats(rows, padded) + 64;
 }
@@ -159,7 +159,7 @@ struct Node {
   float* acc;
   int64_t rows, padded;
   float* maximum() const { return acc + rows * padded; }
-  float* sum() const { return acc + rows * padded + rows; }
+  float* sum() const { return acc + rows * padded + round_up(rows, 16); }
 };
 
 /// right ← left combined with right. Exact where one side is the identity.
@@ -241,7 +241,14 @@ void set_bits(uint32_t* bits, int first, int last) {
   v->holes = last > first && (ranged || (row.tree != nullptr && last > row.kv_len - row.q_len));
   if (!v->holes) return;
   for (uint32_t& b : v->bits) b = 0;
-  for (int key = v->first; key < v->last; ++key) v->bits[key / 32] |= (visible(row, chunk_first + key) ? 1u : 0u) << (key % 32);
+  const int from = v->first, to = v->last;
+  v->first = v->last = 0;
+  for (int key = from; key < to; ++key) {
+    if (!visible(row, chunk_first + key)) continue;
+    if (v->last == 0) v->first = key;
+    v->last = key + 1;
+    v->bits[key / 32] |= 1u << (key % 32);
+  }
 }
 
 void view_chunk(const Plan& p, const Tile& t, int64_t chunk, ChunkView* view) {
@@ -423,9 +430,9 @@ void store_vector(void* out, DType type, int64_t at, Vec x, int n) {
 }
 
 void copy_node(const Plan& p, const Tile& t, const float* from, float* to) {
-  const int64_t rows = p.tile_rows * p.padded;
+  const int64_t statistics = p.tile_rows * p.padded, size = node_floats(p.tile_rows, p.padded);
   __builtin_memcpy(to, from, static_cast<size_t>(t.rows * p.padded) * sizeof(float));
-  __builtin_memcpy(to + rows, from + rows, static_cast<size_t>(2 * p.tile_rows) * sizeof(float));
+  __builtin_memcpy(to + statistics, from + statistics, static_cast<size_t>(size - statistics) * sizeof(float));
 }
 
 /// One worker's pass over its tiles, for KV elements of type T.
