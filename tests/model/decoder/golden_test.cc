@@ -177,8 +177,8 @@ TEST_P(GoldenModel, Bfloat16StaysWithinItsRounding) {
   EXPECT_LE(worst_difference(g, run(g, o, 1, true)), 3 * g.facts["bfloat16_max_logprob_difference"]["matmul_inputs"].get<double>());
 }
 
-INSTANTIATE_TEST_SUITE_P(All, GoldenModel, testing::ValuesIn(goldens()), [](const auto& info) {
-  std::string name = info.param.name;
+INSTANTIATE_TEST_SUITE_P(All, GoldenModel, testing::ValuesIn(goldens()), [](const auto& instance) {
+  std::string name = instance.param.name;
   std::replace(name.begin(), name.end(), '-', '_');
   return name;
 });
