@@ -156,8 +156,8 @@ void Problem<Attention>::fill_queries(Fill& fill) {
   for (int64_t t = 0; t < params.total_q; ++t)
     for (int64_t h = 0; h < heads; ++h) {
       const double of_head = scaled ? kStored : amplitude * (0.5 + static_cast<double>(h % 3) / 2);
-      // With a softcap one row in eight lies far beyond it: a tanh made of exponentials must not overflow.
-      const double hot = desc_.softcap > 0 && !scaled && (t + h) % 8 == 0 ? 60 * desc_.softcap / kScoreSpread : 1;
+      // With a softcap one row in four lies far beyond it: a tanh made of exponentials must not overflow.
+      const double hot = desc_.softcap > 0 && !scaled && (t + h) % 4 == 0 ? 100 * desc_.softcap / kScoreSpread : 1;
       fill.values(const_cast<void*>(params.q), desc_.q_dtype, t * params.q_stride + h * dim, dim, of_head * hot);
     }
   if (!scaled) return;

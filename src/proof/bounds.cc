@@ -21,7 +21,7 @@ bool has_word(std::string_view tag, std::string_view word) {
 
 double declared(std::string_view tag, char what) {
   const std::string name(1, what);
-  if (has_word(tag, name + "_bf16") || has_word(tag, "bf16dp")) return unit_roundoff(DType::bf16);
+  if (has_word(tag, name + "_bf16")) return unit_roundoff(DType::bf16);
   return has_word(tag, name + "_f16") ? unit_roundoff(DType::f16) : 0;
 }
 

@@ -26,8 +26,8 @@ struct Bound {
 };
 
 /// The unit roundoffs of the intermediate roundings that a reduction tag declares; 0: kept in f32 or wider. Words of a tag, separated by
-/// '.': `p_bf16`, `p_f16` (softmax weights), `q_bf16`, `k_bf16`, `v_bf16`, `x_bf16` (inputs of a wider type), `bf16dp` (all inputs of
-/// products are bf16, subnormals flushed).
+/// '.': `p_bf16`, `p_f16` (softmax weights), `q_bf16`, `k_bf16`, `v_bf16`, `x_bf16` (inputs of a wider type, narrowed before products).
+/// `bf16dp` and `pairs` declare none: products of bf16 inputs are exact in f32.
 struct DeclaredRounding {
   double p = 0, q = 0, k = 0, v = 0, x = 0;
 };

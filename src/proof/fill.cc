@@ -50,10 +50,4 @@ void load_values(const void* data, DType t, int64_t first, int64_t count, double
   });
 }
 
-double round_to(DType t, double x) {
-  uint32_t stored = 0;
-  store_from_float(&stored, t, 0, static_cast<float>(x));
-  return static_cast<double>(load_as_float(&stored, t, 0));
-}
-
 }  // namespace attune

@@ -31,7 +31,4 @@ class Fill {
 /// Reads `count` elements from `first` on as double.
 void load_values(const void* data, DType t, int64_t first, int64_t count, double* out);
 
-/// Rounds x to the type and back (8-bit floats saturate).
-double round_to(DType t, double x);
-
 }  // namespace attune

@@ -162,8 +162,7 @@ void Problem<ActivationOp>::compare(std::string_view, int64_t, Comparison& out) 
     // act(x) is good to 4 ulps of |x|·|up| (GELU subtracts near its zero tail); a softcap is a tanh more.
     double error = d.activation == Activation::none ? 2 * kUlp * std::abs(x * up) : 4 * kUlp * std::abs(x * up);
     if (d.softcap > 0) error = std::min(error, 2 * d.softcap) + 8 * kUlp * std::abs(y);
-    out.add(element(params.out, d.out_dtype, i), round_to(d.out_dtype, y),
-            stored({2 * half_ulp(d.out_dtype, y) + error, half_ulp(d.out_dtype, y) + error}, d.out_dtype, y),
+    out.add(element(params.out, d.out_dtype, i), y, stored({error, error}, d.out_dtype, y),
             [&] { return fmt::format("row {}, element {}", i / params.width, i % params.width); });
   }
 }

@@ -1,0 +1,146 @@
+#include "proof/order.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "proof/attention_rows.h"
+#include "proof/problem.h"
+
+namespace attune {
+namespace {
+
+template <class Op>
+void launch(const Kernel<Op>& kernel, const typename Op::Desc& desc, const typename Op::Params& params, Limits limits, ThreadPool& pool) {
+  limits.threads = pool.size();
+  std::vector<uint8_t> workspace(kernel.workspace ? static_cast<size_t>(kernel.workspace(desc, limits)) : 0, 0xff);
+  ExecContext ctx;
+  ctx.pool = &pool;
+  ctx.workspace = {workspace.data(), workspace.size()};
+  kernel.launch(ctx, desc, params);
+}
+
+const void* at(const void* data, DType t, int64_t element) { return static_cast<const uint8_t*>(data) + element * static_cast<int64_t>(size_of(t)); }
+
+/// A run of rows of one sequence as a call of its own, on the same tensors but with outputs of its own.
+class Part {
+ public:
+  Part(const AttentionDesc& desc, const AttentionParams& p, int64_t seq, int64_t first_row, int64_t rows, int64_t kv_len)
+      : desc_(desc), first_(p.q_start[seq] + first_row), rows_(rows), kv_len_(static_cast<int32_t>(kv_len)), params_(p) {
+    const int64_t heads = desc.num_q_heads(), kv_heads = desc.num_kv_heads;
+    starts_[1] = static_cast<int32_t>(rows);
+    params_.num_seqs = 1, params_.total_q = rows, params_.longest_q = rows, params_.longest_kv = kv_len;
+    params_.q_start = starts_, params_.kv_lens = &kv_len_;
+    params_.q = at(p.q, desc.q_dtype, first_ * p.q_stride);
+    if (p.block_table) params_.block_table = p.block_table + seq * p.max_blocks;
+    if (p.kv_start) params_.kv_start = p.kv_start + seq;
+    if (desc.q_scale == Scales::seq_head) params_.q_scale = p.q_scale + seq * heads;
+    if (desc.q_scale == Scales::token_head) params_.q_scale = p.q_scale + first_ * heads;
+    if (desc.kv_scale == Scales::seq_head) params_.k_scale = p.k_scale + seq * kv_heads, params_.v_scale = p.v_scale + seq * kv_heads;
+    if (p.causal) params_.causal = p.causal + seq;
+    if (p.ranges) params_.ranges = p.ranges + seq * p.num_ranges * 2;
+    out_.resize(static_cast<size_t>(rows * heads * desc.head_dim) * size_of(desc.out_dtype));
+    lse_.resize(static_cast<size_t>(rows * heads));
+    params_.out = out_.data(), params_.out_stride = heads * desc.head_dim;
+    params_.lse = desc.lse ? lse_.data() : nullptr;
+  }
+
+  /// True if a launch of this part writes the bits that the whole batch has.
+  bool agrees(const AttentionKernel& kernel, const AttentionParams& whole, ThreadPool& pool) {
+    launch<Attention>(kernel, desc_, params_, {.tokens = rows_, .sequences = 1, .longest_kv = std::max<int64_t>(1, kv_len_)}, pool);
+    const int64_t heads = desc_.num_q_heads(), width = heads * desc_.head_dim;
+    const size_t bytes = static_cast<size_t>(width) * size_of(desc_.out_dtype);
+    for (int64_t r = 0; r < rows_; ++r) {
+      if (std::memcmp(out_.data() + static_cast<size_t>(r) * bytes, at(whole.out, desc_.out_dtype, (first_ + r) * whole.out_stride), bytes) != 0)
+        return false;
+      if (desc_.lse && std::memcmp(&lse_[static_cast<size_t>(r * heads)], whole.lse + (first_ + r) * heads, static_cast<size_t>(heads) * 4) != 0)
+        return false;
+    }
+    return true;
+  }
+
+ private:
+  AttentionDesc desc_;
+  int64_t first_, rows_;
+  int32_t kv_len_;
+  int32_t starts_[2] = {0, 0};
+  AttentionParams params_;
+  std::vector<uint8_t> out_;
+  std::vector<float> lse_;
+};
+
+/// The keys a lone row needs to see the same; −1 where one row cannot say it.
+int64_t lone_kv_len(const AttentionDesc& d, const RowView& row) {
+  if (d.ranges || d.mask == Mask::tree) return -1;
+  if (row.causal) return row.position >= 0 ? row.position + 1 : -1;
+  const bool position_matters = d.window > 0 || d.window_right >= 0 || d.alibi != Alibi::none;
+  return position_matters ? -1 : row.kv_len;
+}
+
+}  // namespace
+
+template <class Op>
+std::vector<uint8_t> output_bits(const Kernel<Op>& kernel, const Case<Op>& c, ThreadPool& pool) {
+  Problem<Op> problem(c, {});
+  launch<Op>(kernel, c.desc, problem.params, problem.limits(), pool);
+  return problem.memory.written();
+}
+
+std::string check_order(const AttentionKernel& kernel, const Case<Attention>& c, ThreadPool& pool) {
+  if (c.desc.mask == Mask::tree) return "";
+  Problem<Attention> problem(c, {});
+  const AttentionParams& p = problem.params;
+  launch<Attention>(kernel, c.desc, p, problem.limits(), pool);
+  AttentionDesc decode = c.desc;
+  decode.phase = Phase::decode;
+  for (int64_t s = 0; s < p.num_seqs; ++s) {
+    const int64_t rows = p.q_start[s + 1] - p.q_start[s];
+    if (rows == 0) continue;
+    if (!Part(c.desc, p, s, 0, rows, p.kv_lens[s]).agrees(kernel, p, pool))
+      return fmt::format("sequence {} alone gives other bits than in the batch", s);
+    for (const int64_t r : {int64_t{0}, rows / 2, rows - 1}) {
+      const int64_t kv_len = lone_kv_len(c.desc, AttentionRows::view(c.desc, p, s, p.q_start[s] + r));
+      if (kv_len < 0 || !admits(kernel, decode)) continue;
+      if (!Part(decode, p, s, r, 1, kv_len).agrees(kernel, p, pool))
+        return fmt::format("row {} of sequence {} gives other bits as a decode step", r, s);
+    }
+  }
+  return "";
+}
+
+std::string check_order(const MatmulKernel& kernel, const Case<Matmul>& c, ThreadPool& pool) {
+  const MatmulDesc& d = c.desc;
+  Problem<Matmul> problem(c, {});
+  const MatmulParams& p = problem.params;
+  // An output that is its own residual is gone after the first run: keep the residual apart.
+  std::vector<float> residual;
+  if (d.residual && p.m > 0) residual.assign(p.residual, p.residual + (p.m - 1) * p.out_stride + d.n);
+  launch<Matmul>(kernel, d, p, problem.limits(), pool);
+  const size_t row_bytes = static_cast<size_t>(d.n) * size_of(d.out_dtype);
+  for (int64_t first : {int64_t{0}, p.m / 2, p.m - 1})
+    for (int64_t rows = 1; rows <= 2 && first >= 0 && first + rows <= p.m; ++rows) {
+      MatmulParams part = p;
+      std::vector<uint8_t> out(static_cast<size_t>(rows * p.out_stride) * size_of(d.out_dtype));
+      part.m = rows;
+      part.x = at(p.x, d.x_dtype, first * p.x_stride);
+      if (d.x_scale == Scales::token) part.x_scale = p.x_scale + first;
+      if (d.x_scale == Scales::block_1x128) part.x_scale = p.x_scale + first * ((d.k + 127) / 128);
+      if (d.residual) part.residual = residual.data() + first * p.out_stride;
+      part.out = out.data();
+      launch<Matmul>(kernel, d, part, problem.limits(), pool);
+      for (int64_t r = 0; r < rows; ++r)
+        if (std::memcmp(at(out.data(), d.out_dtype, r * p.out_stride), at(p.out, d.out_dtype, (first + r) * p.out_stride), row_bytes) != 0)
+          return fmt::format("row {} gives other bits in a call of {} rows than in one of {}", first + r, rows, p.m);
+    }
+  return "";
+}
+
+template std::vector<uint8_t> output_bits(const Kernel<Attention>&, const Case<Attention>&, ThreadPool&);
+template std::vector<uint8_t> output_bits(const Kernel<KvWrite>&, const Case<KvWrite>&, ThreadPool&);
+template std::vector<uint8_t> output_bits(const Kernel<Matmul>&, const Case<Matmul>&, ThreadPool&);
+template std::vector<uint8_t> output_bits(const Kernel<Norm>&, const Case<Norm>&, ThreadPool&);
+template std::vector<uint8_t> output_bits(const Kernel<Rope>&, const Case<Rope>&, ThreadPool&);
+template std::vector<uint8_t> output_bits(const Kernel<ActivationOp>&, const Case<ActivationOp>&, ThreadPool&);
+template std::vector<uint8_t> output_bits(const Kernel<Embed>&, const Case<Embed>&, ThreadPool&);
+template std::vector<uint8_t> output_bits(const Kernel<Sample>&, const Case<Sample>&, ThreadPool&);
+
+}  // namespace attune

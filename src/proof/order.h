@@ -1,0 +1,24 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/thread_pool.h"
+#include "proof/cases.h"
+
+namespace attune {
+
+// The order of arithmetic: equal reduction tags mean equal bits, whatever the batch, the phase, the chunking and the threads.
+
+/// Every byte that a kernel writes for a case: kernels that share a tag must agree on them.
+template <class Op>
+std::vector<uint8_t> output_bits(const Kernel<Op>& kernel, const Case<Op>& c, ThreadPool& pool);
+
+/// Runs each sequence of the batch alone, and rows of it alone as decode steps (where the mask allows to say the same with one row), and
+/// compares bits with the batch. Empty if all agree, else the first difference. Tree masks are outside the property.
+std::string check_order(const AttentionKernel& kernel, const Case<Attention>& c, ThreadPool& pool);
+
+/// Runs single rows and pairs of rows and compares bits with the whole call.
+std::string check_order(const MatmulKernel& kernel, const Case<Matmul>& c, ThreadPool& pool);
+
+}  // namespace attune
