@@ -61,7 +61,7 @@ class Peer:
     """A running peer process; see protocol.py."""
 
     def __init__(self, command, threads):
-        env = dict(os.environ, OMP_NUM_THREADS=str(threads), OMP_WAIT_POLICY="passive", TOKENIZERS_PARALLELISM="false")
+        env = dict(os.environ, OMP_NUM_THREADS=str(threads), TOKENIZERS_PARALLELISM="false")
         self.process = subprocess.Popen([*map(str, command), "--threads", str(threads)], env=env, text=True,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         self.name = self.answer(command)["ready"]
