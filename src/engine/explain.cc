@@ -36,7 +36,7 @@ Json selection_json(const Selection& s) {
     j["rejected"].push_back(std::move(k));
   }
   j["rule"] = s.rule;
-  j["override"] = s.overriden.empty() ? Json(nullptr) : Json(s.overriden);
+  j["override"] = s.override_text.empty() ? Json(nullptr) : Json(s.override_text);
   return j;
 }
 
@@ -198,7 +198,7 @@ std::string selection_to_text(const Selection& s) {
   std::string out = fmt::format("{}{}{}  {}\n", s.op, s.role.empty() ? "" : ".", s.role, s.desc);
   out += fmt::format("  device    {}{}\n", s.device, s.as_if_built ? " (not this machine: kernels are judged as if built; only a run can tell their speed)" : "");
   out += fmt::format("  chosen    {}\n  rule      {}\n", s.chosen ? s.chosen->name : "none", s.rule);
-  if (!s.overriden.empty()) out += fmt::format("  override  {}\n", s.overriden);
+  if (!s.override_text.empty()) out += fmt::format("  override  {}\n", s.override_text);
   for (const auto& e : s.eligible)
     out += fmt::format("  eligible  {:<32} {:<12} {:<9} {}\n", e.kernel->name, to_text(e.kernel->tier), to_text(e.kernel->mark),
                        e.median_us ? fmt::format("{:.1f} us", *e.median_us) : "unmeasured");

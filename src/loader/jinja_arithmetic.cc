@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "loader/jinja_runtime.h"
+#include "loader/jinja_text.h"
 
 namespace attune::jinja {
 namespace {
@@ -127,7 +128,9 @@ Value Runtime::binary(std::string_view op, const Value& a, const Value& b) {
   }
   if (op == "+" && a.is_text() && b.is_text()) {
     if (a.bytes().size() + b.bytes().size() > budget.max_text_bytes) mistake(fmt::format("text of at most {} bytes", budget.max_text_bytes), "more");
-    return make_text(a.bytes() + b.bytes());
+    if (!a.text().escaped && !b.text().escaped) return make_text(a.bytes() + b.bytes());
+    const auto part = [](const Text& t) { return t.escaped ? t.bytes : escape_html(t.bytes); };
+    return Value::escaped(make_text(part(a.text()) + part(b.text())).bytes());
   }
   if (op == "+" && ((a.is_list() && b.is_list()) || (a.is_flavor(Flavor::tuple) && b.is_flavor(Flavor::tuple)))) {
     std::vector<Value> out = a.items().items;

@@ -257,7 +257,7 @@ ExpressionPtr ExpressionParser::primary() {
   if (is_symbol("{")) return dict();
   if (!skip_symbol("(")) fail("an expression");
   const Depth depth(*this);
-  auto inner = tuple(true, "", true);
+  auto inner = tuple(true, true);
   expect_symbol(")");
   return inner;
 }
@@ -307,13 +307,13 @@ ExpressionPtr ExpressionParser::dict() {
   return node;
 }
 
-ExpressionPtr ExpressionParser::tuple(bool with_conditional, std::string_view stop, bool parenthesized) {
+ExpressionPtr ExpressionParser::tuple(bool with_conditional, bool parenthesized) {
   const int line = now().line;
   std::vector<ExpressionPtr> kids;
   bool is_tuple = false;
   for (;;) {
     if (!kids.empty()) expect_symbol(",");
-    if (now().kind == TokenKind::variable_end || now().kind == TokenKind::block_end || is_symbol(")") || (!stop.empty() && is_name(stop))) break;
+    if (now().kind == TokenKind::variable_end || now().kind == TokenKind::block_end || is_symbol(")")) break;
     kids.push_back(expression(with_conditional));
     if (!is_symbol(",")) break;
     is_tuple = true;

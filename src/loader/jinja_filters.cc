@@ -26,18 +26,8 @@ Value fallback(Call& c) {
 }
 
 Value escaped(Call& c) {
-  std::string out;
-  for (const char x : c.runtime.text(c.self)) {
-    switch (x) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '\'': out += "&#39;"; break;
-      case '"': out += "&#34;"; break;
-      default: out += x;
-    }
-  }
-  return c.runtime.make_text(std::move(out));
+  if (c.self.is_text() && c.self.text().escaped) return c.self;
+  return Value::escaped(c.runtime.make_text(escape_html(c.runtime.text(c.self))).bytes());
 }
 
 Value to_integer(Call& c) {
@@ -201,7 +191,6 @@ constexpr Builtin kFilters[] = {
     {"e", "/", escaped},
     {"escape", "/", escaped},
     {"float", "default?", to_real},
-    {"forceescape", "", escaped},
     {"format", "*", formatted},
     {"indent", "width? first? blank?", indented},
     {"int", "default? base?", to_integer},
@@ -209,8 +198,8 @@ constexpr Builtin kFilters[] = {
     {"lower", "", [](Call& c) { return c.runtime.make_text(lower(c.runtime.text(c.self))); }},
     {"replace", "old new count?", replaced},
     {"round", "precision? method?", round_filter},
-    {"safe", "", [](Call& c) { return c.runtime.make_text(c.runtime.text(c.self)); }},
-    {"string", "", [](Call& c) { return c.runtime.make_text(c.runtime.text(c.self)); }},
+    {"safe", "", [](Call& c) { return Value::escaped(c.runtime.text(c.self)); }},
+    {"string", "", [](Call& c) { return c.self.is_text() ? c.self : c.runtime.make_text(c.runtime.text(c.self)); }},
     {"title", "", titled},
     {"tojson", "ensure_ascii? indent? separators? sort_keys?", to_json_text},
     {"trim", "chars?", trimmed},

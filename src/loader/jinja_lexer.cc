@@ -121,10 +121,12 @@ class Lexer {
       advance(close);
       return true;
     }
+    if (at_ == source_.size()) return true;  // Jinja lets an empty raw block at the end pass
     fail("{% endraw %}", "the end of the template");
   }
 
   void comment() {
+    if (at_ == source_.size()) return;  // Jinja lets an empty comment at the end pass
     const size_t end = source_.find("#}", at_);
     if (end == std::string::npos) fail("#}", "the end of the template");
     const char sign = end > at_ ? source_[end - 1] : '\0';

@@ -140,9 +140,9 @@ class StatementParser : public ExpressionParser {
   StatementPtr for_loop(int line) {
     auto s = make(StatementKind::for_loop, line);
     const size_t loop_stores = loop_stores_;
-    s->targets.push_back(target_list("in", false));
+    s->targets.push_back(target_list(false));
     expect_name("in");
-    add(*s, tuple(false, "recursive"));
+    add(*s, tuple(false));
     const size_t known = unknown_.size();
     add(*s, skip_name("if") ? expression() : nullptr);
     if (is_name("recursive")) fail("a loop that is not recursive");
@@ -163,7 +163,7 @@ class StatementParser : public ExpressionParser {
 
   StatementPtr set(int line) {
     auto s = make(StatementKind::set, line);
-    s->targets.push_back(target_list("", true));
+    s->targets.push_back(target_list(true));
     if (skip_symbol("=")) {
       add(*s, tuple(true));
       return s;
@@ -229,7 +229,7 @@ class StatementParser : public ExpressionParser {
     auto s = make(StatementKind::with, line);
     while (now().kind != TokenKind::block_end) {
       if (!s->targets.empty()) expect_symbol(",");
-      s->targets.push_back(target_list("", false));
+      s->targets.push_back(target_list(false));
       expect_symbol("=");
       add(*s, expression());
     }
@@ -279,7 +279,7 @@ class StatementParser : public ExpressionParser {
     Target t;
     t.line = now().line;
     if (skip_symbol("(")) {
-      t = target_list("", false);
+      t = target_list(false);
       expect_symbol(")");
       return t;
     }
@@ -293,13 +293,13 @@ class StatementParser : public ExpressionParser {
   }
 
   /// `a`, `a, b`, `a, (b, c)`, and with a namespace `ns.a`.
-  Target target_list(std::string_view stop, bool with_namespace) {
+  Target target_list(bool with_namespace) {
     Target t;
     t.line = now().line;
     bool is_tuple = false;
     for (;;) {
       if (!t.kids.empty()) expect_symbol(",");
-      if (is_symbol(")") || now().kind == TokenKind::block_end || (!stop.empty() && is_name(stop))) break;
+      if (is_symbol(")") || now().kind == TokenKind::block_end) break;
       t.kids.push_back(one_target(with_namespace));
       if (!is_symbol(",")) break;
       is_tuple = true;

@@ -34,8 +34,8 @@ class ExpressionParser {
   [[noreturn]] void fail_at(int line, std::string expected, std::string got) const;
 
   ExpressionPtr expression(bool with_conditional = true);
-  /// An expression or a tuple without parentheses. `stop` names a word that ends it.
-  ExpressionPtr tuple(bool with_conditional, std::string_view stop = "", bool parenthesized = false);
+  /// An expression or a tuple without parentheses.
+  ExpressionPtr tuple(bool with_conditional, bool parenthesized = false);
   ExpressionPtr filters(ExpressionPtr input, bool starts_with_name);
 
   /// Counts nesting while the parser is inside one construct.

@@ -31,7 +31,11 @@ class Printer {
       case Value::Kind::boolean: out_ += v.boolean() ? "True" : "False"; return;
       case Value::Kind::integer: out_ += fmt::format("{}", v.integer()); return;
       case Value::Kind::real: out_ += float_text(v.real()); return;
-      case Value::Kind::text: quoted(v.bytes()); return;
+      case Value::Kind::text:
+        if (v.text().escaped) out_ += "Markup(";
+        quoted(v.bytes());
+        if (v.text().escaped) out_ += ')';
+        return;
       case Value::Kind::sequence: sequence(v.items(), depth); return;
       case Value::Kind::dict: dict(v.dict(), depth); return;
       case Value::Kind::range: range(v.range()); return;

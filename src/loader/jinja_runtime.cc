@@ -24,7 +24,6 @@ Value missing_item(const Value& object, const Value& key, Budget& budget) {
 /// One end of a slice, moved into 0…size as Python does.
 int64_t clamp(const Value& v, int64_t fallback, int64_t size, int64_t low, int64_t high) {
   if (v.is_none()) return fallback;
-  if (!v.is_integral()) mistake("integers in a slice", std::string(type_name(v)));
   int64_t i = v.integer();
   if (i < 0) i = i < -size ? low : i + size;
   return std::clamp(i, low, high);
@@ -105,12 +104,14 @@ Value Runtime::item(const Value& object, const Value& key) {
 }
 
 Value Runtime::slice(const Value& object, const Value& start, const Value& stop, const Value& step) {
+  if (object.is_undefined()) mistake("a defined value before a slice", object.undefined_text());
   const bool sliced = object.is_text() || object.is_list() || object.is_flavor(Flavor::tuple) || object.is(Value::Kind::range);
-  if (!sliced) mistake("text, a list or a tuple before a slice", object.is_undefined() ? object.undefined_text() : std::string(type_name(object)));
+  const auto fits = [](const Value& v) { return v.is_none() || v.is_integral(); };
+  if (!sliced || !fits(step)) return missing_item(object, Value("a slice"), budget);
   const int64_t size = *length_of(object);
-  if (!step.is_none() && !step.is_integral()) mistake("integers in a slice", std::string(type_name(step)));
   int64_t by = step.is_none() ? 1 : step.integer();
   if (by == 0) mistake("a slice step other than 0", "0");
+  if (!fits(start) || !fits(stop)) return missing_item(object, Value("a slice"), budget);
   by = std::clamp<int64_t>(by, -(size + 1), size + 1);
   const int64_t low = by < 0 ? -1 : 0, high = by < 0 ? size - 1 : size;
   const int64_t from = clamp(start, by < 0 ? high : low, size, low, high), to = clamp(stop, by < 0 ? low : high, size, low, high);

@@ -55,7 +55,7 @@ constexpr Builtin kTests[] = {
     {"divisibleby", "num", [](Call& c) { return modulo_is(c, defined(c[0]), 0); }},
     {"eq", "other", [](Call& c) { return order(c, "=="); }},
     {"equalto", "other", [](Call& c) { return order(c, "=="); }},
-    {"escaped", "", [](Call&) { return Value(false); }},
+    {"escaped", "", [](Call& c) { return Value(c.self.is_text() && c.self.text().escaped); }},
     {"even", "", [](Call& c) { return modulo_is(c, Value(int64_t{2}), 0); }},
     {"false", "", [](Call& c) { return Value(c.self.is(Kind::boolean) && !c.self.boolean()); }},
     {"filter", "", [](Call& c) { return Value(c.self.is_text() && find_filter(c.self.bytes()) != nullptr); }},

@@ -42,7 +42,7 @@ std::vector<std::string_view> split_words(std::string_view s, int64_t limit) {
     out.push_back(s.substr(0, end));
     s = strip(s.substr(end), std::nullopt, true, false);
   }
-  if (!s.empty()) out.push_back(strip(s, std::nullopt, false, true));
+  if (!s.empty()) out.push_back(s);
   return out;
 }
 
@@ -55,7 +55,7 @@ std::vector<std::string_view> split_words_from_end(std::string_view s, int64_t l
     out.push_back(s.substr(begin));
     s = strip(s.substr(0, begin), std::nullopt, false, true);
   }
-  if (!s.empty()) out.push_back(strip(s, std::nullopt, true, false));
+  if (!s.empty()) out.push_back(s);
   std::reverse(out.begin(), out.end());
   return out;
 }
@@ -188,6 +188,21 @@ std::vector<std::string_view> split_lines(std::string_view s, bool keep_ends) {
     begin = at;
   }
   if (begin < s.size()) out.push_back(s.substr(begin));
+  return out;
+}
+
+std::string escape_html(std::string_view s) {
+  std::string out;
+  for (const char c : s) {
+    switch (c) {
+      case '&': out += "&amp;"; break;
+      case '<': out += "&lt;"; break;
+      case '>': out += "&gt;"; break;
+      case '\'': out += "&#39;"; break;
+      case '"': out += "&#34;"; break;
+      default: out += c;
+    }
+  }
   return out;
 }
 

@@ -43,6 +43,9 @@ std::vector<std::string_view> split_lines(std::string_view s, bool keep_ends);
 /// str.replace(); `limit` < 0 replaces all. A result above `max_bytes` is a Mistake.
 std::string replace(std::string_view s, std::string_view from, std::string_view to, int64_t limit, uint64_t max_bytes);
 
+/// The characters & < > ' " as HTML entities.
+std::string escape_html(std::string_view s);
+
 std::string upper(std::string_view s);
 std::string lower(std::string_view s);
 std::string title(std::string_view s);

@@ -29,6 +29,14 @@ Value::Value(std::string s) {
   data_ = std::shared_ptr<const Text>(std::move(text));
 }
 
+Value Value::escaped(std::string s) {
+  Value v(std::move(s));
+  auto text = std::make_shared<Text>(v.text());
+  text->escaped = true;
+  v.data_ = std::shared_ptr<const Text>(std::move(text));
+  return v;
+}
+
 Value Value::undefined(std::string what) {
   Value v;
   v.data_ = Undefined{std::make_shared<const std::string>(std::move(what))};

@@ -44,6 +44,7 @@ struct LoopState;
 struct Text {
   std::string bytes;
   size_t length = 0;
+  bool escaped = false;  ///< made by the filters `safe` and `escape`: text added to it is escaped first
   bool ascii() const { return length == bytes.size(); }
 };
 
@@ -112,6 +113,7 @@ class Value {
   Value(std::shared_ptr<const Function> f) : data_(std::move(f)) {}
 
   static Value undefined(std::string what);
+  static Value escaped(std::string s);
   static Value sequence(std::vector<Value> items, Flavor flavor = Flavor::list);
 
   Kind kind() const { return static_cast<Kind>(data_.index()); }

@@ -138,7 +138,9 @@ Tokenizer::~Tokenizer() = default;
 
 std::shared_ptr<const Tokenizer> Tokenizer::load(const std::filesystem::path& folder) {
   const auto config = folder / "tokenizer_config.json";
-  return from_json(read_file(folder / "tokenizer.json"), std::filesystem::exists(config) ? read_file(config) : std::string());
+  std::error_code unreadable;  // then read_file says why
+  const bool has_config = std::filesystem::exists(config, unreadable) || unreadable;
+  return from_json(read_file(folder / "tokenizer.json"), has_config ? read_file(config) : std::string());
 }
 
 std::shared_ptr<const Tokenizer> Tokenizer::from_json(std::string_view tokenizer_json, std::string_view tokenizer_config_json) {

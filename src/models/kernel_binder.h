@@ -110,7 +110,7 @@ std::vector<Selection> KernelBinder::select_all(const std::string& role, const s
   // The first variant's ranking proposes tags: its choice, then its other eligible kernels; the first tag that serves every variant binds.
   std::vector<std::string> tags;
   if (free[0].chosen) tags.emplace_back(free[0].chosen->reduction);
-  if (free[0].overriden.empty() || free[0].overriden.find("not followed") != std::string::npos)
+  if (free[0].override_text.empty() || free[0].override_text.find("not followed") != std::string::npos)
     for (const auto& e : free[0].eligible) tags.emplace_back(e.kernel->reduction);
   for (const auto& tag : tags) {
     auto bound = select_tagged(role, asks, tag);

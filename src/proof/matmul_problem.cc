@@ -16,51 +16,60 @@ int64_t blocks_of(int64_t n) { return (n + 127) / 128; }
 }  // namespace
 
 Problem<Matmul>::Problem(const Case<Matmul>& c, const ProblemStyle& style) : memory(style.guard), case_(c) {
-  const MatmulDesc& d = case_.desc;
   Fill fill(c.seed ^ 0x3a7);
-  params.m = c.rows;
+  fill_x(fill);
+  constexpr DType kBias[] = {DType::f32, DType::bf16, DType::f16};
+  params.bias_dtype = kBias[fill.below(3)];
+  const MatmulDesc& d = case_.desc;
+  int64_t left = d.n;
+  for (int64_t s = 0; s < d.segments; ++s) {
+    params.segments[s].rows = s + 1 == d.segments ? left : 1 + fill.below(left - (d.segments - s - 1));
+    left -= params.segments[s].rows;
+    fill_segment(fill, s);
+  }
+  add_outputs(fill);
+}
+
+void Problem<Matmul>::fill_x(Fill& fill) {
+  const MatmulDesc& d = case_.desc;
+  params.m = case_.rows;
   params.x_stride = d.k + 8 * fill.below(3);
   void* x = memory.add("x", d.x_dtype, params.m > 0 ? (params.m - 1) * params.x_stride + d.k : 0);
   for (int64_t m = 0; m < params.m; ++m) fill.values(x, d.x_dtype, m * params.x_stride, d.k, amplitude_of(d.x_scale) * fill.between(0.5, 2));
   params.x = x;
+  int64_t scales = d.quantize == Quantize::static_tensor || d.x_scale == Scales::tensor ? 1 : 0;
+  if (d.x_scale == Scales::token) scales = params.m;
+  if (d.x_scale == Scales::block_1x128) scales = params.m * blocks_of(d.k);
+  if (scales == 0) return;
   // Scales bring products of stored values back to the size of 1.
-  const double x_unit = d.x_scale != Scales::none ? 1 / kStored : 1, w_unit = 1 / kStored;
-  const int64_t x_scales = d.quantize == Quantize::static_tensor || d.x_scale == Scales::tensor ? 1
-                           : d.x_scale == Scales::token                                         ? params.m
-                           : d.x_scale == Scales::block_1x128                                   ? params.m * blocks_of(d.k)
-                                                                                                : 0;
-  if (x_scales > 0) {
-    auto* scale = memory.add<float>("x_scale", DType::f32, x_scales);
-    fill.scales(scale, x_scales, 0.5 * x_unit, 1.5 * x_unit);
-    if (d.quantize == Quantize::static_tensor) scale[0] = static_cast<float>(fill.between(0.005, 0.02));
-    params.x_scale = scale;
+  auto* scale = memory.add<float>("x_scale", DType::f32, scales);
+  fill.scales(scale, scales, 0.5 / kStored, 1.5 / kStored);
+  params.x_scale = scale;
+}
+
+void Problem<Matmul>::fill_segment(Fill& fill, int64_t index) {
+  const MatmulDesc& d = case_.desc;
+  auto& segment = params.segments[index];
+  void* w = memory.add(fmt::format("w of segment {}", index), d.w_dtype, segment.rows * d.k);
+  fill.values(w, d.w_dtype, 0, segment.rows * d.k, amplitude_of(d.w_scale));
+  segment.w = w;
+  int64_t scales = d.w_scale == Scales::tensor ? 1 : 0;
+  if (d.w_scale == Scales::channel) scales = segment.rows;
+  if (d.w_scale == Scales::block_128x128) scales = blocks_of(segment.rows) * blocks_of(d.k);
+  if (scales > 0) {
+    auto* scale = memory.add<float>(fmt::format("scale of segment {}", index), DType::f32, scales);
+    fill.scales(scale, scales, 0.5 / kStored, 1.5 / kStored);
+    segment.scale = scale;
   }
-  constexpr DType kBias[] = {DType::f32, DType::bf16, DType::f16};
-  params.bias_dtype = kBias[fill.below(3)];
-  int64_t left = d.n;
-  for (int64_t s = 0; s < d.segments; ++s) {
-    auto& segment = params.segments[s];
-    segment.rows = s + 1 == d.segments ? left : 1 + fill.below(left - (d.segments - s - 1));
-    left -= segment.rows;
-    void* w = memory.add(fmt::format("w of segment {}", s), d.w_dtype, segment.rows * d.k);
-    fill.values(w, d.w_dtype, 0, segment.rows * d.k, amplitude_of(d.w_scale));
-    segment.w = w;
-    const int64_t scales = d.w_scale == Scales::tensor          ? 1
-                           : d.w_scale == Scales::channel       ? segment.rows
-                           : d.w_scale == Scales::block_128x128 ? blocks_of(segment.rows) * blocks_of(d.k)
-                                                                : 0;
-    if (scales > 0) {
-      auto* scale = memory.add<float>(fmt::format("scale of segment {}", s), DType::f32, scales);
-      fill.scales(scale, scales, 0.5 * w_unit, 1.5 * w_unit);
-      segment.scale = scale;
-    }
-    // A layer may have biases on some segments only.
-    if (d.bias && (s == 0 || !fill.one_in(3))) {
-      void* bias = memory.add(fmt::format("bias of segment {}", s), params.bias_dtype, segment.rows);
-      fill.values(bias, params.bias_dtype, 0, segment.rows, 3);
-      segment.bias = bias;
-    }
-  }
+  // A layer may have biases on some segments only.
+  if (!d.bias || (index > 0 && fill.one_in(3))) return;
+  void* bias = memory.add(fmt::format("bias of segment {}", index), params.bias_dtype, segment.rows);
+  fill.values(bias, params.bias_dtype, 0, segment.rows, 3);
+  segment.bias = bias;
+}
+
+void Problem<Matmul>::add_outputs(Fill& fill) {
+  const MatmulDesc& d = case_.desc;
   params.out_stride = d.n + 4 * fill.below(3);
   const int64_t elements = params.m > 0 ? (params.m - 1) * params.out_stride + d.n : 0;
   params.out = memory.add("out", d.out_dtype, elements);

@@ -52,7 +52,15 @@ class Problem<KvWrite> {
   void compare(std::string_view reduction, int64_t samples, Comparison& out) const;
 
  private:
+  const void* add_input(Fill& fill, const char* name);
+  void map_slots(Fill& fill);
+  void* add_cache(const char* name);
+  float* add_scales(Fill& fill, const char* name);
+  int64_t place(int64_t slot, int64_t head) const;
+  void compare_vector(const char* name, const void* x, const void* cache, const float* scales, int64_t token, int64_t head, Comparison& out) const;
+
   Case<KvWrite> case_;
+  std::vector<int64_t> places_;  // (block, head, offset) written, rising
 };
 
 template <>
@@ -65,6 +73,10 @@ class Problem<Matmul> {
   void compare(std::string_view reduction, int64_t samples, Comparison& out) const;
 
  private:
+  void fill_x(Fill& fill);
+  void fill_segment(Fill& fill, int64_t index);
+  void add_outputs(Fill& fill);
+
   Case<Matmul> case_;
   std::vector<float> residual_;  // kept apart: the output may overwrite it
 };

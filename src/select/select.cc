@@ -57,7 +57,7 @@ void apply_override(Selection& s, const Override& o) {
   if (e != s.eligible.end()) {
     s.chosen = e->kernel;
     s.rule = o.prefer ? "preferred by the user" : "required by the user";
-    s.overriden = flag;
+    s.override_text = flag;
     return;
   }
   std::string why = "no such kernel";
@@ -68,7 +68,7 @@ void apply_override(Selection& s, const Override& o) {
     for (const auto& x : s.eligible) known += (known.empty() ? "" : ", ") + std::string(x.kernel->name);
     fail(ErrorCode::not_supported, flag, "an eligible kernel (" + (known.empty() ? "none is" : known) + ") for " + s.desc, o.kernel + ": " + why);
   }
-  s.overriden = flag + " not followed: " + why;
+  s.override_text = flag + " not followed: " + why;
 }
 
 }  // namespace
@@ -117,7 +117,7 @@ Selection decide(std::string op, std::string role, std::string desc, const Bucke
 std::string log_text(const Selection& s) {
   std::string out = fmt::format("{}{}{} [{}]: {}", s.op, s.role.empty() ? "" : ".", s.role, s.desc, s.chosen ? s.chosen->name : "none");
   out += fmt::format(" ({})", s.rule);
-  if (!s.overriden.empty()) out += fmt::format("; {}", s.overriden);
+  if (!s.override_text.empty()) out += fmt::format("; {}", s.override_text);
   std::string others;
   for (const auto& e : s.eligible)
     if (e.kernel != s.chosen) others += fmt::format("{}{} (eligible{})", others.empty() ? "" : "; ", e.kernel->name, e.median_us ? fmt::format(", {:.1f} us", *e.median_us) : ", unmeasured");

@@ -60,7 +60,7 @@ struct Selection {
   std::vector<Eligible> eligible;       ///< best tier first, catalogue order within a tier
   std::vector<Rejected> rejected;
   std::string rule;      ///< the sentence of the policy that decided
-  std::string overriden; ///< the override that applied, or why a preference did not; empty if none
+  std::string override_text; ///< the override that applied, or why a preference did not; empty if none
 };
 
 /// Decides among kernels already judged; the op-independent half of select().
