@@ -104,14 +104,14 @@ Value Runtime::item(const Value& object, const Value& key) {
 }
 
 Value Runtime::slice(const Value& object, const Value& start, const Value& stop, const Value& step) {
-  if (object.is_undefined()) mistake("a defined value before a slice", object.undefined_text());
   const bool sliced = object.is_text() || object.is_list() || object.is_flavor(Flavor::tuple) || object.is(Value::Kind::range);
-  const auto fits = [](const Value& v) { return v.is_none() || v.is_integral(); };
-  if (!sliced || !fits(step)) return missing_item(object, Value("a slice"), budget);
+  if (!sliced) mistake("text, a list or a tuple before a slice", object.is_undefined() ? object.undefined_text() : std::string(type_name(object)));
+  for (const Value* v : {&start, &stop, &step}) {
+    if (!v->is_none() && !v->is_integral()) mistake("integers in a slice", std::string(type_name(*v)));
+  }
   const int64_t size = *length_of(object);
   int64_t by = step.is_none() ? 1 : step.integer();
   if (by == 0) mistake("a slice step other than 0", "0");
-  if (!fits(start) || !fits(stop)) return missing_item(object, Value("a slice"), budget);
   by = std::clamp<int64_t>(by, -(size + 1), size + 1);
   const int64_t low = by < 0 ? -1 : 0, high = by < 0 ? size - 1 : size;
   const int64_t from = clamp(start, by < 0 ? high : low, size, low, high), to = clamp(stop, by < 0 ? low : high, size, low, high);
