@@ -79,6 +79,16 @@ std::vector<T> corners(const Constraint<T>& can, const Constraint<T>& domain, T 
   return out;
 }
 
+template <class Op, class T>
+std::vector<T> field_corners(FieldName name, const Constraint<T>& can, const Constraint<T>& domain, T fallback) {
+  if constexpr (std::is_same_v<T, int64_t>)
+    return corners(can, test_sizes<Op>(name.field), fallback);
+  else if constexpr (std::is_same_v<T, double>)
+    return corners(can, kTestSoftcaps, fallback);
+  else
+    return corners<T>(can, domain, fallback);
+}
+
 uint64_t mix(uint64_t a, uint64_t b) { return Fill(a ^ (b * 0x9e3779b97f4a7c15u)).bits(); }
 
 /// Lap `index / n` of a field shifts its order, so that fields meet in changing company.
@@ -111,17 +121,11 @@ std::optional<typename Op::Desc> draw_desc(const Kernel<Op>& kernel, uint64_t se
     const typename Op::Desc defaults{};
     uint64_t field = 0;
     Op::for_each_field(kernel.can, desc, defaults, [&](FieldName name, const auto& can, auto& value, const auto& fallback, const auto& domain) {
-      using T = std::decay_t<decltype(value)>;
       ++field;
       // A few more fields are drawn anew with each attempt, the first attempts keep most corners.
       const bool random = attempt > 0 && (mix(seed + field, static_cast<uint64_t>(attempt)) % 8) < static_cast<uint64_t>(std::min(attempt, 8));
       const int64_t at = random ? index * kAttempts + attempt : index;
-      if constexpr (std::is_same_v<T, int64_t>)
-        value = pick(corners(can, test_sizes<Op>(name.field), fallback), seed, field, at, random);
-      else if constexpr (std::is_same_v<T, double>)
-        value = pick(corners(can, kTestSoftcaps, fallback), seed, field, at, random);
-      else
-        value = pick(corners<T>(can, domain, fallback), seed, field, at, random);
+      value = pick(field_corners<Op>(name, can, domain, fallback), seed, field, at, random);
     });
     repair(desc);
     if (is_valid<Op>(desc) && admits(kernel, desc)) return desc;
@@ -227,6 +231,21 @@ std::optional<Case<Op>> draw_case(const Kernel<Op>& kernel, uint64_t seed, int64
 }
 
 template <class Op>
+std::vector<std::string> unexercised(const Kernel<Op>& kernel, const std::vector<Case<Op>>& cases) {
+  std::vector<std::string> declared;
+  typename Op::Desc desc{};
+  const typename Op::Desc defaults{};
+  Op::for_each_field(kernel.can, desc, defaults, [&](FieldName name, const auto& can, const auto&, const auto& fallback, const auto& domain) {
+    for (const auto value : field_corners<Op>(name, can, domain, fallback)) declared.push_back(std::string(name.field) + "=" + value_text(value));
+  });
+  for (const Case<Op>& c : cases)
+    Op::for_each_field(kernel.can, c.desc, defaults, [&](FieldName name, const auto&, const auto& value, const auto&, const auto&) {
+      std::erase(declared, std::string(name.field) + "=" + value_text(value));
+    });
+  return declared;
+}
+
+template <class Op>
 std::vector<Outside<Op>> outside_descs(const Kernel<Op>& kernel, uint64_t seed) {
   std::vector<Outside<Op>> out;
   const auto inside = draw_desc(kernel, seed, 0);
@@ -246,41 +265,49 @@ template std::string to_text(const Case<Attention>&);
 template Case<Attention> parse_case<Attention>(std::string_view);
 template bool admits(const Kernel<Attention>&, const Attention::Desc&);
 template std::optional<Case<Attention>> draw_case(const Kernel<Attention>&, uint64_t, int64_t);
+template std::vector<std::string> unexercised(const Kernel<Attention>&, const std::vector<Case<Attention>>&);
 template std::vector<Outside<Attention>> outside_descs(const Kernel<Attention>&, uint64_t);
 template std::string to_text(const Case<KvWrite>&);
 template Case<KvWrite> parse_case<KvWrite>(std::string_view);
 template bool admits(const Kernel<KvWrite>&, const KvWrite::Desc&);
 template std::optional<Case<KvWrite>> draw_case(const Kernel<KvWrite>&, uint64_t, int64_t);
+template std::vector<std::string> unexercised(const Kernel<KvWrite>&, const std::vector<Case<KvWrite>>&);
 template std::vector<Outside<KvWrite>> outside_descs(const Kernel<KvWrite>&, uint64_t);
 template std::string to_text(const Case<Matmul>&);
 template Case<Matmul> parse_case<Matmul>(std::string_view);
 template bool admits(const Kernel<Matmul>&, const Matmul::Desc&);
 template std::optional<Case<Matmul>> draw_case(const Kernel<Matmul>&, uint64_t, int64_t);
+template std::vector<std::string> unexercised(const Kernel<Matmul>&, const std::vector<Case<Matmul>>&);
 template std::vector<Outside<Matmul>> outside_descs(const Kernel<Matmul>&, uint64_t);
 template std::string to_text(const Case<Norm>&);
 template Case<Norm> parse_case<Norm>(std::string_view);
 template bool admits(const Kernel<Norm>&, const Norm::Desc&);
 template std::optional<Case<Norm>> draw_case(const Kernel<Norm>&, uint64_t, int64_t);
+template std::vector<std::string> unexercised(const Kernel<Norm>&, const std::vector<Case<Norm>>&);
 template std::vector<Outside<Norm>> outside_descs(const Kernel<Norm>&, uint64_t);
 template std::string to_text(const Case<Rope>&);
 template Case<Rope> parse_case<Rope>(std::string_view);
 template bool admits(const Kernel<Rope>&, const Rope::Desc&);
 template std::optional<Case<Rope>> draw_case(const Kernel<Rope>&, uint64_t, int64_t);
+template std::vector<std::string> unexercised(const Kernel<Rope>&, const std::vector<Case<Rope>>&);
 template std::vector<Outside<Rope>> outside_descs(const Kernel<Rope>&, uint64_t);
 template std::string to_text(const Case<ActivationOp>&);
 template Case<ActivationOp> parse_case<ActivationOp>(std::string_view);
 template bool admits(const Kernel<ActivationOp>&, const ActivationOp::Desc&);
 template std::optional<Case<ActivationOp>> draw_case(const Kernel<ActivationOp>&, uint64_t, int64_t);
+template std::vector<std::string> unexercised(const Kernel<ActivationOp>&, const std::vector<Case<ActivationOp>>&);
 template std::vector<Outside<ActivationOp>> outside_descs(const Kernel<ActivationOp>&, uint64_t);
 template std::string to_text(const Case<Embed>&);
 template Case<Embed> parse_case<Embed>(std::string_view);
 template bool admits(const Kernel<Embed>&, const Embed::Desc&);
 template std::optional<Case<Embed>> draw_case(const Kernel<Embed>&, uint64_t, int64_t);
+template std::vector<std::string> unexercised(const Kernel<Embed>&, const std::vector<Case<Embed>>&);
 template std::vector<Outside<Embed>> outside_descs(const Kernel<Embed>&, uint64_t);
 template std::string to_text(const Case<Sample>&);
 template Case<Sample> parse_case<Sample>(std::string_view);
 template bool admits(const Kernel<Sample>&, const Sample::Desc&);
 template std::optional<Case<Sample>> draw_case(const Kernel<Sample>&, uint64_t, int64_t);
+template std::vector<std::string> unexercised(const Kernel<Sample>&, const std::vector<Case<Sample>>&);
 template std::vector<Outside<Sample>> outside_descs(const Kernel<Sample>&, uint64_t);
 
 }  // namespace attune

@@ -36,6 +36,10 @@ bool admits(const Kernel<Op>& kernel, const typename Op::Desc& desc);
 template <class Op>
 std::optional<Case<Op>> draw_case(const Kernel<Op>& kernel, uint64_t seed, int64_t index);
 
+/// "field=value" for each corner of the kernel's fields that none of the cases has: a declaration nobody ran.
+template <class Op>
+std::vector<std::string> unexercised(const Kernel<Op>& kernel, const std::vector<Case<Op>>& cases);
+
 /// A desc that differs from an admitted one in `field` alone, by a value the kernel does not claim.
 template <class Op>
 struct Outside {

@@ -82,7 +82,8 @@ void Problem<KvWrite>::compare(std::string_view, int64_t, Comparison& out) const
   }
 }
 
-void Problem<KvWrite>::compare_vector(const char* name, const void* x, const void* cache, const float* scales, int64_t t, int64_t h, Comparison& out) const {
+void Problem<KvWrite>::compare_vector(const char* name, const void* x, const void* cache, const float* scales, int64_t t, int64_t h,
+                                      Comparison& out) const {
   const KvWriteDesc& d = case_.desc;
   const double most = d.kv_dtype == DType::f8_e4m3 ? 448 : d.kv_dtype == DType::f8_e4m3fnuz ? 240 : INFINITY;
   const int64_t to = place(params.slot_mapping[t], h);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <vector>
 
+#include "core/thread_pool.h"
 #include "ops/attention_math.h"
 #include "proof/attention_rows.h"
 
@@ -20,14 +21,17 @@ enum class Defect {
   missing_rescale,
   scale_of_head_0,
   causal_under_none,
-  lens_from_q
+  lens_from_q,
+  narrow_weights,
+  order_of_workers
 };
 
 /// Plain attention with an online softmax in f32, one row and head at a time; `D` is what it does wrong.
 template <Defect D>
 class BrokenAttention {
  public:
-  BrokenAttention(const AttentionDesc& d, const AttentionParams& p) : d_(d), p_(p), acc_(static_cast<size_t>(d.head_dim)) {}
+  BrokenAttention(const AttentionDesc& d, const AttentionParams& p, int workers)
+      : d_(d), p_(p), workers_(workers), acc_(static_cast<size_t>(d.head_dim)) {}
 
   void run() {
     for (int64_t seq = 0; seq < p_.num_seqs; ++seq)
@@ -89,7 +93,7 @@ class BrokenAttention {
     }
     const float weight = std::exp(s - largest);
     sum += weight;
-    add_value(weight);
+    add_value(is(Defect::narrow_weights) ? to_float(to_bf16(weight)) : weight);
   }
 
   void add_value(float weight) {
@@ -105,7 +109,10 @@ class BrokenAttention {
     if (d_.sinks) largest = p_.sinks[head], sum = 1;
     std::fill(acc_.begin(), acc_.end(), 0.0f);
     bool sink_added = false;
-    for (int64_t key = 0; key < r.kv_len; ++key) {
+    const KeySpan span = key_span(r);
+    const int64_t keys = span.last - span.first, turn = is(Defect::order_of_workers) ? keys / workers_ : 0;
+    for (int64_t i = 0; i < keys; ++i) {
+      const int64_t key = span.first + (i + turn) % keys;
       if (!visible(r, key)) continue;
       find(seq, key, kv_head);
       if (is(Defect::sink_in_value) && d_.sinks && !sink_added) add_value(1), sink_added = true;
@@ -119,13 +126,14 @@ class BrokenAttention {
 
   const AttentionDesc& d_;
   const AttentionParams& p_;
+  int workers_;
   std::vector<float> acc_;
   int64_t seq_ = 0, element_ = 0, scale_ = 0;
 };
 
 template <Defect D>
-void launch(const ExecContext&, const AttentionDesc& d, const AttentionParams& p) {
-  BrokenAttention<D>(d, p).run();
+void launch(const ExecContext& ctx, const AttentionDesc& d, const AttentionParams& p) {
+  BrokenAttention<D>(d, p, ctx.pool->size()).run();
 }
 
 constexpr AttentionKernel attention_of(std::string_view name, AttentionKernel::Launch launch_of) {
@@ -175,6 +183,11 @@ constexpr Planted<Attention> kAttention[] = {
      attention_of("planted.attention.causal_under_none", launch<Defect::causal_under_none>)},
     {"lens_from_q", "KV lengths are taken from q_start", "q=bf16 kv=bf16 heads=4:2 head_dim=64 block=16 mask=none", true,
      attention_of("planted.attention.lens_from_q", launch<Defect::lens_from_q>)},
+    {"narrow_weights", "softmax weights are rounded to bf16, which the tag does not declare",
+     "q=bf16 kv=bf16 out=f32 heads=4:2 head_dim=64 block=16 mask=causal", false,
+     attention_of("planted.attention.narrow_weights", launch<Defect::narrow_weights>)},
+    {"order_of_workers", "the order of sums depends on the number of threads", "q=bf16 kv=bf16 out=f32 heads=4:2 head_dim=64 block=16 mask=causal",
+     false, attention_of("planted.attention.order_of_workers", launch<Defect::order_of_workers>)},
 };
 
 constexpr AttentionKernel kUnplanted = attention_of("planted.attention.none", launch<Defect::none>);

@@ -67,7 +67,7 @@ ProbeResult probe(const Kernel<Op>& kernel, const typename Op::Desc& desc) {
   try {
     ThreadPool pool(std::min(2, available_cores()));
     // No guard pages and no wild table entries: a probe must find a fault, not become one.
-    RunOptions options{.style = {.guard = Guard::slack, .wild = false}, .samples = Op::kName == "attention" ? 12 : 64, .twice = false, .pool = &pool};
+    RunOptions options{.style = {.guard = Guard::slack, .wild = false}, .samples = Op::kName == "attention" ? 12 : 64, .pool = &pool};
     for (const Case<Op>& c : probe_cases(kernel, desc)) {
       const CaseResult r = run_case(kernel, c, options);
       if (r.passed) continue;

@@ -145,6 +145,8 @@ class Problem<Sample> {
   void compare(std::string_view reduction, int64_t samples, Comparison& out) const;
 
  private:
+  SampleRow draw_law(Fill& fill);
+
   Case<Sample> case_;
   std::vector<float> logits_;  // as filled: the kernel may change them
   std::vector<SampleRow> rows_;
