@@ -144,8 +144,30 @@ Selection select_desc(const ExplainQuery& q, const DeviceProps& device) {
   return select<Op>(catalogue().kernels<Op>(), device, desc, q.role, bucket_of(q), {}, policy_of(q));
 }
 
+/// What is known of a model's KV pages: size, who set it, and what window layers hold without need.
+std::string kv_text(const KvPlan& plan, const std::vector<KvLayer>& layers, int64_t context) {
+  int64_t windowed = 0, wasted = 0;
+  for (const KvLayer& l : layers) {
+    if (l.window == 0) continue;
+    ++windowed;
+    const int64_t needed = std::min(context, l.window + plan.block_size);
+    wasted += (context - needed) * KvCache::bytes_per_token({l}, plan.dtype, plan.scales);
+  }
+  std::string out = fmt::format("kv  {} in pages of {} tokens ({}), layout hnd, {} bytes a token\n", to_text(plan.dtype), plan.block_size, plan.set_by,
+                                KvCache::bytes_per_token(layers, plan.dtype, plan.scales));
+  if (windowed > 0)
+    out += fmt::format("    {} of {} layers have a window and keep all their pages: at {} tokens of context {} bytes a sequence are held that no row reads\n", windowed,
+                       layers.size(), context, wasted);
+  return out + "\n";
+}
+
+struct ModelDecisions {
+  std::vector<Selection> selections;
+  std::string kv;
+};
+
 /// The decisions of a model, from its config alone: the same code as a load, over weights that nobody reads.
-std::vector<Selection> select_model(const ExplainQuery& q, const DeviceProps& device) {
+ModelDecisions select_model(const ExplainQuery& q, const DeviceProps& device) {
   const auto folder = resolve_model(q.model, q.hf_cache);
   const ModelConfig config = ModelConfig::load(folder, supported_architectures());
   KernelBinder binder({.device = device, .policy = policy_of(q), .limits = {}, .invariant = device.kind == DeviceKind::cpu, .probe = false, .measurements = {}});
@@ -159,7 +181,7 @@ std::vector<Selection> select_model(const ExplainQuery& q, const DeviceProps& de
   make_model(builder);
   binder.bind<Sample>("greedy", {{"rows", SampleDesc{.vocab = config.vocab_size, .greedy_only = true}, {}}});
   binder.bind<Sample>("full", {{"rows", SampleDesc{.vocab = config.vocab_size, .greedy_only = false}, {}}});
-  return binder.selections();
+  return {binder.selections(), kv_text(builder.kv_plan(), builder.kv_layers(), q.context)};
 }
 
 bool wanted(const Selection& s, const ExplainQuery& q) {
@@ -170,17 +192,17 @@ bool wanted(const Selection& s, const ExplainQuery& q) {
   return q.phase == "decode" ? !names_phase : s.desc.find(" phase=" + q.phase) != std::string::npos;
 }
 
-std::vector<Selection> decide_all(const ExplainQuery& q) {
+ModelDecisions decide_all(const ExplainQuery& q) {
   check_op(q.op);
   parse_phase(q.phase);
   const DeviceProps device = find_device(q.device);
-  std::vector<Selection> out;
+  ModelDecisions out;
   if (!q.model.empty() && q.desc.empty()) {
-    for (auto& s : select_model(q, device))
-      if (wanted(s, q)) out.push_back(std::move(s));
+    out = select_model(q, device);
+    std::erase_if(out.selections, [&](const Selection& s) { return !wanted(s, q); });
     return out;
   }
-  for_each_asked(q.op, [&]<class Op>() { out.push_back(select_desc<Op>(q, device)); });
+  for_each_asked(q.op, [&]<class Op>() { out.selections.push_back(select_desc<Op>(q, device)); });
   return out;
 }
 
@@ -252,15 +274,16 @@ std::string kernels_text(const std::string& op) {
 }
 
 std::string explain_json(const ExplainQuery& q) {
-  const auto all = decide_all(q);
+  const auto all = decide_all(q).selections;
   if (!q.op.empty() && all.empty()) invalid("--role", "a role of " + q.op + " in this model", printable(q.role));
   return q.op.empty() ? selections_to_json(all) : selection_to_json(all.front());
 }
 
 std::string explain_text(const ExplainQuery& q) {
-  std::string out;
-  for (const auto& s : decide_all(q)) out += selection_to_text(s) + "\n";
-  if (out.empty()) invalid("--role", "a role of " + q.op + " in this model", printable(q.role));
+  const ModelDecisions all = decide_all(q);
+  if (all.selections.empty()) invalid("--role", "a role of " + q.op + " in this model", printable(q.role));
+  std::string out = q.op.empty() || q.op == "attention" ? all.kv : "";
+  for (const auto& s : all.selections) out += selection_to_text(s) + "\n";
   return out;
 }
 

@@ -78,6 +78,7 @@ Override parse_override(const std::string& text) {
 KernelBinder::Options binder_options(const EngineOptions& o, int threads) {
   KernelBinder::Options b;
   b.device = find_device(o.device);
+  if (!b.device.present) fail(ErrorCode::not_supported, "--device", "a device of this machine: cpu", o.device + ", which only explain can be asked about");
   for (const auto& text : o.kernels) b.policy.overrides.push_back(parse_override(text));
   b.policy.disabled = o.disable_kernels;
   b.limits = {.tokens = o.max_num_batched_tokens, .sequences = o.max_num_seqs, .longest_kv = std::max<int64_t>(o.max_model_len, 1), .threads = threads};

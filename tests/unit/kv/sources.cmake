@@ -1,1 +1,8 @@
 set(LIBS attune_kv)
+find_package(rapidcheck CONFIG)
+if(NOT TARGET rapidcheck)
+  find_library(RAPIDCHECK_LIBRARY rapidcheck)
+  list(APPEND LIBS ${RAPIDCHECK_LIBRARY})
+else()
+  list(APPEND LIBS rapidcheck)
+endif()
