@@ -177,6 +177,41 @@ TEST(Engine, StopIdsEndAndMinTokensHoldThemBack) {
   for (size_t i = 0; i < 5; ++i) EXPECT_NE(out.ids[0][i], ids[2]);
 }
 
+/// 8-bit KV without checkpoint scales: dynamic token-head scales, written once, so that bits still do not depend on chunks or hits.
+TEST(Engine, Fp8KvKeepsTheOrderOfArithmetic) {
+  EngineOptions o = options();
+  o.kv_cache_dtype = "fp8";
+  const Out whole = alone(o, prompt(100), sampled(3));
+  EXPECT_NE(whole, alone(options(), prompt(100), sampled(3))) << "8 bits are not 16";
+  EngineOptions chunked = o;
+  chunked.max_num_batched_tokens = 13;
+  EXPECT_EQ(whole, alone(chunked, prompt(100), sampled(3)));
+  Engine e(o);
+  Out cold, warm;
+  submit(e, cold, prompt(100), sampled(3));
+  drain(e);
+  submit(e, warm, prompt(100), sampled(3));
+  drain(e);
+  EXPECT_EQ(warm.cached, 96);
+  EXPECT_EQ(whole, cold);
+  EXPECT_EQ(whole, warm);
+}
+
+/// A kernel that fails its probe is passed over, and so is one the user disables.
+TEST(Engine, DisabledKernelsAreNotChosen) {
+  EngineOptions o = options();
+  o.disable_kernels = {"cpu.attention.*"};
+  Engine e(o);
+  EXPECT_THAT(e.kernels_line(), HasSubstr("attention ref.attention"));
+  EXPECT_THAT(e.selections_json(), HasSubstr("disabled by --disable-kernel cpu.attention.*"));
+}
+
+TEST(Engine, OnlyThisMachineRuns) {
+  EngineOptions o = options();
+  o.device = "h200";
+  EXPECT_THROW(Engine{o}, Error);
+}
+
 TEST(Engine, CancelEndsOneRequestOnly) {
   Engine e(options());
   Out gone, kept;
