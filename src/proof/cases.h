@@ -31,7 +31,7 @@ template <class Op>
 bool admits(const Kernel<Op>& kernel, const typename Op::Desc& desc);
 
 /// The `index`-th case of a kernel: each field runs through its corners (a listed value, the ends of a range, odd and prime sizes, a type
-/// the op knows) in its own seeded order, so that some 12 cases meet every corner; lengths are bounded so that a case costs milliseconds.
+/// the op knows) in its own seeded order, so that some 24 cases meet every corner; lengths are bounded so that a case costs milliseconds.
 /// Nothing if no admitted desc was found.
 template <class Op>
 std::optional<Case<Op>> draw_case(const Kernel<Op>& kernel, uint64_t seed, int64_t index);
