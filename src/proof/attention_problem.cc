@@ -32,7 +32,8 @@ int64_t last_element(int64_t rows, int64_t stride, int64_t width) { return rows 
 Problem<Attention>::Problem(const Case<Attention>& c, const ProblemStyle& style) : memory(style.guard), case_(c), desc_(case_.desc) {
   Fill fill(c.seed ^ 0xa77e);
   place_sequences(fill, style);
-  add_extras(fill);
+  add_masks(fill);
+  add_outputs(fill);
   fill_queries(fill);
   fill_keys(fill);
 }
@@ -91,8 +92,8 @@ void Problem<Attention>::place_sequences(Fill& fill, const ProblemStyle& style) 
   params.block_table = table;
 }
 
-void Problem<Attention>::add_extras(Fill& fill) {
-  const int64_t n = params.num_seqs, heads = desc_.num_q_heads();
+void Problem<Attention>::add_masks(Fill& fill) {
+  const int64_t n = params.num_seqs;
   if (desc_.mask == Mask::per_request) {
     auto* causal = memory.add<uint8_t>("causal", DType::u8, n);
     for (int64_t s = 0; s < n; ++s) causal[s] = static_cast<uint8_t>((s + static_cast<int64_t>(case_.seed)) % 2);
@@ -121,6 +122,10 @@ void Problem<Attention>::add_extras(Fill& fill) {
       }
     params.ranges = ranges;
   }
+}
+
+void Problem<Attention>::add_outputs(Fill& fill) {
+  const int64_t heads = desc_.num_q_heads();
   if (desc_.sinks) {
     auto* sinks = memory.add<float>("sinks", DType::f32, heads);
     fill.scales(sinks, heads, -2, 5);
