@@ -133,14 +133,14 @@ Value trimmed(Call& c) {
 }
 
 Value truncated_text(Call& c) {
-  if (!c.self.is_text()) mistake("text to truncate", std::string(type_name(c.self)));
   const std::string end = c.has(2) ? c.text(2) : "...";
   const int64_t length = c.integer(0, 255), leeway = c.has(3) && !c[3].is_none() ? c.integer(3, 5) : 5;
   const auto end_length = static_cast<int64_t>(code_points(end));
   if (length < end_length || leeway < 0) mistake("a length of at least the end's", fmt::format("{}", length));
-  const Text& text = c.self.text();
-  const auto size = static_cast<int64_t>(text.length);
+  const int64_t size = length_of(c.self).value_or(INT64_MAX);
   if (size <= length || size - length <= leeway) return c.self;
+  if (!c.self.is_text()) mistake("text to truncate", std::string(type_name(c.self)));
+  const Text& text = c.self.text();
   const std::string_view kept = std::string_view(text.bytes).substr(0, byte_offset(text.bytes, static_cast<size_t>(length - end_length)));
   const std::string_view whole_words = c.flag(1, false) ? kept : kept.substr(0, std::min(kept.rfind(' '), kept.size()));
   return c.runtime.make_text(std::string(whole_words) + end);

@@ -123,7 +123,7 @@ class Percent {
  public:
   Percent(Runtime& runtime, std::string_view format, const Value& values) : runtime_(runtime), format_(format), values_(values) {
     is_tuple_ = values.is_flavor(Flavor::tuple);
-    is_mapping_ = values.is(Value::Kind::dict) || values.is_list() || values.is_undefined();
+    is_mapping_ = values.is(Value::Kind::dict) || values.is_list() || values.is(Value::Kind::range) || values.is_undefined();
   }
 
   std::string run() {

@@ -91,12 +91,12 @@ constexpr Builtin kGlobals[] = {
 
 Value count(Call& c) {
   int64_t n = 0;
-  for (const Value& item : c.self.items().items) n += equal(item, c[0], c.runtime.budget) ? 1 : 0;
+  for (const Value& item : items_of(c.self, c.runtime.budget)) n += equal(item, c[0], c.runtime.budget) ? 1 : 0;
   return Value(n);
 }
 
 Value index(Call& c) {
-  const auto& items = c.self.items().items;
+  const std::vector<Value> items = items_of(c.self, c.runtime.budget);
   const auto size = static_cast<int64_t>(items.size());
   const auto bound = [&](size_t i, int64_t otherwise) {
     const int64_t v = c.integer(i, otherwise);
@@ -175,7 +175,7 @@ const Builtin* find_method(const Value& v, std::string_view name, bool& forbidde
   if (v.is(Kind::dict)) return find_in(kDictMethods, name);
   if (v.is(Kind::loop)) return find_in(kLoopMethods, name);
   if (v.is_list()) return find_in(kListMethods, name);
-  if (v.is_flavor(Flavor::tuple)) return find_in(kTupleMethods, name);
+  if (v.is_flavor(Flavor::tuple) || v.is(Kind::range)) return find_in(kTupleMethods, name);
   return nullptr;
 }
 

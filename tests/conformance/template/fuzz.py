@@ -1,16 +1,22 @@
 """Random expressions over a small world of values: what they do is decided by Jinja2, not by us."""
 import random
 
-ATOMS = ["1", "0", "-3", "2.5", "7", "true", "false", "none", "''", "'a'", "'Hello World'", "' x '", "'é😀b'", "'3.7'", "nothing", "[]", "[1, 2, 3]",
-         "['b', 'a']", "[0, none, 'x']", "(1, 'b')", "{}", "{'a': 1, 'B': [2]}", "range(4)", "messages", "messages[0]", "messages[1].tool_calls",
-         "bos_token", "messages[0].content", "tools[0]", "[{'a': 1}, {'a': 2}]", "namespace(a=1)", "[[1, 2], [3]]", "'a,b,,c'", "'line\\nbreak\\n'"]
+# Values by name: written as literals, Jinja2 would fold some operations at compile time, where errors have other effects.
+WORLD = {
+    "one": "1", "zero": "0", "minus": "-3", "half": "2.5", "seven": "7", "yes": "true", "no": "false", "nil": "none", "blank": "''", "a": "'a'",
+    "hello": "'Hello World'", "spaced": "' x '", "wide": "'é😀b'", "digits": "'3.7'", "empty": "[]", "numbers": "[1, 2, 3]", "letters": "['b', 'a']",
+    "mixed": "[0, none, 'x']", "pair": "(1, 'b')", "void": "{}", "map": "{'a': 1, 'B': [2]}", "four": "range(4)", "rows": "[{'a': 1}, {'a': 2}]",
+    "ns": "namespace(a=1)", "nested": "[[1, 2], [3]]", "commas": "'a,b,,c'", "lines": "'line\\nbreak\\n'",
+}
+PRELUDE = "".join(f"{{% set {name} = {value} %}}" for name, value in WORLD.items())
+ATOMS = [*WORLD, "nothing", "messages", "messages[0]", "messages[1].tool_calls", "bos_token", "messages[0].content", "tools[0]"]
 BINARY = ["+", "-", "*", "/", "//", "%", "~", "==", "!=", "<", "<=", ">", ">=", "in", "not in", "and", "or", "**"]
-FILTERS = ["abs", "capitalize", "count", "default('d')", "default('d', true)", "dictsort", "first", "float", "int", "int(7)", "items", "join", "join('-')",
-           "join(', ', attribute='a')", "last", "length", "list", "lower", "upper", "title", "trim", "trim('ab ')", "map('string')", "map('upper')",
-           "map(attribute='a')", "map(attribute='role', default='?')", "max", "min", "reject", "select", "select('string')", "select('odd')",
-           "selectattr('a')", "selectattr('role', 'equalto', 'user')", "rejectattr('a', 'defined')", "replace('a', 'b')", "reverse", "round", "round(1)",
-           "sort", "sort(reverse=true)", "sort(attribute='a')", "string", "sum", "tojson", "tojson(indent=2)", "unique", "wordcount", "indent", "truncate(4)",
-           "batch(2)", "slice(2)", "center(9)", "safe", "e", "sum(start=[])", "dictsort(by='value')"]
+FILTERS = ["abs", "capitalize", "count", "default('d')", "default('d', true)", "dictsort", "first", "float", "int", "int(7)", "items|list", "join", "join('-')",
+           "join(', ', attribute='a')", "last", "length", "list", "lower", "upper", "title", "trim", "trim('ab ')", "map('string')|list", "map('upper')|list",
+           "map(attribute='a')|list", "map(attribute='role', default='?')|list", "max", "min", "reject|list", "select|list", "select('string')|list", "select('odd')|list",
+           "selectattr('a')|list", "selectattr('role', 'equalto', 'user')|list", "rejectattr('a', 'defined')|list", "replace('a', 'b')", "reverse|list", "reverse|first", "reverse|join", "round", "round(1)",
+           "sort", "sort(reverse=true)", "sort(attribute='a')", "string", "sum", "tojson", "tojson(indent=2)", "unique|list", "wordcount", "indent", "truncate(4)",
+           "batch(2)|list", "slice(2)|list", "center(9)", "sum(start=[])", "dictsort(by='value')"]
 TESTS = ["defined", "undefined", "none", "string", "mapping", "iterable", "sequence", "number", "boolean", "true", "false", "integer", "float", "odd", "even",
          "divisibleby 2", "eq 1", "ne 'a'", "gt 1", "in [1, 'a']", "sameas none", "lower", "upper", "callable"]
 METHODS = ["upper()", "lower()", "title()", "strip()", "strip('ab')", "split()", "split(',')", "split('a', 1)", "startswith('a')", "endswith('b')",
