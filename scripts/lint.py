@@ -44,7 +44,7 @@ MAY_INCLUDE = {
     "python": {"public", "python"},
 }
 # A public header stands at the lowest folder that may include it; those not named here at engine.
-PUBLIC_LEVEL = {"error": "core", "log": "core", "version": "core", "tokenizer": "loader", "model": "models", "verify": "proof", "tune": "tune"}
+PUBLIC_LEVEL = {"error": "core", "log": "core", "options": "core", "version": "core", "tokenizer": "loader", "model": "models", "verify": "proof", "tune": "tune"}
 # Angle-bracket headers that are not the standard library: which folders may include them.
 EVERYWHERE = {"fmt"}
 THIRD_PARTY = {

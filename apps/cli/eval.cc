@@ -1,0 +1,127 @@
+// attune eval: the share of problems whose answer is found.
+#include <fmt/format.h>
+
+#include <chrono>
+
+#include "commands.h"
+#include "driver.h"
+#include "engine_flags.h"
+#include "terminal.h"
+
+namespace attune::cli {
+namespace {
+
+/// What follows the last "####", without white space around it; the whole text if there is no mark.
+std::string final_answer(const std::string& text) {
+  const size_t mark = text.rfind("####");
+  std::string out = mark == std::string::npos ? text : text.substr(mark + 4);
+  const size_t first = out.find_first_not_of(" \t\r\n");
+  if (first == std::string::npos) return "";
+  return out.substr(first, out.find_last_not_of(" \t\r\n") - first + 1);
+}
+
+std::string expected_answer(const Json& line) {
+  const auto answer = line.find("answer");
+  if (answer == line.end() || !(answer->is_string() || answer->is_number()))
+    fail(ErrorCode::invalid_argument, "answer", "a string or a number", answer == line.end() ? "none" : json_line(*answer));
+  return final_answer(answer->is_string() ? answer->get<std::string>() : answer->dump());
+}
+
+class Eval {
+ public:
+  explicit Eval(const Arguments& args)
+      : args_(args),
+        reader_(data()),
+        sampling_(sampling_params(args, greedy())),
+        engine_(engine_options(args, false)),
+        style_{engine_, use_chat(args, engine_, true), args.has("--raw")} {
+    limit_ = args.integer("--limit", INT64_MAX);
+    if (limit_ < 1) fail(ErrorCode::invalid_argument, args.source("--limit"), "a positive integer", std::to_string(limit_));
+  }
+
+  int run() {
+    if (!engine_.tokenizer()) fail(ErrorCode::invalid_argument, "eval", "a model with tokenizer.json", engine_.model().path);
+    watch_for_interrupt();
+    Driver::Work w;
+    w.next = [this](bool wait, std::string& line) {
+      const auto status = taken_ < limit_ ? reader_.next(wait, line) : LineReader::Status::end;
+      taken_ += status == LineReader::Status::line;
+      return status;
+    };
+    w.line_number = [this] { return reader_.number(); };
+    w.make = [this](const Json& line) {
+      static_cast<void>(expected_answer(line));
+      return make_request(line, style_, sampling_);
+    };
+    w.write = [this](const Item& item) { write(item); };
+    const auto start = std::chrono::steady_clock::now();
+    const int code = Driver(engine_, std::move(w), 2 * args_.integer("--max-num-seqs", EngineOptions{}.max_num_seqs)).run();
+    report(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    write_trace(args_, engine_);
+    return code;
+  }
+
+ private:
+  static SamplingParams greedy() {
+    SamplingParams p;
+    p.temperature = 0;
+    return p;
+  }
+
+  std::string data() const {
+    if (!args_.positionals().empty()) fail(ErrorCode::invalid_argument, "eval", "flags alone", args_.positionals()[0]);
+    if (!args_.has("--data")) fail(ErrorCode::invalid_argument, "--data", "a file of JSON lines, or - for stdin", "nothing");
+    return args_.text("--data");
+  }
+
+  void write(const Item& item) {
+    if (item.aborted()) return;
+    if (item.error || item.failed()) {
+      ++failed_;
+      const Error error = item.error ? *item.error : Error(ErrorCode::internal, item.samples[0].error);
+      if (args_.has("--json")) return write_out(json_line({{"line", item.line}, {"error", error_json(error)}}));
+      return write_note(fmt::format("attune: {} line {}: {}", reader_.path(), item.line, error.message()));
+    }
+    const Completion& c = item.samples[0];
+    const std::string expected = expected_answer(item.source), got = c.text.find("####") == std::string::npos ? "" : final_answer(c.text);
+    const bool right = got == expected;
+    ++total_, correct_ += right;
+    unfinished_ += c.finish_reason == FinishReason::length;
+    generated_ += static_cast<int64_t>(c.token_ids.size());
+    if (args_.has("--json"))
+      write_out(json_line({{"line", item.line}, {"correct", right}, {"answer", got}, {"expected", expected}, {"text", c.text}}));
+  }
+
+  void report(double seconds) const {
+    const double accuracy = total_ + failed_ > 0 ? static_cast<double>(correct_) / static_cast<double>(total_ + failed_) : 0;
+    const double rate = seconds > 0 ? static_cast<double>(generated_) / seconds : 0;
+    if (args_.has("--json")) {
+      write_out(json_line({{"exact_match", accuracy},
+                           {"correct", correct_},
+                           {"total", total_ + failed_},
+                           {"failed", failed_},
+                           {"cut_off", unfinished_},
+                           {"generated_tokens", generated_},
+                           {"seconds", seconds},
+                           {"tokens_per_s", rate},
+                           {"dtype", engine_.model().dtype},
+                           {"fingerprint", engine_.model().fingerprint}}));
+      return;
+    }
+    write_out(fmt::format("exact match {:.2f} % ({} of {}; {} failed, {} cut off)\n{} tokens in {:.1f} s, {:.1f} tokens/s\n", 100 * accuracy,
+                          correct_, total_ + failed_, failed_, unfinished_, generated_, seconds, rate));
+  }
+
+  const Arguments& args_;
+  LineReader reader_;
+  SamplingParams sampling_;
+  Engine engine_;
+  PromptStyle style_;
+  int64_t limit_ = 0, taken_ = 0, total_ = 0, correct_ = 0, failed_ = 0, unfinished_ = 0, generated_ = 0;
+};
+
+}  // namespace
+
+int run_eval(const Arguments& args) { return Eval(args).run(); }
+
+}  // namespace attune::cli

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <string>
+
+namespace attune::cli {
+
+/// `attune --help`.
+std::string main_help();
+
+/// `attune COMMAND --help`: its flags in groups, from the table.
+std::string command_help(const std::string& command);
+
+/// Throws InvalidArgument, with the nearest command.
+[[noreturn]] void unknown_command(const std::string& word);
+
+}  // namespace attune::cli
