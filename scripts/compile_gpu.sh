@@ -29,14 +29,14 @@ compile() {  # compile ARCH COMMAND…: one object a source file
 
 nvcc=$(command -v nvcc || { [ -x /usr/local/cuda/bin/nvcc ] && echo /usr/local/cuda/bin/nvcc; })
 if [ -n "$nvcc" ]; then
-  compile sm_90a "$nvcc" -arch=sm_90a --expt-relaxed-constexpr
+  compile sm_90a "$nvcc" -arch=sm_90a --expt-relaxed-constexpr --fmad=false -Werror=all-warnings -Xcompiler=-Wall,-Wextra,-Wshadow,-Werror
 else
   echo "absent: nvcc, so nothing is compiled for sm_90a"
 fi
 
 if command -v clang++-19 >/dev/null && [ -f /usr/include/hip/hip_runtime.h ] && scripts/rocm_device_libs.sh "$out/device-libs"; then
   for arch in gfx90a gfx942; do
-    compile "$arch" clang++-19 -x hip --offload-arch="$arch" --rocm-device-lib-path="$out/device-libs"
+    compile "$arch" clang++-19 -x hip --offload-arch="$arch" --rocm-device-lib-path="$out/device-libs" -ffp-contract=off -Wall -Wextra -Wshadow -Werror
   done
 else
   echo "absent: clang-19 with HIP headers and device libraries (section gpu of scripts/packages.txt), so nothing is compiled for gfx90a and gfx942"

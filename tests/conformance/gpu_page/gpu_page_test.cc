@@ -1,0 +1,140 @@
+// The gpu page judged on machines that are not here: which devices its kernels accept, what they say to the others, what they ask for.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "ops/catalogue.h"
+#include "proof/cases.h"
+#include "select/judge.h"
+#include "select/select.h"
+
+namespace attune {
+namespace {
+
+constexpr std::string_view kName = "gpu.attention.split_kv";
+
+std::vector<const AttentionKernel*> entries() {
+  std::vector<const AttentionKernel*> out;
+  for (const AttentionKernel* k : catalogue().kernels<Attention>())
+    if (k->info.name == kName) out.push_back(k);
+  return out;
+}
+
+const AttentionKernel& entry(DeviceKind kind) {
+  for (const AttentionKernel* k : entries())
+    if (k->info.device.kind == kind) return *k;
+  throw std::runtime_error("no entry of this kind");
+}
+
+Selection selected_on(const std::string& device, const AttentionDesc& desc, const Policy& policy = {}) {
+  return select<Attention>(catalogue().kernels<Attention>(), find_device(device), desc, "", Bucket{}, {}, policy);
+}
+
+/// Descs from the corners of the op's domain, as cases draw them.
+std::vector<AttentionDesc> corner_descs() {
+  std::vector<AttentionDesc> out;
+  for (int64_t i = 0; i < 100; ++i)
+    if (const auto c = draw_case(*entries().front(), 11, i)) out.push_back(c->desc);
+  return out;
+}
+
+TEST(GpuPage, OneEntryAVendor) {
+  const auto all = entries();
+  ASSERT_EQ(all.size(), 2u);
+  EXPECT_NE(all[0]->info.device.kind, all[1]->info.device.kind);
+  for (const AttentionKernel* k : all) {
+    EXPECT_EQ(k->info.tier, Tier::portable);
+    EXPECT_NE(k->info.device.kind, DeviceKind::cpu);
+    EXPECT_EQ(k->info.reduction, all[0]->info.reduction);
+  }
+}
+
+TEST(GpuPage, ChosenAsIfBuiltForEveryDesc) {
+  const auto descs = corner_descs();
+  ASSERT_GE(descs.size(), 90u);
+  for (const char* device : {"h100", "h200", "mi250x", "mi300x"})
+    for (const AttentionDesc& d : descs) {
+      const Selection s = selected_on(device, d);
+      ASSERT_NE(s.chosen, nullptr) << device << ": " << to_text(d) << "\n" << refusals_text(s);
+      EXPECT_EQ(s.chosen->device.kind, find_device(device).kind);
+      EXPECT_TRUE(s.as_if_built);
+      bool listed = false;
+      for (const Eligible& e : s.eligible) listed |= e.kernel->name == kName;
+      EXPECT_TRUE(listed) << device << ": " << to_text(d);
+    }
+}
+
+TEST(GpuPage, OverrideFindsTheEntryOfTheDevice) {
+  Policy policy;
+  policy.overrides.push_back({.op = "attention", .role = "", .kernel = std::string(kName)});
+  for (const char* device : {"h200", "mi300x"}) {
+    const Selection s = selected_on(device, AttentionDesc{}, policy);
+    ASSERT_NE(s.chosen, nullptr) << device;
+    EXPECT_EQ(s.chosen->name, kName);
+    EXPECT_EQ(s.chosen->device.kind, find_device(device).kind);
+  }
+}
+
+TEST(GpuPage, OtherArchitecturesAreRefusedByName) {
+  for (const char* device : {"sm80", "b200"}) {
+    const auto reasons = check(entry(DeviceKind::cuda), find_device(device), AttentionDesc{});
+    ASSERT_EQ(reasons.size(), 1u) << device << ": " << to_text(reasons);
+    EXPECT_EQ(reasons[0].code, ReasonCode::device);
+    EXPECT_EQ(reasons[0].field, "arch");
+    EXPECT_EQ(reasons[0].allowed, "one of {sm90a}");
+  }
+  EXPECT_EQ(to_text(check(entry(DeviceKind::cuda), find_device("sm80"), AttentionDesc{})), "arch: needs one of {sm90a}; got sm80");
+}
+
+TEST(GpuPage, TheOtherVendorIsRefusedByKind) {
+  const auto on_amd = check(entry(DeviceKind::cuda), find_device("mi300x"), AttentionDesc{});
+  ASSERT_EQ(on_amd.size(), 1u);
+  EXPECT_EQ(to_text(on_amd[0]), "device: needs cuda; got hip");
+  const auto on_nvidia = check(entry(DeviceKind::hip), find_device("h200"), AttentionDesc{});
+  ASSERT_EQ(on_nvidia.size(), 1u);
+  EXPECT_EQ(to_text(on_nvidia[0]), "device: needs hip; got cuda");
+}
+
+TEST(GpuPage, TheCpuNeverTakesThem) {
+  const DeviceProps cpu = find_device("cpu");
+  for (const AttentionKernel* k : entries()) {
+    const auto reasons = check(*k, cpu, AttentionDesc{});
+    const auto has = [&](ReasonCode code) { return std::any_of(reasons.begin(), reasons.end(), [&](const Reason& r) { return r.code == code; }); };
+    EXPECT_TRUE(has(ReasonCode::device)) << to_text(reasons);
+    EXPECT_EQ(has(ReasonCode::not_built), k->launch == nullptr) << to_text(reasons);
+  }
+  for (const AttentionDesc& d : corner_descs()) {
+    const Selection s = selected_on("cpu", d);
+    ASSERT_NE(s.chosen, nullptr);
+    EXPECT_EQ(s.chosen->device.kind, DeviceKind::cpu);
+  }
+}
+
+TEST(GpuPage, SharedMemoryFitsTheSmallestDevice) {
+  AttentionDesc d;
+  for (const int64_t head_dim : {1, 64, 128, 256, 512, 1024}) {
+    d.head_dim = head_dim;
+    const int64_t bytes = entry(DeviceKind::hip).shared_memory(d);
+    EXPECT_GT(bytes, 0);
+    EXPECT_LE(bytes, 48 << 10) << "more needs an opt-in of the runtime";
+    EXPECT_LE(bytes, find_device("mi300x").shared_memory);
+  }
+}
+
+TEST(GpuPage, WorkspaceIsBoundedAndGrowsWithTheWork) {
+  const auto workspace = entry(DeviceKind::cuda).workspace;
+  AttentionDesc d;
+  EXPECT_EQ(workspace(d, {.tokens = 1, .sequences = 1, .longest_kv = 256}), 0) << "one chunk needs no partial results";
+  const int64_t one = workspace(d, {.tokens = 1, .sequences = 1, .longest_kv = 8192});
+  EXPECT_EQ(one, 32 * 32 * (128 + 2) * 4) << "32 heads × 32 chunks × (accumulators, maximum, sum)";
+  int64_t before = 0;
+  for (const int64_t tokens : {1, 4, 16, 100, 8192}) {
+    const int64_t now = workspace(d, {.tokens = tokens, .sequences = tokens, .longest_kv = 131072});
+    EXPECT_GE(now, before);
+    before = now;
+  }
+  d.num_kv_heads = 1024, d.gqa_group = 256, d.head_dim = 1024;
+  EXPECT_LE(workspace(d, {.tokens = 1 << 20, .sequences = 1 << 10, .longest_kv = INT32_MAX}), 32 << 20);
+}
+
+}  // namespace
+}  // namespace attune

@@ -1,0 +1,1 @@
+set(LIBS attune_kernels attune_proof)
