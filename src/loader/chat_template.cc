@@ -10,6 +10,7 @@
 #include "loader/jinja_eval.h"
 #include "loader/jinja_json.h"
 #include "loader/jinja_parser.h"
+#include "loader/json_file.h"
 
 namespace attune {
 namespace {
@@ -17,7 +18,6 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr std::string_view kWhere = "chat_template";
-constexpr uint64_t kMostFileBytes = 64u << 20;
 constexpr std::string_view kSpecialTokens[] = {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"};
 
 void add_variables(jinja::Dict& to, const ordered_json& from, std::string_view what) {
@@ -25,42 +25,29 @@ void add_variables(jinja::Dict& to, const ordered_json& from, std::string_view w
   for (const auto& [key, value] : from.items()) to.set(jinja::Value(key), jinja::from_json(value));
 }
 
-std::optional<std::string> read_file(const std::filesystem::path& path) {
+std::optional<std::string> read_text(const std::filesystem::path& path, uint64_t max_bytes) {
   std::error_code missing;
   if (!std::filesystem::is_regular_file(path, missing)) return std::nullopt;
   const auto size = std::filesystem::file_size(path, missing);
-  if (missing || size > kMostFileBytes)
-    invalid(printable(path.string(), 300), fmt::format("a file of at most {} bytes", kMostFileBytes), fmt::format("{}", size));
-  std::ifstream in(path, std::ios::binary);
+  const std::string where = printable(path.filename().string());
+  if (missing) fail(ErrorCode::io_error, where, "a file that can be read", missing.message());
+  if (size > max_bytes) invalid(where, fmt::format("a file of at most {} bytes", max_bytes), fmt::format("{}", size));
   std::string text(static_cast<size_t>(size), '\0');
-  in.read(text.data(), static_cast<std::streamsize>(size));
-  if (!in) fail(ErrorCode::io_error, printable(path.string(), 300), "a file that can be read", "a failure");
+  std::ifstream in(path, std::ios::binary);
+  if (!in.read(text.data(), static_cast<std::streamsize>(size))) fail(ErrorCode::io_error, where, "a file that can be read", "a failure");
   return text;
 }
 
-std::optional<ordered_json> read_json(const std::filesystem::path& path) {
-  const auto text = read_file(path);
-  if (!text) return std::nullopt;
-  int depth = 0;
-  const auto shallow = [&depth, &path](int, ordered_json::parse_event_t event, ordered_json&) {
-    if (event == ordered_json::parse_event_t::object_start || event == ordered_json::parse_event_t::array_start) {
-      if (++depth > 200) invalid(printable(path.string(), 300), "JSON nested at most 200 deep", "more");
-    } else if (event == ordered_json::parse_event_t::object_end || event == ordered_json::parse_event_t::array_end) {
-      --depth;
-    }
-    return true;
-  };
-  try {
-    ordered_json json = ordered_json::parse(*text, shallow);
-    if (!json.is_object()) invalid(printable(path.string(), 300), "a JSON object", json.type_name());
-    return json;
-  } catch (const ordered_json::exception& e) {
-    invalid(printable(path.string(), 300), "JSON", e.what());
-  }
+nlohmann::json read_json(const std::filesystem::path& path) {
+  std::error_code missing;
+  if (!std::filesystem::is_regular_file(path, missing)) return nlohmann::json::object();
+  nlohmann::json json = read_json_file(path);
+  if (!json.is_object()) invalid(path.filename().string(), "a JSON object", json.type_name());
+  return json;
 }
 
 /// The template called `name`, of a value that is one template or a list of named ones.
-std::optional<std::string> named_template(const ordered_json& value, std::string_view name) {
+std::optional<std::string> named_template(const nlohmann::json& value, std::string_view name) {
   if (value.is_string()) return name == "default" ? std::optional(value.get<std::string>()) : std::nullopt;
   if (!value.is_array()) return std::nullopt;
   for (const auto& entry : value) {
@@ -71,14 +58,14 @@ std::optional<std::string> named_template(const ordered_json& value, std::string
 }
 
 /// A special token as written in the file: text, or an object with its content.
-std::optional<std::string> token_text(const ordered_json& config, std::string_view name) {
+std::optional<std::string> token_text(const nlohmann::json& config, std::string_view name) {
   const auto it = config.find(name);
   if (it == config.end()) return std::nullopt;
-  const ordered_json& v = it->is_object() && it->contains("content") ? (*it)["content"] : *it;
+  const nlohmann::json& v = it->is_object() && it->contains("content") ? (*it)["content"] : *it;
   return v.is_string() && !v.get_ref<const std::string&>().empty() ? std::optional(v.get<std::string>()) : std::nullopt;
 }
 
-ordered_json special_tokens(const ordered_json& config, const ordered_json& more) {
+ordered_json special_tokens(const nlohmann::json& config, const nlohmann::json& more) {
   ordered_json out = ordered_json::object();
   for (const std::string_view name : kSpecialTokens) {
     auto token = token_text(config, name);
@@ -137,16 +124,16 @@ std::string ChatTemplate::render(const ordered_json& messages, bool add_generati
 }
 
 std::optional<ChatTemplate> load_chat_template(const std::filesystem::path& folder) {
-  const ordered_json config = read_json(folder / "tokenizer_config.json").value_or(ordered_json::object());
-  const ordered_json tokens = read_json(folder / "special_tokens_map.json").value_or(ordered_json::object());
-  std::optional<std::string> source = read_file(folder / "chat_template.jinja"), with_tools;
+  const nlohmann::json config = read_json(folder / "tokenizer_config.json");
+  const nlohmann::json tokens = read_json(folder / "special_tokens_map.json");
+  std::optional<std::string> source = read_text(folder / "chat_template.jinja", TemplateLimits{}.max_template_bytes), with_tools;
   if (!source && config.contains("chat_template")) {
     source = named_template(config["chat_template"], "default");
     with_tools = named_template(config["chat_template"], "tool_use");
   }
   if (!source) {
-    const auto separate = read_json(folder / "chat_template.json");
-    if (separate && separate->contains("chat_template")) source = named_template((*separate)["chat_template"], "default");
+    const nlohmann::json separate = read_json(folder / "chat_template.json");
+    if (separate.contains("chat_template")) source = named_template(separate["chat_template"], "default");
   }
   if (!source) return std::nullopt;
   ChatTemplate out = ChatTemplate::parse(*source);

@@ -121,6 +121,21 @@ constexpr SpecialCase kSpecialCases[] = {
     {0xfb17, {0x544, 0x53d, 0}, {0x544, 0x56d, 0}},
 };
 
+/// Lower and upper case characters that are no letters Ll or Lu (Unicode's Other_Lowercase and Other_Uppercase).
+struct Run {
+  char32_t first, last;
+};
+constexpr Run kOtherLower[] = {{0xaa, 0xaa},     {0xba, 0xba},     {0x2b0, 0x2b8},     {0x2c0, 0x2c1},     {0x2e0, 0x2e4},     {0x345, 0x345},
+                               {0x37a, 0x37a},   {0x1d2c, 0x1d6a}, {0x1d78, 0x1d78},   {0x1d9b, 0x1dbf},   {0x2071, 0x2071},   {0x207f, 0x207f},
+                               {0x2090, 0x209c}, {0x2170, 0x217f}, {0x24d0, 0x24e9},   {0x2c7c, 0x2c7d},   {0xa69c, 0xa69d},   {0xa770, 0xa770},
+                               {0xa7f8, 0xa7f9}, {0xab5c, 0xab5f}, {0x10780, 0x10780}, {0x10783, 0x10785}, {0x10787, 0x107b0}, {0x107b2, 0x107ba}};
+constexpr Run kOtherUpper[] = {{0x2160, 0x216f}, {0x24b6, 0x24cf}, {0x1f130, 0x1f149}, {0x1f150, 0x1f169}, {0x1f170, 0x1f189}};
+
+template <size_t N>
+bool in_runs(const Run (&runs)[N], char32_t c) {
+  return std::any_of(std::begin(runs), std::end(runs), [c](const Run& r) { return c >= r.first && c <= r.last; });
+}
+
 const SpecialCase* special_case(char32_t c) {
   const auto* it =
       std::lower_bound(std::begin(kSpecialCases), std::end(kSpecialCases), c, [](const SpecialCase& s, char32_t x) { return s.from < x; });
@@ -196,13 +211,12 @@ void append_lower(std::string& out, std::u32string_view s, size_t i) {
 
 bool is_lower(char32_t c) {
   if (c < 0x80) return c >= 'a' && c <= 'z';
-  return c == 0xaa || c == 0xba || utf8proc_category(static_cast<int32_t>(c)) == UTF8PROC_CATEGORY_LL || (c >= 0x2170 && c <= 0x217f) ||
-         (c >= 0x24d0 && c <= 0x24e9);
+  return utf8proc_category(static_cast<int32_t>(c)) == UTF8PROC_CATEGORY_LL || in_runs(kOtherLower, c);
 }
 
 bool is_upper(char32_t c) {
   if (c < 0x80) return c >= 'A' && c <= 'Z';
-  return utf8proc_category(static_cast<int32_t>(c)) == UTF8PROC_CATEGORY_LU || (c >= 0x2160 && c <= 0x216f) || (c >= 0x24b6 && c <= 0x24cf);
+  return utf8proc_category(static_cast<int32_t>(c)) == UTF8PROC_CATEGORY_LU || in_runs(kOtherUpper, c);
 }
 
 bool is_title(char32_t c) { return c >= 0x80 && utf8proc_category(static_cast<int32_t>(c)) == UTF8PROC_CATEGORY_LT; }
