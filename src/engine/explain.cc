@@ -170,7 +170,7 @@ struct ModelDecisions {
 ModelDecisions select_model(const ExplainQuery& q, const DeviceProps& device) {
   const auto folder = resolve_model(q.model, q.hf_cache);
   const ModelConfig config = ModelConfig::load(folder, supported_architectures());
-  KernelBinder binder({.device = device, .policy = policy_of(q), .limits = {}, .invariant = device.kind == DeviceKind::cpu, .probe = false, .measurements = {}});
+  KernelBinder binder({.device = device, .policy = policy_of(q), .limits = {}, .invariant = device.kind == DeviceKind::cpu, .probe = false, .required = false, .measurements = {}});
   const Weights weights(std::make_unique<ShapesOnly>(config.dtype.value_or(DType::f32)));
   LoadOptions l;
   l.compute = compute_dtype(q.dtype, config.dtype);

@@ -178,7 +178,8 @@ const KvPlan& ModelBuilder::kv_plan() {
     if (wished > 0) candidates.emplace_back(wished, fmt::format("preferred by {}", decode[0].chosen->name));
     for (const int64_t size : {usual, int64_t{16}, int64_t{32}, int64_t{64}, int64_t{128}, int64_t{256}})
       candidates.emplace_back(size, size == usual ? fmt::format("default for {}", to_text(binder_.device().kind)) : "the first size that every kernel admits");
-    const auto served = std::find_if(candidates.begin(), candidates.end(), [&](const auto& c) { return kv_served(c.first, plan.scales, why); });
+    auto served = std::find_if(candidates.begin(), candidates.end(), [&](const auto& c) { return kv_served(c.first, plan.scales, why); });
+    if (served == candidates.end() && !binder_.required()) served = candidates.begin();
     if (served == candidates.end()) fail(ErrorCode::not_supported, "KV layout", "a block size that kernels of every phase admit", why);
     plan.block_size = served->first, plan.set_by = served->second;
   }

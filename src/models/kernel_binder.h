@@ -48,6 +48,7 @@ class KernelBinder {
     Limits limits;
     bool invariant = true;  ///< all variants of a use share one reduction tag
     bool probe = true;
+    bool required = true;   ///< false: a use without an eligible kernel is recorded, not refused (what explain asks)
     std::function<std::vector<Measurement>(std::string_view op, const std::string& desc, const Bucket& bucket)> measurements;
   };
   explicit KernelBinder(Options options) : options_(std::move(options)) {}
@@ -63,6 +64,7 @@ class KernelBinder {
   /// What a step can hold at most; set before the first bind.
   Limits& limits() { return options_.limits; }
   const DeviceProps& device() const { return options_.device; }
+  bool required() const { return options_.required; }
   const std::vector<Selection>& selections() const { return selections_; }
   int64_t workspace_bytes() const { return workspace_bytes_; }
   double probe_seconds() const { return probe_seconds_; }
@@ -146,6 +148,10 @@ Bound<Op> KernelBinder::bind(const std::string& role, const std::vector<Ask<Op>>
     bool trusted = true;
     for (size_t i = 0; i < asks.size() && trusted; ++i) {
       const Selection& s = selections[i];
+      if (!s.chosen && !options_.required) {
+        bound.variants.push_back({asks[i].variant, asks[i].desc, nullptr});
+        continue;
+      }
       if (!s.chosen)
         fail(ErrorCode::not_supported, fmt::format("{}.{}", Op::kName, role), "a kernel for " + s.desc + " on " + s.device, "none is eligible:" + refusals_text(s));
       const Kernel<Op>* kernel = find_kernel<Op>(s.chosen);
@@ -154,7 +160,7 @@ Bound<Op> KernelBinder::bind(const std::string& role, const std::vector<Ask<Op>>
     }
     if (!trusted) continue;
     for (const auto& v : bound.variants)
-      if (v.kernel->workspace) workspace_bytes_ = std::max(workspace_bytes_, v.kernel->workspace(v.desc, options_.limits));
+      if (v.kernel && v.kernel->workspace) workspace_bytes_ = std::max(workspace_bytes_, v.kernel->workspace(v.desc, options_.limits));
     for (const auto& s : selections) record(s);
     return bound;
   }
