@@ -6,7 +6,7 @@
 
 BIN := build/release/bin/attune
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
-PROMPT ?= A box holds 12 pencils. Mia buys 4 boxes and gives 9 pencils to Tom. How many pencils does Mia have left?
+PROMPT ?= Tom has 3 boxes of 12 pencils each. He gives 7 pencils to Mia. How many pencils does Tom have left?
 export PROMPT
 
 help: ## this list

@@ -4,10 +4,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <filesystem>
+#include <cmath>
 #include <map>
+#include <nlohmann/json.hpp>
+#include <set>
 
 #include "attune/error.h"
+#include "attune/kernels.h"
+#include "attune/log.h"
 
 namespace attune {
 namespace {
@@ -204,6 +208,29 @@ TEST(Engine, DisabledKernelsAreNotChosen) {
   Engine e(o);
   EXPECT_THAT(e.kernels_line(), HasSubstr("attention ref.attention"));
   EXPECT_THAT(e.selections_json(), HasSubstr("disabled by --disable-kernel cpu.attention.*"));
+}
+
+/// One INFO line a distinct decision: op, role, chosen, and every other kernel of the op with its reasons.
+TEST(Engine, EachDecisionIsLoggedOnceWithAllReasons) {
+  std::vector<std::string> lines;
+  set_log_sink([&](LogLevel level, std::string_view line) {
+    if (level == LogLevel::info) lines.emplace_back(line);
+  });
+  Engine e(options());
+  set_log_sink({});
+  const auto decisions = nlohmann::json::parse(e.selections_json());
+  const auto catalogue = nlohmann::json::parse(kernels_json(""));
+  ASSERT_GE(decisions.size(), 15u);
+  for (const auto& d : decisions) {
+    const std::string head = d["op"].get<std::string>() + "." + d["role"].get<std::string>() + " [" + d["desc"].get<std::string>() + "]: " + d["chosen"].get<std::string>() + " (";
+    const auto starts = [&](const std::string& line) { return line.starts_with(head); };
+    ASSERT_EQ(std::count_if(lines.begin(), lines.end(), starts), 1) << head;
+    const std::string& line = *std::find_if(lines.begin(), lines.end(), starts);
+    for (const auto& k : catalogue)
+      if (k["op"] == d["op"]) EXPECT_THAT(line, HasSubstr(k["kernel"].get<std::string>())) << line;
+    for (const auto& r : d["rejected"])
+      for (const auto& reason : r["reasons"]) EXPECT_THAT(line, HasSubstr(reason["text"].get<std::string>()));
+  }
 }
 
 TEST(Engine, OnlyThisMachineRuns) {
