@@ -39,6 +39,7 @@ bench: build ## attention, matmul and generation on this machine
 	@$(BIN) bench attention
 	@$(BIN) bench matmul
 	@$(BIN) bench generate
+	@python3 bench/instruction_sets.py
 
 cuda: ## with the CUDA backend, in build/cuda (needs nvcc)
 rocm: ## with the ROCm backend, in build/rocm (needs clang-19)
