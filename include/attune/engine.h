@@ -12,8 +12,8 @@ namespace attune {
 
 /// What an engine is built from. Names follow vLLM's flags.
 struct EngineOptions {
-  std::string model;                    ///< a folder, or a Hugging Face id found in the cache below `hf_cache`
-  std::string hf_cache;                 ///< root of the Hugging Face cache; empty: local folders only
+  std::string model;     ///< a folder, or a Hugging Face id found in the cache below `hf_cache`
+  std::string hf_cache;  ///< root of the Hugging Face cache; empty: local folders only
   std::string device = "cpu";
   std::string dtype = "auto";           ///< auto (the weights'), float32, bfloat16, float16
   std::string kv_cache_dtype = "auto";  ///< auto (the compute dtype), float32, bfloat16, float16, fp8
@@ -23,11 +23,11 @@ struct EngineOptions {
   int64_t max_model_len = 0;            ///< 0: the model's
   int64_t max_num_seqs = 64;
   int64_t max_num_batched_tokens = 512;
-  int64_t kv_cache_memory_bytes = 0;    ///< 0: enough for max_num_seqs × max_model_len, at most a quarter of the memory
+  int64_t kv_cache_memory_bytes = 0;  ///< 0: enough for max_num_seqs × max_model_len, at most a quarter of the memory
   bool enable_prefix_caching = true;
-  bool tokenizer = true;                ///< false: token ids only
+  bool tokenizer = true;  ///< false: token ids only
   bool probe = true;
-  int threads = 0;                      ///< 0: physical cores
+  int threads = 0;  ///< 0: physical cores
   uint64_t seed = 0;
   std::vector<std::string> kernels;          ///< "OP[.ROLE]=NAME" or "OP[.ROLE]=prefer:NAME"
   std::vector<std::string> disable_kernels;  ///< globs
@@ -57,12 +57,12 @@ struct ModelInfo {
   std::string path, architecture, dtype, kv_cache_dtype, device;
   int64_t num_layers = 0, hidden_size = 0, vocab_size = 0, max_model_len = 0, block_size = 0, num_blocks = 0;
   int64_t parameters = 0;
-  int64_t weight_bytes = 0;           ///< bytes of all weights as they lie in memory
-  int64_t weight_bytes_per_token = 0; ///< bytes a decode step reads at batch 1: all but the embedding rows not used
+  int64_t weight_bytes = 0;            ///< bytes of all weights as they lie in memory
+  int64_t weight_bytes_per_token = 0;  ///< bytes a decode step reads at batch 1: all but the embedding rows not used
   int64_t kv_bytes_per_token = 0;
   int threads = 0;
   std::string block_size_set_by;
-  std::string fingerprint;            ///< of the selections: same inputs and same fingerprint, same bits
+  std::string fingerprint;  ///< of the selections: same inputs and same fingerprint, same bits
 };
 
 /// The engine: submit requests, call step() until it returns false. Not thread-safe: one thread drives it.

@@ -13,10 +13,10 @@ std::string kernels_text(const std::string& op);
 
 /// What `attune explain` is asked.
 struct ExplainQuery {
-  std::string op;              ///< empty: every op of the model
-  std::string model;           ///< folder whose config gives the descs; empty: `desc` or the op's defaults
+  std::string op;     ///< empty: every op of the model
+  std::string model;  ///< folder whose config gives the descs; empty: `desc` or the op's defaults
   std::string hf_cache;
-  std::string role;            ///< empty: the op's first
+  std::string role;  ///< empty: the op's first
   std::string phase = "decode";
   std::string desc;            ///< desc text
   std::string device = "cpu";  ///< this machine's, or an invented record's name

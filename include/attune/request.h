@@ -27,9 +27,9 @@ struct SamplingParams {
   bool skip_special_tokens = true;
   int64_t max_tokens = 16;
   int64_t min_tokens = 0;
-  std::optional<uint64_t> seed;         ///< absent: the engine's --seed
-  std::optional<int> logprobs;          ///< top-k log-probabilities of each generated token; 0: the token's own
-  std::optional<int> prompt_logprobs;   ///< the same for each prompt position
+  std::optional<uint64_t> seed;        ///< absent: the engine's --seed
+  std::optional<int> logprobs;         ///< top-k log-probabilities of each generated token; 0: the token's own
+  std::optional<int> prompt_logprobs;  ///< the same for each prompt position
 };
 
 /// Throws InvalidArgument for values no engine could honour: negative, NaN, out of range; names the field.
@@ -48,24 +48,24 @@ const char* to_text(FinishReason reason);
 /// What a request has produced so far, for one of its n samples.
 struct Completion {
   int index = 0;
-  std::string text;                ///< complete characters only; cut before a stop string
+  std::string text;  ///< complete characters only; cut before a stop string
   std::vector<int32_t> token_ids;
   std::vector<TokenLogprob> logprobs;
   FinishReason finish_reason = FinishReason::none;
-  std::string stop_reason;         ///< the stop string or token id that ended it
-  std::string error;               ///< with FinishReason::error
+  std::string stop_reason;  ///< the stop string or token id that ended it
+  std::string error;        ///< with FinishReason::error
 };
 
 /// Told of a request's progress by Engine::step(), on the thread that called it.
 struct RequestEvent {
   uint64_t id = 0;
   int index = 0;
-  std::string_view new_text;                       ///< text that became certain in this step
-  const Completion* completion = nullptr;          ///< all so far
+  std::string_view new_text;                                   ///< text that became certain in this step
+  const Completion* completion = nullptr;                      ///< all so far
   const std::vector<TokenLogprob>* prompt_logprobs = nullptr;  ///< when asked for, once the prompt is done: entry 0 has no logprob
   int64_t prompt_tokens = 0;
-  int64_t cached_tokens = 0;                       ///< prompt tokens found in the prefix cache
-  bool finished = false;                           ///< this sample is finished
+  int64_t cached_tokens = 0;  ///< prompt tokens found in the prefix cache
+  bool finished = false;      ///< this sample is finished
 };
 
 /// One prompt. Give text or token ids (token ids win; they need no tokenizer).

@@ -9,17 +9,17 @@ std::optional<DType> parse_dtype(std::string_view name) {
   for (int i = 0; i <= static_cast<int>(DType::boolean); ++i)
     if (to_text(static_cast<DType>(i)) == name) return static_cast<DType>(i);
   constexpr std::array<std::pair<std::string_view, DType>, 12> kAliases{{{"float32", DType::f32},
-                                                                          {"float", DType::f32},
-                                                                          {"float16", DType::f16},
-                                                                          {"half", DType::f16},
-                                                                          {"bfloat16", DType::bf16},
-                                                                          {"fp8", DType::f8_e4m3},
-                                                                          {"fp8_e4m3", DType::f8_e4m3},
-                                                                          {"float8_e4m3fn", DType::f8_e4m3},
-                                                                          {"float8_e4m3fnuz", DType::f8_e4m3fnuz},
-                                                                          {"float8_e5m2", DType::f8_e5m2},
-                                                                          {"fp8_e5m2", DType::f8_e5m2},
-                                                                          {"float64", DType::f64}}};
+                                                                         {"float", DType::f32},
+                                                                         {"float16", DType::f16},
+                                                                         {"half", DType::f16},
+                                                                         {"bfloat16", DType::bf16},
+                                                                         {"fp8", DType::f8_e4m3},
+                                                                         {"fp8_e4m3", DType::f8_e4m3},
+                                                                         {"float8_e4m3fn", DType::f8_e4m3},
+                                                                         {"float8_e4m3fnuz", DType::f8_e4m3fnuz},
+                                                                         {"float8_e5m2", DType::f8_e5m2},
+                                                                         {"fp8_e5m2", DType::f8_e5m2},
+                                                                         {"float64", DType::f64}}};
   for (const auto& [alias, dtype] : kAliases)
     if (alias == name) return dtype;
   return std::nullopt;

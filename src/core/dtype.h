@@ -35,10 +35,18 @@ constexpr std::string_view to_text(DType t) {
 std::optional<DType> parse_dtype(std::string_view name);
 
 /// Storage of a 16-bit brain float, an IEEE half and an 8-bit float. Arithmetic is done in float.
-struct bf16_t { uint16_t bits; };
-struct f16_t { uint16_t bits; };
-struct f8_e4m3_t { uint8_t bits; };
-struct f8_e4m3fnuz_t { uint8_t bits; };
+struct bf16_t {
+  uint16_t bits;
+};
+struct f16_t {
+  uint16_t bits;
+};
+struct f8_e4m3_t {
+  uint8_t bits;
+};
+struct f8_e4m3fnuz_t {
+  uint8_t bits;
+};
 
 constexpr float to_float(float x) { return x; }
 

@@ -42,8 +42,8 @@ bool spin_until(F&& done) {
 }  // namespace
 
 struct ThreadPool::State {
-  std::atomic<uint64_t> epoch{0};    // raised once a run
-  std::atomic<int> unfinished{0};    // workers still busy with this run
+  std::atomic<uint64_t> epoch{0};  // raised once a run
+  std::atomic<int> unfinished{0};  // workers still busy with this run
   std::atomic<int> sleepers{0};
   std::atomic<bool> stop{false};
   std::atomic<bool> busy{false};

@@ -24,7 +24,8 @@ class ThreadPool {
   /// The same for any callable `f(int64_t task, int worker)`.
   template <class F>
   void parallel_for(int64_t tasks, F&& f) {
-    run(tasks, [](void* a, int64_t i, int w) { (*static_cast<F*>(a))(i, w); }, const_cast<void*>(static_cast<const void*>(&f)));
+    run(
+        tasks, [](void* a, int64_t i, int w) { (*static_cast<F*>(a))(i, w); }, const_cast<void*>(static_cast<const void*>(&f)));
   }
 
  private:

@@ -6,8 +6,8 @@ namespace attune {
 namespace {
 
 struct Lead {
-  size_t length;       // 0: not a lead byte
-  unsigned char low;   // range of the second byte, which excludes overlong forms and surrogates
+  size_t length;      // 0: not a lead byte
+  unsigned char low;  // range of the second byte, which excludes overlong forms and surrogates
   unsigned char high;
 };
 

@@ -78,7 +78,7 @@ DeviceProps detect_cpu() {
 #endif
   d.cores = available_cores();
   d.l1 = sysconf(_SC_LEVEL1_DCACHE_SIZE), d.l2 = sysconf(_SC_LEVEL2_CACHE_SIZE), d.l3 = sysconf(_SC_LEVEL3_CACHE_SIZE);
-  struct sysinfo info{};
+  struct sysinfo info {};
   if (sysinfo(&info) == 0) d.memory = static_cast<int64_t>(info.totalram) * info.mem_unit;
   d.present = true;
   return d;

@@ -41,7 +41,7 @@ struct DeviceProps {
   Arch arch = Arch::generic;
   std::string model;  ///< what the machine calls itself
   uint32_t features = 0;
-  int cores = 1;            ///< CPU cores or multiprocessors
+  int cores = 1;  ///< CPU cores or multiprocessors
   int warp_size = 1;
   int64_t shared_memory = 0;  ///< bytes a thread block may use
   int64_t l1 = 0, l2 = 0, l3 = 0;

@@ -19,7 +19,9 @@ namespace {
 constexpr int64_t kLogitRows = 32;  // rows of logits that exist at once
 constexpr bool kCheckBlocks = std::string_view(build::kBuildType) == "Debug" || !std::string_view(build::kSanitize).empty();
 
-double seconds_since(std::chrono::steady_clock::time_point start) { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); }
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
 
 }  // namespace
 
@@ -209,9 +211,14 @@ void Engine::State::emit(Sequence& s) {
   const std::string_view text = StopRules::take_certain_text(s);
   if (!r.request.on_event || (s.completion.token_ids.empty() && !s.finished())) return;
   try {
-    r.request.on_event({.id = r.id, .index = s.completion.index, .new_text = text, .completion = &s.completion,
-                        .prompt_logprobs = r.sampling().prompt_logprobs ? &r.prompt_logprobs : nullptr, .prompt_tokens = r.prompt_tokens,
-                        .cached_tokens = r.cached_tokens, .finished = s.finished()});
+    r.request.on_event({.id = r.id,
+                        .index = s.completion.index,
+                        .new_text = text,
+                        .completion = &s.completion,
+                        .prompt_logprobs = r.sampling().prompt_logprobs ? &r.prompt_logprobs : nullptr,
+                        .prompt_tokens = r.prompt_tokens,
+                        .cached_tokens = r.cached_tokens,
+                        .finished = s.finished()});
   } catch (const std::exception& e) {
     r.request.on_event = nullptr;
     r.cancelled = true;

@@ -23,8 +23,15 @@ Json reason_json(const Reason& r) {
 }
 
 Json selection_json(const Selection& s) {
-  Json j{{"op", s.op}, {"role", s.role}, {"desc", s.desc}, {"bucket", to_text(s.bucket)}, {"device", s.device}, {"as_if_built", s.as_if_built},
-         {"chosen", s.chosen ? Json(s.chosen->name) : Json(nullptr)}, {"eligible", Json::array()}, {"rejected", Json::array()}};
+  Json j{{"op", s.op},
+         {"role", s.role},
+         {"desc", s.desc},
+         {"bucket", to_text(s.bucket)},
+         {"device", s.device},
+         {"as_if_built", s.as_if_built},
+         {"chosen", s.chosen ? Json(s.chosen->name) : Json(nullptr)},
+         {"eligible", Json::array()},
+         {"rejected", Json::array()}};
   for (const auto& e : s.eligible) {
     Json k{{"kernel", e.kernel->name}, {"tier", to_text(e.kernel->tier)}, {"reduction", e.kernel->reduction}, {"mark", to_text(e.kernel->mark)}};
     if (e.median_us) k["median_us"] = *e.median_us;
@@ -79,8 +86,11 @@ void for_each_asked(const std::string& op, F&& f) {
 
 template <class Op>
 Json kernel_json(const Kernel<Op>& k) {
-  Json j{{"kernel", k.info.name}, {"op", Op::kName}, {"tier", to_text(k.info.tier)}, {"version", k.info.version}, {"reduction", k.info.reduction},
-         {"device", device_need_text(k.info)}, {"built", k.launch != nullptr}, {"graph", to_text(k.info.graph)}, {"mark", to_text(k.info.mark)}};
+  Json j{{"kernel", k.info.name},         {"op", Op::kName},
+         {"tier", to_text(k.info.tier)},  {"version", k.info.version},
+         {"reduction", k.info.reduction}, {"device", device_need_text(k.info)},
+         {"built", k.launch != nullptr},  {"graph", to_text(k.info.graph)},
+         {"mark", to_text(k.info.mark)}};
   for (const auto& [field, text] : capability_rows(k)) j["can"][field] = text;
   j["rules"] = Json::array();
   for (const auto& rule : k.rules) j["rules"].push_back(rule.text);
@@ -96,7 +106,9 @@ std::string op_markdown() {
   out += head + " rules |\n" + line + "---|\n";
   for (const auto* k : kernels) {
     out += fmt::format("| `{}` | {} | {} | {} | {} | {} |", k->info.name, to_text(k->info.tier), device_need_text(k->info),
-                       k->info.backend() == "cpu" || k->info.backend() == "ref" ? "always" : fmt::format("make {}", k->info.backend() == "gpu" ? "cuda / rocm" : k->info.backend()),
+                       k->info.backend() == "cpu" || k->info.backend() == "ref"
+                           ? "always"
+                           : fmt::format("make {}", k->info.backend() == "gpu" ? "cuda / rocm" : k->info.backend()),
                        to_text(k->info.mark), k->info.reduction);
     for (const auto& [field, text] : capability_rows(*k)) out += " " + text + " |";
     std::string rules;
@@ -153,11 +165,12 @@ std::string kv_text(const KvPlan& plan, const std::vector<KvLayer>& layers, int6
     const int64_t needed = std::min(context, l.window + plan.block_size);
     wasted += (context - needed) * KvCache::bytes_per_token({l}, plan.dtype, plan.scales);
   }
-  std::string out = fmt::format("kv  {} in pages of {} tokens ({}), layout hnd, {} bytes a token\n", to_text(plan.dtype), plan.block_size, plan.set_by,
-                                KvCache::bytes_per_token(layers, plan.dtype, plan.scales));
+  std::string out = fmt::format("kv  {} in pages of {} tokens ({}), layout hnd, {} bytes a token\n", to_text(plan.dtype), plan.block_size,
+                                plan.set_by, KvCache::bytes_per_token(layers, plan.dtype, plan.scales));
   if (windowed > 0)
-    out += fmt::format("    {} of {} layers have a window and keep all their pages: at {} tokens of context {} bytes a sequence are held that no row reads\n", windowed,
-                       layers.size(), context, wasted);
+    out += fmt::format(
+        "    {} of {} layers have a window and keep all their pages: at {} tokens of context {} bytes a sequence are held that no row reads\n",
+        windowed, layers.size(), context, wasted);
   return out + "\n";
 }
 
@@ -170,7 +183,13 @@ struct ModelDecisions {
 ModelDecisions select_model(const ExplainQuery& q, const DeviceProps& device) {
   const auto folder = resolve_model(q.model, q.hf_cache);
   const ModelConfig config = ModelConfig::load(folder, supported_architectures());
-  KernelBinder binder({.device = device, .policy = policy_of(q), .limits = {}, .invariant = device.kind == DeviceKind::cpu, .probe = false, .required = false, .measurements = {}});
+  KernelBinder binder({.device = device,
+                       .policy = policy_of(q),
+                       .limits = {},
+                       .invariant = device.kind == DeviceKind::cpu,
+                       .probe = false,
+                       .required = false,
+                       .measurements = {}});
   const Weights weights(std::make_unique<ShapesOnly>(config.dtype.value_or(DType::f32)));
   LoadOptions l;
   l.compute = compute_dtype(q.dtype, config.dtype);
@@ -218,7 +237,8 @@ std::string selections_to_json(const std::vector<Selection>& all) {
 
 std::string selection_to_text(const Selection& s) {
   std::string out = fmt::format("{}{}{}  {}\n", s.op, s.role.empty() ? "" : ".", s.role, s.desc);
-  out += fmt::format("  device    {}{}\n", s.device, s.as_if_built ? " (not this machine: kernels are judged as if built; only a run can tell their speed)" : "");
+  out += fmt::format("  device    {}{}\n", s.device,
+                     s.as_if_built ? " (not this machine: kernels are judged as if built; only a run can tell their speed)" : "");
   out += fmt::format("  chosen    {}\n  rule      {}\n", s.chosen ? s.chosen->name : "none", s.rule);
   if (!s.override_text.empty()) out += fmt::format("  override  {}\n", s.override_text);
   for (const auto& e : s.eligible)
@@ -263,7 +283,8 @@ std::string kernels_text(const std::string& op) {
   for_each_asked(op, [&]<class Op>() {
     out += std::string(Op::kName) + "\n";
     for (const auto* k : catalogue().kernels<Op>()) {
-      out += fmt::format("  {:<34} {:<12} {:<9} {}\n", k->info.name, to_text(k->info.tier), k->launch ? "built" : "not built", device_need_text(k->info));
+      out += fmt::format("  {:<34} {:<12} {:<9} {}\n", k->info.name, to_text(k->info.tier), k->launch ? "built" : "not built",
+                         device_need_text(k->info));
       std::string fields;
       for (const auto& [field, text] : capability_rows(*k))
         if (text != "any") fields += (fields.empty() ? "" : " · ") + field + ": " + text;

@@ -20,7 +20,8 @@ std::vector<int32_t> end_ids(const ModelConfig& config, const GenerationConfig& 
 
 int64_t context_length(const EngineOptions& o, const ModelConfig& config) {
   const int64_t longest = config.max_context();
-  if (o.max_model_len < 0 || o.max_model_len > longest) invalid("--max-model-len", fmt::format("1 to {} (the model's context)", longest), std::to_string(o.max_model_len));
+  if (o.max_model_len < 0 || o.max_model_len > longest)
+    invalid("--max-model-len", fmt::format("1 to {} (the model's context)", longest), std::to_string(o.max_model_len));
   return o.max_model_len == 0 ? longest : o.max_model_len;
 }
 
@@ -35,11 +36,13 @@ void make_kv_cache(LoadedModel& m, const EngineOptions& o, const KvPlan& plan, c
   const auto layers = m.model->kv_layers();
   const int64_t per_token = KvCache::bytes_per_token(layers, plan.dtype, plan.scales);
   m.info.max_model_len = context_length(o, m.config);
-  const int64_t blocks = std::min<int64_t>(count_blocks(o, device, per_token * plan.block_size, plan.block_size, m.info.max_model_len), INT32_MAX - 1);
+  const int64_t blocks =
+      std::min<int64_t>(count_blocks(o, device, per_token * plan.block_size, plan.block_size, m.info.max_model_len), INT32_MAX - 1);
   const int64_t capacity = (blocks - 1) * plan.block_size;
   if (capacity < m.info.max_model_len) {
     if (o.max_model_len > 0 || capacity < plan.block_size)
-      fail(ErrorCode::out_of_memory, "KV cache", fmt::format("room for {} tokens ({} bytes)", m.info.max_model_len, (m.info.max_model_len + plan.block_size) * per_token),
+      fail(ErrorCode::out_of_memory, "KV cache",
+           fmt::format("room for {} tokens ({} bytes)", m.info.max_model_len, (m.info.max_model_len + plan.block_size) * per_token),
            fmt::format("{} bytes; raise --kv-cache-memory-bytes or lower --max-model-len", blocks * plan.block_size * per_token));
     log_info("context shortened from {} to {} tokens: that is what the KV cache holds", m.info.max_model_len, capacity);
     m.info.max_model_len = capacity;
@@ -51,7 +54,8 @@ void make_kv_cache(LoadedModel& m, const EngineOptions& o, const KvPlan& plan, c
 
 void check_tokenizer(const LoadedModel& m) {
   if (m.tokenizer && m.tokenizer->vocab_size() > m.config.vocab_size)
-    invalid("tokenizer.json", fmt::format("ids below the model's vocab_size {}", m.config.vocab_size), fmt::format("{} ids", m.tokenizer->vocab_size()));
+    invalid("tokenizer.json", fmt::format("ids below the model's vocab_size {}", m.config.vocab_size),
+            fmt::format("{} ids", m.tokenizer->vocab_size()));
 }
 
 }  // namespace
@@ -78,10 +82,12 @@ Override parse_override(const std::string& text) {
 KernelBinder::Options binder_options(const EngineOptions& o, int threads) {
   KernelBinder::Options b;
   b.device = find_device(o.device);
-  if (!b.device.present) fail(ErrorCode::not_supported, "--device", "a device of this machine: cpu", o.device + ", which only explain can be asked about");
+  if (!b.device.present)
+    fail(ErrorCode::not_supported, "--device", "a device of this machine: cpu", o.device + ", which only explain can be asked about");
   for (const auto& text : o.kernels) b.policy.overrides.push_back(parse_override(text));
   b.policy.disabled = o.disable_kernels;
-  b.limits = {.tokens = o.max_num_batched_tokens, .sequences = o.max_num_seqs, .longest_kv = std::max<int64_t>(o.max_model_len, 1), .threads = threads};
+  b.limits = {
+      .tokens = o.max_num_batched_tokens, .sequences = o.max_num_seqs, .longest_kv = std::max<int64_t>(o.max_model_len, 1), .threads = threads};
   b.probe = o.probe;
   return b;
 }
@@ -89,7 +95,8 @@ KernelBinder::Options binder_options(const EngineOptions& o, int threads) {
 DType compute_dtype(const std::string& asked, std::optional<DType> checkpoint) {
   if (asked == "auto") return checkpoint.value_or(DType::f32);
   const auto dtype = parse_dtype(asked);
-  if (!dtype || (*dtype != DType::f32 && *dtype != DType::bf16 && *dtype != DType::f16)) invalid("--dtype", "auto, float32, bfloat16 or float16", printable(asked));
+  if (!dtype || (*dtype != DType::f32 && *dtype != DType::bf16 && *dtype != DType::f16))
+    invalid("--dtype", "auto, float32, bfloat16 or float16", printable(asked));
   return *dtype;
 }
 
@@ -108,14 +115,16 @@ LoadedModel load_model(const EngineOptions& o, KernelBinder& binder) {
   m.generation = GenerationConfig::load(m.folder);
   m.eos_ids = end_ids(m.config, m.generation);
   const bool dummy = o.load_format == "dummy";
-  if (!dummy && o.load_format != "auto" && o.load_format != "safetensors") invalid("--load-format", "auto, safetensors or dummy", printable(o.load_format));
+  if (!dummy && o.load_format != "auto" && o.load_format != "safetensors")
+    invalid("--load-format", "auto, safetensors or dummy", printable(o.load_format));
   if (o.tokenizer && !(dummy && !std::filesystem::exists(m.folder / "tokenizer.json"))) {
     m.tokenizer = Tokenizer::load(m.folder);
     m.chat_template = load_chat_template(m.folder);
     check_tokenizer(m);
   }
   const DType stored = m.config.dtype.value_or(DType::f32);
-  m.weights = std::make_unique<Weights>(dummy ? Weights::dummy(o.dtype == "auto" ? stored : compute_dtype(o.dtype, stored), o.seed) : Weights::open(m.folder));
+  m.weights = std::make_unique<Weights>(dummy ? Weights::dummy(o.dtype == "auto" ? stored : compute_dtype(o.dtype, stored), o.seed)
+                                              : Weights::open(m.folder));
   binder.limits().longest_kv = context_length(o, m.config);
   LoadOptions l;
   l.compute = compute_dtype(o.dtype, m.config.dtype);
@@ -126,9 +135,16 @@ LoadedModel load_model(const EngineOptions& o, KernelBinder& binder) {
   ModelBuilder builder(m.config, *m.weights, binder, l);
   m.model = make_model(builder);
   m.memory = builder.take_memory();
-  m.info = {.path = m.folder.string(), .architecture = m.config.architecture, .dtype = std::string(to_text(l.compute)), .device = binder.device().name,
-            .num_layers = m.config.num_layers, .hidden_size = m.config.hidden_size, .vocab_size = m.config.vocab_size, .parameters = builder.parameters(),
-            .weight_bytes = builder.weight_bytes(), .weight_bytes_per_token = builder.streamed_bytes()};
+  m.info = {.path = m.folder.string(),
+            .architecture = m.config.architecture,
+            .dtype = std::string(to_text(l.compute)),
+            .device = binder.device().name,
+            .num_layers = m.config.num_layers,
+            .hidden_size = m.config.hidden_size,
+            .vocab_size = m.config.vocab_size,
+            .parameters = builder.parameters(),
+            .weight_bytes = builder.weight_bytes(),
+            .weight_bytes_per_token = builder.streamed_bytes()};
   make_kv_cache(m, o, builder.kv_plan(), binder.device());
   return m;
 }

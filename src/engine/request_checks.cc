@@ -32,7 +32,8 @@ void validate(const SamplingParams& p) {
   in_range("top_k", p.top_k, -1, 1 << 24, "-1, 0 or a positive integer");
   if (!(p.top_p > 0 && p.top_p <= 1)) invalid("top_p", "a number above 0 and up to 1", fmt::format("{}", p.top_p));
   in_range("min_p", p.min_p, 0, 1, "a number from 0 to 1");
-  if (!(p.repetition_penalty > 0 && p.repetition_penalty <= 1000)) invalid("repetition_penalty", "a number above 0 and up to 1000", fmt::format("{}", p.repetition_penalty));
+  if (!(p.repetition_penalty > 0 && p.repetition_penalty <= 1000))
+    invalid("repetition_penalty", "a number above 0 and up to 1000", fmt::format("{}", p.repetition_penalty));
   in_range("presence_penalty", p.presence_penalty, -2, 2, "a number from -2 to 2");
   in_range("frequency_penalty", p.frequency_penalty, -2, 2, "a number from -2 to 2");
   in_range("max_tokens", static_cast<double>(p.max_tokens), p.prompt_logprobs ? 0 : 1, 1e9, "a positive integer");
@@ -40,7 +41,8 @@ void validate(const SamplingParams& p) {
   if (p.logprobs) in_range("logprobs", *p.logprobs, 0, 1024, "an integer from 0 to 1024");
   if (p.prompt_logprobs) in_range("prompt_logprobs", *p.prompt_logprobs, 0, 1024, "an integer from 0 to 1024");
   if (p.prompt_logprobs && p.n > 1) invalid("prompt_logprobs", "n = 1", fmt::format("n = {}", p.n));
-  if (p.stop.size() > kMaxStops || p.stop_token_ids.size() > kMaxStops) invalid("stop", "at most 128 stop strings and 128 stop ids", fmt::format("{} and {}", p.stop.size(), p.stop_token_ids.size()));
+  if (p.stop.size() > kMaxStops || p.stop_token_ids.size() > kMaxStops)
+    invalid("stop", "at most 128 stop strings and 128 stop ids", fmt::format("{} and {}", p.stop.size(), p.stop_token_ids.size()));
   for (const auto& s : p.stop)
     if (s.empty() || s.size() > 4096) invalid("stop", "strings of 1 to 4096 bytes", fmt::format("{} bytes", s.size()));
   if (p.logit_bias.size() > 4096) invalid("logit_bias", "at most 4096 entries", fmt::format("{}", p.logit_bias.size()));

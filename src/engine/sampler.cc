@@ -7,7 +7,8 @@
 namespace attune {
 
 bool plain_greedy(const SamplingParams& p) {
-  return p.temperature == 0 && p.repetition_penalty == 1 && p.presence_penalty == 0 && p.frequency_penalty == 0 && p.logit_bias.empty() && p.min_tokens == 0;
+  return p.temperature == 0 && p.repetition_penalty == 1 && p.presence_penalty == 0 && p.frequency_penalty == 0 && p.logit_bias.empty() &&
+         p.min_tokens == 0;
 }
 
 Sampler::Sampler(KernelBinder& binder, int64_t vocab, std::vector<int32_t> eos_ids, uint64_t default_seed)
@@ -76,7 +77,8 @@ std::vector<RowResult> Sampler::sample(const ExecContext& ctx, const RowUse* use
     SampleRow r = law(use, banned);
     r.bias_ids = bias_ids.data(), r.bias = bias.data(), r.num_bias = static_cast<int64_t>(bias.size());
     float logprob = 0;
-    (plain_greedy(p) ? greedy_ : full_)(ctx, {.logits = row, .rows = 1, .row = &r, .token = &result.token, .logprob = p.logprobs ? &logprob : nullptr});
+    (plain_greedy(p) ? greedy_ : full_)(ctx,
+                                        {.logits = row, .rows = 1, .row = &r, .token = &result.token, .logprob = p.logprobs ? &logprob : nullptr});
     result.logprob.token = result.token, result.logprob.logprob = logprob;
   }
   return results;

@@ -65,7 +65,8 @@ std::string_view StopRules::take_certain_text(Sequence& s) {
   const size_t held = s.finished() ? 0 : held_back(s);
   size_t certain = s.completion.text.size() - held;
   // A stop string may begin inside a character: never hand out half of one.
-  while (certain > s.emitted && certain < s.completion.text.size() && (static_cast<unsigned char>(s.completion.text[certain]) & 0xc0) == 0x80) --certain;
+  while (certain > s.emitted && certain < s.completion.text.size() && (static_cast<unsigned char>(s.completion.text[certain]) & 0xc0) == 0x80)
+    --certain;
   if (certain <= s.emitted) return {};
   const std::string_view out = std::string_view(s.completion.text).substr(s.emitted, certain - s.emitted);
   s.emitted = certain;

@@ -93,12 +93,15 @@ void BlockPool::check() const {
   int64_t used = 0;
   for (const Block& b : blocks_) used += b.references > 0;
   if (used != used_ || used + free() != total())
-    fail(ErrorCode::internal, "block pool", fmt::format("free + used = {}", total()), fmt::format("{} free, {} used, {} referenced", free(), used_, used));
+    fail(ErrorCode::internal, "block pool", fmt::format("free + used = {}", total()),
+         fmt::format("{} free, {} used, {} referenced", free(), used_, used));
   for (int32_t f : free_)
-    if (blocks_[static_cast<size_t>(f)].references != 0) fail(ErrorCode::internal, "block pool", "free blocks without references", fmt::format("block {}", f));
+    if (blocks_[static_cast<size_t>(f)].references != 0)
+      fail(ErrorCode::internal, "block pool", "free blocks without references", fmt::format("block {}", f));
   for (const auto& [key, index] : cached_) {
     const Block& b = blocks_[static_cast<size_t>(index)];
-    if (b.prefix == 0 || b.key != key) fail(ErrorCode::internal, "block pool", "registered blocks in the prefix cache", fmt::format("block {}", index));
+    if (b.prefix == 0 || b.key != key)
+      fail(ErrorCode::internal, "block pool", "registered blocks in the prefix cache", fmt::format("block {}", index));
   }
 }
 

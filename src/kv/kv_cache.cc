@@ -22,7 +22,8 @@ void KvCache::copy_block(int32_t from, int32_t to) {
   for (size_t i = 0; i < layers_.size(); ++i) {
     const size_t slots = static_cast<size_t>(layers_[i].num_kv_heads * block_size_);
     const auto copy = [&](void* base, size_t bytes) {
-      if (base) std::memcpy(static_cast<char*>(base) + bytes * static_cast<size_t>(to), static_cast<char*>(base) + bytes * static_cast<size_t>(from), bytes);
+      if (base)
+        std::memcpy(static_cast<char*>(base) + bytes * static_cast<size_t>(to), static_cast<char*>(base) + bytes * static_cast<size_t>(from), bytes);
     };
     const size_t page = slots * static_cast<size_t>(layers_[i].head_dim) * size_of(dtype_);
     copy(k(i), page);

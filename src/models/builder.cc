@@ -144,7 +144,11 @@ std::vector<Ask<Attention>> ModelBuilder::attention_asks(int64_t window, int64_t
 }
 
 KvWriteDesc ModelBuilder::kv_write_desc(int64_t block_size, Scales scales) const {
-  return {.x_dtype = DType::f32, .kv_dtype = options_.kv_dtype, .num_kv_heads = config_.num_kv_heads, .head_dim = config_.head_dim, .block_size = block_size,
+  return {.x_dtype = DType::f32,
+          .kv_dtype = options_.kv_dtype,
+          .num_kv_heads = config_.num_kv_heads,
+          .head_dim = config_.head_dim,
+          .block_size = block_size,
           .kv_scale = scales};
 }
 
@@ -168,7 +172,8 @@ const KvPlan& ModelBuilder::kv_plan() {
   plan.scales = is_f8(plan.dtype) ? Scales::token_head : Scales::none;
   std::string why;
   if (options_.block_size > 0) {
-    if (!kv_served(options_.block_size, plan.scales, why)) fail(ErrorCode::not_supported, "--block-size", "a size that kernels of every phase admit", fmt::format("{}: {}", options_.block_size, why));
+    if (!kv_served(options_.block_size, plan.scales, why))
+      fail(ErrorCode::not_supported, "--block-size", "a size that kernels of every phase admit", fmt::format("{}: {}", options_.block_size, why));
     plan.block_size = options_.block_size, plan.set_by = "--block-size";
   } else {
     const int64_t usual = binder_.device().kind == DeviceKind::cpu ? 16 : 64;
@@ -177,7 +182,8 @@ const KvPlan& ModelBuilder::kv_plan() {
     std::vector<std::pair<int64_t, std::string>> candidates;
     if (wished > 0) candidates.emplace_back(wished, fmt::format("preferred by {}", decode[0].chosen->name));
     for (const int64_t size : {usual, int64_t{16}, int64_t{32}, int64_t{64}, int64_t{128}, int64_t{256}})
-      candidates.emplace_back(size, size == usual ? fmt::format("default for {}", to_text(binder_.device().kind)) : "the first size that every kernel admits");
+      candidates.emplace_back(
+          size, size == usual ? fmt::format("default for {}", to_text(binder_.device().kind)) : "the first size that every kernel admits");
     auto served = std::find_if(candidates.begin(), candidates.end(), [&](const auto& c) { return kv_served(c.first, plan.scales, why); });
     if (served == candidates.end() && !binder_.required()) served = candidates.begin();
     if (served == candidates.end()) fail(ErrorCode::not_supported, "KV layout", "a block size that kernels of every phase admit", why);

@@ -11,11 +11,11 @@ namespace attune {
 
 /// What a model is loaded with.
 struct LoadOptions {
-  DType compute = DType::bf16;     ///< dtype of matmul inputs and of q
+  DType compute = DType::bf16;  ///< dtype of matmul inputs and of q
   DType kv_dtype = DType::bf16;
-  int64_t block_size = 0;          ///< 0: solved with the kernels
-  int64_t max_tokens = 512;        ///< of a step
-  bool copy_weights = true;        ///< into huge pages, else used in place
+  int64_t block_size = 0;    ///< 0: solved with the kernels
+  int64_t max_tokens = 512;  ///< of a step
+  bool copy_weights = true;  ///< into huge pages, else used in place
 };
 
 /// KV geometry that serves kv_write and every phase of every layer's attention, and who decided it.

@@ -13,8 +13,9 @@ class Gemma2 final : public Model {
     embed_.scale = embedding_scale(b);
     for (int64_t i = 0; i < c.num_layers; ++i) {
       const std::string at = layer_name(i);
-      layers_.push_back({b.norm("input", at + "input_layernorm", hidden_, b.compute(), true), b.linear(qkv_spec(c, at)), b.self_attention(static_cast<size_t>(i)),
-                         b.linear(branch(o_spec(c, at))), b.norm("post", at + "post_attention_layernorm", hidden_, DType::f32, true, true),
+      layers_.push_back({b.norm("input", at + "input_layernorm", hidden_, b.compute(), true), b.linear(qkv_spec(c, at)),
+                         b.self_attention(static_cast<size_t>(i)), b.linear(branch(o_spec(c, at))),
+                         b.norm("post", at + "post_attention_layernorm", hidden_, DType::f32, true, true),
                          b.norm("pre_mlp", at + "pre_feedforward_layernorm", hidden_, b.compute(), true), b.linear(gate_up_spec(c, at)),
                          b.activation("mlp", c.hidden_act, c.intermediate_size, b.compute(), true), b.linear(branch(down_spec(c, at))),
                          b.norm("post_mlp", at + "post_feedforward_layernorm", hidden_, DType::f32, true, true)});

@@ -48,7 +48,7 @@ class KernelBinder {
     Limits limits;
     bool invariant = true;  ///< all variants of a use share one reduction tag
     bool probe = true;
-    bool required = true;   ///< false: a use without an eligible kernel is recorded, not refused (what explain asks)
+    bool required = true;  ///< false: a use without an eligible kernel is recorded, not refused (what explain asks)
     std::function<std::vector<Measurement>(std::string_view op, const std::string& desc, const Bucket& bucket)> measurements;
   };
   explicit KernelBinder(Options options) : options_(std::move(options)) {}
@@ -122,7 +122,8 @@ std::vector<Selection> KernelBinder::select_all(const std::string& role, const s
   }
   for (const auto& s : free)
     if (!s.chosen) return free;
-  fail(ErrorCode::not_supported, std::string(Op::kName) + "." + role, "one order of arithmetic that serves every phase (--invariant)", "none among the eligible kernels");
+  fail(ErrorCode::not_supported, std::string(Op::kName) + "." + role, "one order of arithmetic that serves every phase (--invariant)",
+       "none among the eligible kernels");
 }
 
 template <class Op>
@@ -153,7 +154,8 @@ Bound<Op> KernelBinder::bind(const std::string& role, const std::vector<Ask<Op>>
         continue;
       }
       if (!s.chosen)
-        fail(ErrorCode::not_supported, fmt::format("{}.{}", Op::kName, role), "a kernel for " + s.desc + " on " + s.device, "none is eligible:" + refusals_text(s));
+        fail(ErrorCode::not_supported, fmt::format("{}.{}", Op::kName, role), "a kernel for " + s.desc + " on " + s.device,
+             "none is eligible:" + refusals_text(s));
       const Kernel<Op>* kernel = find_kernel<Op>(s.chosen);
       trusted = probed(*kernel, asks[i].desc);
       bound.variants.push_back({asks[i].variant, asks[i].desc, kernel});

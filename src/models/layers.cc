@@ -35,8 +35,15 @@ void Elementwise::operator()(const ExecContext& ctx, const void* x, int64_t rows
 
 void SelfAttention::rotate(const Step& s, int64_t stride) const {
   float* qkv = s.at.qkv.as<float>();
-  RopeParams p{.x = qkv, .out = s.at.q.data(), .tokens = s.tokens(), .heads = num_q_heads, .x_stride = stride, .out_stride = num_q_heads * head_dim,
-               .positions = s.batch.positions.data(), .inv_freq = inv_freq, .attention_factor = attention_factor};
+  RopeParams p{.x = qkv,
+               .out = s.at.q.data(),
+               .tokens = s.tokens(),
+               .heads = num_q_heads,
+               .x_stride = stride,
+               .out_stride = num_q_heads * head_dim,
+               .positions = s.batch.positions.data(),
+               .inv_freq = inv_freq,
+               .attention_factor = attention_factor};
   rope_q(s.ctx, p);
   p.x = p.out = qkv + num_q_heads * head_dim;
   p.heads = num_kv_heads, p.out_stride = stride;
@@ -45,8 +52,15 @@ void SelfAttention::rotate(const Step& s, int64_t stride) const {
 
 void SelfAttention::store(const Step& s, int64_t stride) const {
   const float* k = s.at.qkv.as<float>() + num_q_heads * head_dim;
-  write(s.ctx, {.k = k, .v = k + num_kv_heads * head_dim, .x_stride = stride, .tokens = s.tokens(), .slot_mapping = s.batch.slot_mapping.data(),
-                .k_cache = s.kv.k(layer), .v_cache = s.kv.v(layer), .num_blocks = s.kv.num_blocks(), .k_scale = s.kv.k_scale(layer),
+  write(s.ctx, {.k = k,
+                .v = k + num_kv_heads * head_dim,
+                .x_stride = stride,
+                .tokens = s.tokens(),
+                .slot_mapping = s.batch.slot_mapping.data(),
+                .k_cache = s.kv.k(layer),
+                .v_cache = s.kv.v(layer),
+                .num_blocks = s.kv.num_blocks(),
+                .k_scale = s.kv.k_scale(layer),
                 .v_scale = s.kv.v_scale(layer)});
 }
 

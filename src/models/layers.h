@@ -10,16 +10,16 @@ namespace attune {
 
 /// Memory of one step's activations, sized for the largest step. `x` buffers hold matmul inputs in the compute dtype.
 struct Activations {
-  Buffer hidden;    ///< f32 (tokens, hidden): the residual stream
-  Buffer normed;    ///< x (tokens, hidden)
-  Buffer qkv;       ///< f32 (tokens, (Hq + 2·Hkv)·head_dim)
-  Buffer q;         ///< x (tokens, Hq·head_dim)
-  Buffer attended;  ///< x (tokens, Hq·head_dim)
-  Buffer gate_up;   ///< f32 (tokens, 2·intermediate)
-  Buffer activated; ///< x (tokens, intermediate)
-  Buffer branch;    ///< f32 (tokens, hidden): a sublayer's output before its own norm
-  Buffer rows;      ///< f32 (rows, hidden): the residual stream of the rows whose logits are wanted
-  Buffer final;     ///< x (rows, hidden)
+  Buffer hidden;     ///< f32 (tokens, hidden): the residual stream
+  Buffer normed;     ///< x (tokens, hidden)
+  Buffer qkv;        ///< f32 (tokens, (Hq + 2·Hkv)·head_dim)
+  Buffer q;          ///< x (tokens, Hq·head_dim)
+  Buffer attended;   ///< x (tokens, Hq·head_dim)
+  Buffer gate_up;    ///< f32 (tokens, 2·intermediate)
+  Buffer activated;  ///< x (tokens, intermediate)
+  Buffer branch;     ///< f32 (tokens, hidden): a sublayer's output before its own norm
+  Buffer rows;       ///< f32 (rows, hidden): the residual stream of the rows whose logits are wanted
+  Buffer final;      ///< x (rows, hidden)
 };
 
 /// What a layer needs to run: the context, the step's batch, the cache and the activations.

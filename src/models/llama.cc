@@ -10,8 +10,9 @@ class Llama final : public Model {
     const ModelConfig& c = b.config();
     for (int64_t i = 0; i < c.num_layers; ++i) {
       const std::string at = layer_name(i);
-      layers_.push_back({b.norm("input", at + "input_layernorm", hidden_, b.compute()), b.linear(qkv_spec(c, at)), b.self_attention(static_cast<size_t>(i)),
-                         b.linear(o_spec(c, at)), b.norm("post", at + "post_attention_layernorm", hidden_, b.compute()), b.linear(gate_up_spec(c, at)),
+      layers_.push_back({b.norm("input", at + "input_layernorm", hidden_, b.compute()), b.linear(qkv_spec(c, at)),
+                         b.self_attention(static_cast<size_t>(i)), b.linear(o_spec(c, at)),
+                         b.norm("post", at + "post_attention_layernorm", hidden_, b.compute()), b.linear(gate_up_spec(c, at)),
                          b.activation("mlp", c.hidden_act, c.intermediate_size, b.compute(), true), b.linear(down_spec(c, at))});
     }
     norm_ = b.norm("final", "model.norm", hidden_, b.compute());

@@ -10,10 +10,11 @@ class Qwen3 final : public Model {
     for (int64_t i = 0; i < config_.num_layers; ++i) {
       const std::string at = layer_name(i);
       layers_.push_back({b.norm("input", at + "input_layernorm", config_.hidden_size, b.compute()), b.linear(qkv_spec(config_, at)),
-                         b.norm("q", at + "self_attn.q_norm", config_.head_dim, DType::f32), b.norm("k", at + "self_attn.k_norm", config_.head_dim, DType::f32),
-                         b.self_attention(static_cast<size_t>(i)), b.linear(o_spec(config_, at)),
-                         b.norm("post", at + "post_attention_layernorm", config_.hidden_size, b.compute()), b.linear(gate_up_spec(config_, at)),
-                         b.activation("mlp", config_.hidden_act, config_.intermediate_size, b.compute(), true), b.linear(down_spec(config_, at))});
+                         b.norm("q", at + "self_attn.q_norm", config_.head_dim, DType::f32),
+                         b.norm("k", at + "self_attn.k_norm", config_.head_dim, DType::f32), b.self_attention(static_cast<size_t>(i)),
+                         b.linear(o_spec(config_, at)), b.norm("post", at + "post_attention_layernorm", config_.hidden_size, b.compute()),
+                         b.linear(gate_up_spec(config_, at)), b.activation("mlp", config_.hidden_act, config_.intermediate_size, b.compute(), true),
+                         b.linear(down_spec(config_, at))});
     }
     norm_ = b.norm("final", "model.norm", config_.hidden_size, b.compute());
     head_ = b.head("lm_head");

@@ -6,7 +6,7 @@ namespace attune {
 
 const std::vector<ModelFamily>& model_families() {
   static const std::vector<ModelFamily> families{
-      {"Qwen3ForCausalLM", make_qwen3}, {"Qwen2ForCausalLM", make_llama},   {"LlamaForCausalLM", make_llama},
+      {"Qwen3ForCausalLM", make_qwen3},   {"Qwen2ForCausalLM", make_llama},   {"LlamaForCausalLM", make_llama},
       {"MistralForCausalLM", make_llama}, {"Gemma2ForCausalLM", make_gemma2},
   };
   return families;
@@ -33,16 +33,25 @@ ModelBuilder::LinearSpec qkv_spec(const ModelConfig& c, const std::string& layer
 }
 
 ModelBuilder::LinearSpec o_spec(const ModelConfig& c, const std::string& layer) {
-  return {.role = "o", .names = {layer + "self_attn.o_proj"}, .rows = {c.hidden_size}, .k = c.num_q_heads * c.head_dim, .bias = c.o_bias, .residual = true};
+  return {.role = "o",
+          .names = {layer + "self_attn.o_proj"},
+          .rows = {c.hidden_size},
+          .k = c.num_q_heads * c.head_dim,
+          .bias = c.o_bias,
+          .residual = true};
 }
 
 ModelBuilder::LinearSpec gate_up_spec(const ModelConfig& c, const std::string& layer) {
-  return {.role = "gate_up", .names = {layer + "mlp.gate_proj", layer + "mlp.up_proj"}, .rows = {c.intermediate_size, c.intermediate_size}, .k = c.hidden_size,
+  return {.role = "gate_up",
+          .names = {layer + "mlp.gate_proj", layer + "mlp.up_proj"},
+          .rows = {c.intermediate_size, c.intermediate_size},
+          .k = c.hidden_size,
           .bias = c.mlp_bias};
 }
 
 ModelBuilder::LinearSpec down_spec(const ModelConfig& c, const std::string& layer) {
-  return {.role = "down", .names = {layer + "mlp.down_proj"}, .rows = {c.hidden_size}, .k = c.intermediate_size, .bias = c.mlp_bias, .residual = true};
+  return {
+      .role = "down", .names = {layer + "mlp.down_proj"}, .rows = {c.hidden_size}, .k = c.intermediate_size, .bias = c.mlp_bias, .residual = true};
 }
 
 void head_rows(const ExecContext& ctx, const Linear& head, const Activations& at, int64_t first, int64_t rows, float* out) {

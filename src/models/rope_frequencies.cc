@@ -19,7 +19,8 @@ double llama3(const RopeConfig& r, double f) {
 /// The share of interpolation of pair i: 0 below the ramp's first dimension, 1 above its last.
 double yarn_ramp(const RopeConfig& r, int64_t head_dim, int64_t i) {
   const auto dimension = [&](double rotations) {
-    return static_cast<double>(head_dim) * std::log(static_cast<double>(r.original_max_position_embeddings) / (rotations * 2 * std::numbers::pi)) / (2 * std::log(r.theta));
+    return static_cast<double>(head_dim) * std::log(static_cast<double>(r.original_max_position_embeddings) / (rotations * 2 * std::numbers::pi)) /
+           (2 * std::log(r.theta));
   };
   double low = dimension(r.beta_fast), high = dimension(r.beta_slow);
   if (r.truncate) low = std::floor(low), high = std::ceil(high);

@@ -79,11 +79,12 @@ struct AttentionParams {
   const int32_t* kv_start = nullptr;  ///< ragged: first key of each sequence, [num_seqs + 1]
   int64_t kv_stride = 0;              ///< ragged: elements between tokens
   const float* q_scale = nullptr;     ///< tensor [1], head [Hq], seq_head [num_seqs, Hq], token_head [tokens, Hq]
-  const float* k_scale = nullptr;     ///< tensor [1], head [Hkv], seq_head [num_seqs, Hkv], token_head [num_blocks, Hkv, block_size] (ragged: [kv tokens, Hkv])
+  const float* k_scale =
+      nullptr;  ///< tensor [1], head [Hkv], seq_head [num_seqs, Hkv], token_head [num_blocks, Hkv, block_size] (ragged: [kv tokens, Hkv])
   const float* v_scale = nullptr;
-  const float* out_scale = nullptr;         ///< [1]
-  const uint8_t* causal = nullptr;          ///< per_request mask: [num_seqs]
-  const uint32_t* tree = nullptr;           ///< tree mask: [tokens, tree_words]; bit j of row i: query token j of the sequence is visible
+  const float* out_scale = nullptr;  ///< [1]
+  const uint8_t* causal = nullptr;   ///< per_request mask: [num_seqs]
+  const uint32_t* tree = nullptr;    ///< tree mask: [tokens, tree_words]; bit j of row i: query token j of the sequence is visible
   int64_t tree_words = 0;
   const int32_t* ranges = nullptr;  ///< [num_seqs, num_ranges, 2]: rows and keys with positions in [first, last) see each other
   int64_t num_ranges = 0;

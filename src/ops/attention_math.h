@@ -12,8 +12,8 @@ struct RowView {
   int64_t kv_len = 0;
   int64_t q_len = 0;
   bool causal = false;
-  const uint32_t* tree = nullptr;    ///< this row's ancestor bits, or null
-  const int32_t* ranges = nullptr;   ///< this sequence's ranges
+  const uint32_t* tree = nullptr;   ///< this row's ancestor bits, or null
+  const int32_t* ranges = nullptr;  ///< this sequence's ranges
   int64_t num_ranges = 0;
   int64_t window = 0;
   int64_t window_right = -1;

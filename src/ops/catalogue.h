@@ -26,7 +26,14 @@ struct KernelList {
 };
 
 /// Every declared kernel of every op and backend.
-struct Catalogue : KernelList<Attention>, KernelList<KvWrite>, KernelList<Matmul>, KernelList<Norm>, KernelList<Rope>, KernelList<ActivationOp>, KernelList<Embed>, KernelList<Sample> {
+struct Catalogue : KernelList<Attention>,
+                   KernelList<KvWrite>,
+                   KernelList<Matmul>,
+                   KernelList<Norm>,
+                   KernelList<Rope>,
+                   KernelList<ActivationOp>,
+                   KernelList<Embed>,
+                   KernelList<Sample> {
   template <class Op>
   std::span<const Kernel<Op>* const> kernels() const {
     return KernelList<Op>::kernels;

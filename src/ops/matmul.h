@@ -99,7 +99,8 @@ struct Matmul {
       Constraint<Scales>(one_of({Scales::none, Scales::tensor, Scales::token, Scales::block_1x128})));
     f(FieldName{"quantize", "quantize"}, c.quantize, d.quantize, def.quantize,
       Constraint<Quantize>(one_of({Quantize::none, Quantize::static_tensor, Quantize::dynamic_token})));
-    f(FieldName{"accumulate", "accumulate"}, c.accumulate, d.accumulate, def.accumulate, Constraint<Accumulate>(one_of({Accumulate::promoted, Accumulate::fast})));
+    f(FieldName{"accumulate", "accumulate"}, c.accumulate, d.accumulate, def.accumulate,
+      Constraint<Accumulate>(one_of({Accumulate::promoted, Accumulate::fast})));
     f(FieldName{"bias", "bias"}, c.bias, d.bias, def.bias, kYesNo);
     f(FieldName{"activation", "act"}, c.activation, d.activation, def.activation,
       Constraint<Activation>(one_of({Activation::none, Activation::silu, Activation::gelu_tanh, Activation::gelu})));

@@ -25,7 +25,7 @@ struct NormParams {
   int64_t rows = 1;  ///< rows a group
   int64_t x_group_stride = 0;
   int64_t out_group_stride = 0;
-  const void* w = nullptr;  ///< [hidden]
+  const void* w = nullptr;    ///< [hidden]
   float* residual = nullptr;  ///< laid out as out
   float eps = 1e-6f;
 };

@@ -26,7 +26,7 @@ struct SampleRow {
   float frequency_penalty = 0;
   uint64_t seed = 0;
   uint32_t sample_index = 0;
-  uint64_t position = 0;  ///< absolute position of the token being drawn
+  uint64_t position = 0;            ///< absolute position of the token being drawn
   const int32_t* prompt = nullptr;  ///< tokens the repetition penalty looks at, besides `output`
   int64_t prompt_tokens = 0;
   const int32_t* output = nullptr;  ///< tokens generated so far: what presence and frequency count

@@ -39,10 +39,7 @@ std::string value_text(int64_t v);
 std::string value_text(double v);
 std::string value_text(bool v);
 template <class T>
-  requires std::is_enum_v<T>
-std::string value_text(T v) {
-  return std::string(to_text(v));
-}
+requires std::is_enum_v<T> std::string value_text(T v) { return std::string(to_text(v)); }
 
 enum class ConstraintKind : uint8_t { only_default, unlimited, listed, ranged, multiples };
 
@@ -56,16 +53,10 @@ class Constraint {
   constexpr Constraint(OneOf<U> set) : kind_(ConstraintKind::listed), count_(set.count) {
     for (int i = 0; i < count_; ++i) values_[static_cast<size_t>(i)] = static_cast<T>(set.values[static_cast<size_t>(i)]);
   }
-  constexpr Constraint(range r)
-    requires std::is_arithmetic_v<T>
-      : kind_(ConstraintKind::ranged), count_(2) {
+  constexpr Constraint(range r) requires std::is_arithmetic_v<T> : kind_(ConstraintKind::ranged), count_(2) {
     values_[0] = static_cast<T>(r.lo), values_[1] = static_cast<T>(r.hi);
   }
-  constexpr Constraint(multiple_of m)
-    requires std::is_same_v<T, int64_t>
-      : kind_(ConstraintKind::multiples), count_(1) {
-    values_[0] = m.step;
-  }
+  constexpr Constraint(multiple_of m) requires std::is_same_v<T, int64_t> : kind_(ConstraintKind::multiples), count_(1) { values_[0] = m.step; }
 
   constexpr ConstraintKind kind() const { return kind_; }
   constexpr int count() const { return count_; }

@@ -24,13 +24,13 @@ void parse_value(std::string_view key, std::string_view text, bool& out);
 
 /// Parses an enum by its to_text() names; `domain` (a one_of) holds all its values.
 template <class T>
-  requires std::is_enum_v<T>
+requires std::is_enum_v<T>
 void parse_enum(std::string_view key, std::string_view text, const Constraint<T>& domain, T& out);
 
 [[noreturn]] void bad_value(std::string_view key, const std::string& expected, std::string_view got);
 
 template <class T>
-  requires std::is_enum_v<T>
+requires std::is_enum_v<T>
 void parse_enum(std::string_view key, std::string_view text, const Constraint<T>& domain, T& out) {
   for (int i = 0; i < domain.count(); ++i) {
     if (to_text(domain.value(i)) != text) continue;

@@ -77,10 +77,10 @@ struct Rule {
 
 /// What a launch can meet at most: what workspace queries are asked with.
 struct Limits {
-  int64_t tokens = 1;     ///< query tokens a step
+  int64_t tokens = 1;  ///< query tokens a step
   int64_t sequences = 1;
   int64_t longest_kv = 1;
-  int threads = 1;        ///< CPU workers or multiprocessors
+  int threads = 1;  ///< CPU workers or multiprocessors
 };
 
 /// A declared kernel of `Op`, which names Desc, Params, Capability and the field list (see ops/attention.h).
@@ -93,9 +93,9 @@ struct Kernel {
   KernelInfo info;
   typename Op::Capability can;
   std::span<const Rule<Desc>> rules;
-  int64_t (*shared_memory)(const Desc&) = nullptr;               ///< bytes of shared memory a block needs for a desc
+  int64_t (*shared_memory)(const Desc&) = nullptr;             ///< bytes of shared memory a block needs for a desc
   int64_t (*workspace)(const Desc&, const Limits&) = nullptr;  ///< bytes of scratch a launch may need at most
-  Launch launch = nullptr;        ///< null where the backend is not built
+  Launch launch = nullptr;                                     ///< null where the backend is not built
 };
 
 /// The launch function `Fn` where the backend is `On`, else null: a declared kernel without a body is a link error only where it is built.

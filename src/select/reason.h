@@ -7,12 +7,12 @@ namespace attune {
 
 /// The kinds of refusal.
 enum class ReasonCode {
-  not_built,      ///< this binary was built without the backend
-  device,         ///< the device lacks an architecture, a feature or memory
-  library,        ///< a vendor library is absent, too old, or misses a symbol
-  problem,        ///< the desc lies outside the capability
-  policy,         ///< disabled by the user, or by a rule that binds several choices (one reduction tag, one KV layout)
-  probe,          ///< the kernel gave wrong results on this machine
+  not_built,  ///< this binary was built without the backend
+  device,     ///< the device lacks an architecture, a feature or memory
+  library,    ///< a vendor library is absent, too old, or misses a symbol
+  problem,    ///< the desc lies outside the capability
+  policy,     ///< disabled by the user, or by a rule that binds several choices (one reduction tag, one KV layout)
+  probe,      ///< the kernel gave wrong results on this machine
 };
 
 constexpr std::string_view to_text(ReasonCode c) {

@@ -12,12 +12,14 @@ constexpr double kMinimumGain = 0.03;
 void apply_policy(Rejected& judged, const Policy& policy) {
   const std::string_view name = judged.kernel->name;
   for (const auto& glob : policy.disabled)
-    if (glob_matches(glob, name)) judged.reasons.push_back({ReasonCode::policy, "policy", glob, fmt::format("disabled by --disable-kernel {}", glob), ""});
+    if (glob_matches(glob, name))
+      judged.reasons.push_back({ReasonCode::policy, "policy", glob, fmt::format("disabled by --disable-kernel {}", glob), ""});
   for (const auto& [kernel, seen] : policy.failed_probe)
     if (kernel == name) judged.reasons.push_back({ReasonCode::probe, "probe", seen, fmt::format("failed its probe: {}", seen), ""});
   if (!policy.reduction.empty() && judged.kernel->reduction != policy.reduction)
-    judged.reasons.push_back({ReasonCode::policy, "reduction", std::string(judged.kernel->reduction),
-                              fmt::format("--invariant binds the order of arithmetic {}; this kernel's is {}", policy.reduction, judged.kernel->reduction), ""});
+    judged.reasons.push_back(
+        {ReasonCode::policy, "reduction", std::string(judged.kernel->reduction),
+         fmt::format("--invariant binds the order of arithmetic {}; this kernel's is {}", policy.reduction, judged.kernel->reduction), ""});
 }
 
 /// The last override for this op and role: a later flag wins over an earlier, one with a role over one without.
@@ -120,7 +122,9 @@ std::string log_text(const Selection& s) {
   if (!s.override_text.empty()) out += fmt::format("; {}", s.override_text);
   std::string others;
   for (const auto& e : s.eligible)
-    if (e.kernel != s.chosen) others += fmt::format("{}{} (eligible{})", others.empty() ? "" : "; ", e.kernel->name, e.median_us ? fmt::format(", {:.1f} us", *e.median_us) : ", unmeasured");
+    if (e.kernel != s.chosen)
+      others += fmt::format("{}{} (eligible{})", others.empty() ? "" : "; ", e.kernel->name,
+                            e.median_us ? fmt::format(", {:.1f} us", *e.median_us) : ", unmeasured");
   for (const auto& r : s.rejected) others += fmt::format("{}{} ({})", others.empty() ? "" : "; ", r.kernel->name, to_text(r.reasons));
   return out + (others.empty() ? "" : "; passed over: " + others);
 }

@@ -37,9 +37,9 @@ struct Override {
 /// The user's say: overrides and disabled kernels; what failed its probe; the tag that binds (--invariant).
 struct Policy {
   std::vector<Override> overrides;
-  std::vector<std::string> disabled;      ///< globs of --disable-kernel
+  std::vector<std::string> disabled;                              ///< globs of --disable-kernel
   std::vector<std::pair<std::string, std::string>> failed_probe;  ///< kernel, what was seen
-  std::string reduction;                  ///< not empty: only kernels with this tag are eligible
+  std::string reduction;                                          ///< not empty: only kernels with this tag are eligible
 };
 
 struct Eligible {
@@ -55,12 +55,12 @@ struct Rejected {
 struct Selection {
   std::string op, role, desc, device;
   Bucket bucket;
-  bool as_if_built = false;             ///< the device is not present
-  const KernelInfo* chosen = nullptr;   ///< null: nothing is eligible
-  std::vector<Eligible> eligible;       ///< best tier first, catalogue order within a tier
+  bool as_if_built = false;            ///< the device is not present
+  const KernelInfo* chosen = nullptr;  ///< null: nothing is eligible
+  std::vector<Eligible> eligible;      ///< best tier first, catalogue order within a tier
   std::vector<Rejected> rejected;
-  std::string rule;      ///< the sentence of the policy that decided
-  std::string override_text; ///< the override that applied, or why a preference did not; empty if none
+  std::string rule;           ///< the sentence of the policy that decided
+  std::string override_text;  ///< the override that applied, or why a preference did not; empty if none
 };
 
 /// Decides among kernels already judged; the op-independent half of select().

@@ -1,0 +1,2 @@
+# The tests run the program; the library gives them the table of flags.
+set(LIBS attune_core nlohmann_json::nlohmann_json)
