@@ -62,7 +62,7 @@ std::string command_help(const std::string& command) {
     std::string left = fmt::format("  {}{}", o.short_name.empty() ? "" : std::string(o.short_name) + ", ", o.name);
     if (!o.is_switch()) left += " " + std::string(o.metavar);
     std::string right(o.help);
-    if (o.repeatable) right += "; repeatable";
+    if (o.repeatable) right += " (repeatable)";
     if (!o.default_text.empty()) right += fmt::format(" [{}]", o.default_text);
     out += row(left, right);
   }
