@@ -1,6 +1,7 @@
 #pragma once
 
-// The launch functions of every instruction set; a page entry names one, and the object of that instruction set defines it.
+// The launch functions of every instruction set; a page entry names one, and the object of that instruction set defines it (avx512_bf16:
+// attention and matmul alone, the other ops are those of avx512).
 
 #include "ops/catalogue.h"
 

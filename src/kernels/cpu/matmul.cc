@@ -37,85 +37,127 @@ struct Step<bf16_t, bf16_t> {
 /// out[i] = sum(a[i]), the same bits however many there are.
 template <int N>
 ATTUNE_INLINE void horizontal(const Vec* a, float* out) {
-  constexpr int kWhole = N / 16 * 16;
-  for (int i = 0; i < kWhole; i += 16) sums16(a + i, out + i);
-  if constexpr (N - kWhole > 2) {
+  if constexpr (N >= 16) {
+    sums16(a, out);
+    horizontal<N - 16>(a + 16, out + 16);
+  } else if constexpr (N > 8) {
     Vec rest[16];
     float sums[16];
-    for (int i = 0; i < 16; ++i) rest[i] = a[kWhole + i % (N - kWhole)];
+    for (int i = 0; i < 16; ++i) rest[i] = a[i < N ? i : N - 1];
     sums16(rest, sums);
-    for (int i = kWhole; i < N; ++i) out[i] = sums[i - kWhole];
+    for (int i = 0; i < N; ++i) out[i] = sums[i];
+  } else if constexpr (N > 2) {
+    Vec rest[8];
+    float sums[8];
+    for (int i = 0; i < 8; ++i) rest[i] = a[i < N ? i : N - 1];
+    sums8(rest, sums);
+    for (int i = 0; i < N; ++i) out[i] = sums[i];
   } else {
-    for (int i = kWhole; i < N; ++i) out[i] = sum(a[i]);
+    for (int i = 0; i < N; ++i) out[i] = sum(a[i]);
   }
 }
 
-/// sums[r][c] = Σ_k x[r][k] · w[c][k] for R rows of x and C rows of w.
+/// sums[r][c] = Σ_k x[r][k] · w[c][k] for a packed tile of R rows of x and C rows of w. Meanwhile the bytes from `ahead` on, as many as the tile
+/// reads of w, are fetched in the order of their addresses, which is how memory gives them fastest.
 template <class X, class W, int R, int C, bool Ahead>
-ATTUNE_INLINE void tile(const X* const* x, const W* const* w, int64_t k, float* sums) {
+ATTUNE_INLINE void tile(const X* x, const W* const* w, int64_t k, float* sums, const char* ahead) {
   using S = Step<X, W>;
+  constexpr int kLines = (C * S::kElements * static_cast<int>(sizeof(W)) + 63) / 64;
   Vec acc[R * C];
   for (int i = 0; i < R * C; ++i) acc[i] = zero();
   int64_t i = 0;
-  for (; i + S::kElements <= k; i += S::kElements) {
-    decltype(S::get(*w)) b[C];
-    for (int c = 0; c < C; ++c) {
-      b[c] = S::get(w[c] + i);
-      if constexpr (Ahead) prefetch(w[c] + i + C * k);  // the same place in the next tile's rows
+  for (; i + S::kElements <= k; i += S::kElements, x += R * S::kElements) {
+    if constexpr (Ahead) {
+      for (int line = 0; line < kLines; ++line) __builtin_prefetch(ahead + 64 * line, 0, R <= 2 ? 3 : 2);  // more rows of x fill the first level
+      ahead += 64 * kLines;
     }
+    decltype(S::get(*w)) b[C];
+    for (int c = 0; c < C; ++c) b[c] = S::get(w[c] + i);
     for (int r = 0; r < R; ++r) {
-      const auto a = S::get(x[r] + i);
+      const auto a = S::get(x + r * S::kElements);
       for (int c = 0; c < C; ++c) acc[r * C + c] = S::add_product(a, b[c], acc[r * C + c]);
     }
   }
   if (i < k) {
-    const int n = static_cast<int>(k - i);
     for (int r = 0; r < R; ++r) {
-      const auto a = S::get_tail(x[r] + i, n);
-      for (int c = 0; c < C; ++c) acc[r * C + c] = S::add_product(a, S::get_tail(w[c] + i, n), acc[r * C + c]);
+      const auto a = S::get(x + r * S::kElements);  // packed with zeros behind k
+      for (int c = 0; c < C; ++c) acc[r * C + c] = S::add_product(a, S::get_tail(w[c] + i, static_cast<int>(k - i)), acc[r * C + c]);
     }
   }
   horizontal<R * C>(acc, sums);
 }
 
-/// One call, with x as the kernel's own operand type.
+/// Tile of many_rows: R rows of x by C of w.
+constexpr int kTileRows = kRegisters == 32 ? 4 : 3;
+constexpr int kTileColumns = kRegisters == 32 ? 6 : 4;
+
+/// Elements of one packed tile of `rows` rows.
+template <class X, class W>
+constexpr int64_t packed_tile(int64_t k, int64_t rows) {
+  constexpr int64_t kStep = Step<X, W>::kElements;
+  return (k + kStep - 1) / kStep * kStep * rows;
+}
+
+/// Copies x into tiles of `rows` rows in the order the tiles read them: rows of one step together, zeros behind k and behind the last row.
+/// (Rows 4 KiB apart would share one set of the first-level cache.)
+template <class X, class W, class From>
+void pack_tile(const From* x, int64_t x_stride, int64_t k, int rows, int tile_rows, X* out) {
+  constexpr int kStep = Step<X, W>::kElements;
+  for (int64_t i = 0; i < k; i += kStep) {
+    const int n = static_cast<int>(k - i < kStep ? k - i : kStep);
+    for (int r = 0; r < tile_rows; ++r, out += kStep) {
+      const From* from = x + r * x_stride + i;
+      if constexpr (sizeof(X) == sizeof(From)) {
+        if (r < rows && n == kStep) {
+          __builtin_memcpy(out, from, sizeof(X) * kStep);
+          continue;
+        }
+        for (int j = 0; j < kStep; ++j) out[j] = r < rows && j < n ? from[j] : X{};
+      } else {
+        store(out, r < rows ? load_tail(from, n) : zero());
+      }
+    }
+  }
+}
+
+/// One call, with x packed.
 template <class X>
 struct Call {
   const MatmulDesc& d;
   const MatmulParams& p;
   const X* x;
-  int64_t x_stride;
-  int64_t n;
-
-  /// Row `column` of the weights, over all segments.
-  template <class W>
-  ATTUNE_INLINE const W* weight_row(int64_t column) const {
-    int s = 0;
-    while (column >= p.segments[s].rows) column -= p.segments[s++].rows;
-    return static_cast<const W*>(p.segments[s].w) + column * d.k;
-  }
-  ATTUNE_INLINE float bias(int64_t column) const {
-    int s = 0;
-    while (column >= p.segments[s].rows) column -= p.segments[s++].rows;
-    const void* b = p.segments[s].bias;
-    if (b == nullptr) return 0;
-    if (p.bias_dtype == DType::bf16) return load_one(static_cast<const bf16_t*>(b) + column);
-    if (p.bias_dtype == DType::f16) return load_one(static_cast<const f16_t*>(b) + column);
-    return static_cast<const float*>(b)[column];
-  }
 };
 
-/// Bias, activation and residual of `columns` ≤ kColumnBlock outputs of a row, rounded once into out.
-template <class X, class Out>
-ATTUNE_INLINE void finish_row(const Call<X>& call, int64_t row, int64_t column, int columns, const float* sums, const float* bias) {
-  const int64_t at = row * call.p.out_stride + column;
-  Out* out = static_cast<Out*>(call.p.out) + at;
-  for (int i = 0; i < columns; i += kWidth) {
-    const int n = columns - i < kWidth ? columns - i : kWidth;
+/// Columns of one segment: rows [first, first + count) of its weights, whose outputs start at `column`.
+struct Columns {
+  const MatmulParams::Segment* segment;
+  int64_t first;
+  int64_t column;
+  int count;
+};
+
+/// Calls f(Columns) for the columns [first, last) of the output in pieces of at most kColumnBlock that lie in one segment.
+template <class F>
+ATTUNE_INLINE void for_columns(const MatmulDesc& d, const MatmulParams& p, int64_t first, int64_t last, const F& f) {
+  int64_t start = 0;  // the segment's first column
+  for (int64_t s = 0; s < d.segments; start += p.segments[s++].rows) {
+    const int64_t end = start + p.segments[s].rows < last ? start + p.segments[s].rows : last;
+    for (int64_t c = first > start ? first : start; c < end; c += kColumnBlock)
+      f(Columns{&p.segments[s], c - start, c, static_cast<int>(end - c < kColumnBlock ? end - c : kColumnBlock)});
+  }
+}
+
+/// Bias, activation and residual of a row's columns, rounded once into out.
+template <class Out>
+ATTUNE_INLINE void finish_row(const MatmulDesc& d, const MatmulParams& p, int64_t row, const Columns& columns, const float* sums, const float* bias) {
+  const int64_t at = row * p.out_stride + columns.column;
+  Out* out = static_cast<Out*>(p.out) + at;
+  for (int i = 0; i < columns.count; i += kWidth) {
+    const int n = columns.count - i < kWidth ? columns.count - i : kWidth;
     Vec v = load(sums + i);
-    if (call.d.bias) v = v + load(bias + i);
-    if (call.d.activation != Activation::none) v = activate(call.d.activation, v);
-    if (call.d.residual) v = v + load_tail(call.p.residual + at + i, n);
+    if (d.bias) v = v + load(bias + i);
+    if (d.activation != Activation::none) v = activate(d.activation, v);
+    if (d.residual) v = v + load_tail(p.residual + at + i, n);
     if (n == kWidth)
       store(out + i, v);
     else
@@ -123,40 +165,55 @@ ATTUNE_INLINE void finish_row(const Call<X>& call, int64_t row, int64_t column, 
   }
 }
 
-template <class X>
-void finish(const Call<X>& call, int64_t row, int rows, int64_t column, int columns, const float* sums) {
-  alignas(64) float bias[kColumnBlock];
-  for (int c = 0; c < kColumnBlock; ++c) bias[c] = call.d.bias && c < columns ? call.bias(column + c) : 0;
-  with_wide_type(call.d.out_dtype, [&](auto type) {
-    using Out = typename decltype(type)::Of;
-    for (int r = 0; r < rows; ++r) finish_row<X, Out>(call, row + r, column, columns, sums + r * kColumnBlock, bias);
+/// The same for `rows` rows, whose sums are kColumnBlock apart.
+void finish(const MatmulDesc& d, const MatmulParams& p, int64_t row, int rows, const Columns& columns, const float* sums) {
+  alignas(64) float bias[kColumnBlock] = {};
+  if (d.bias && columns.segment->bias != nullptr)
+    with_wide_type(p.bias_dtype, [&](auto type) {
+      const auto* from = static_cast<const typename decltype(type)::Of*>(columns.segment->bias) + columns.first;
+      for (int c = 0; c < columns.count; ++c) bias[c] = load_one(from + c);
+    });
+  with_wide_type(d.out_dtype, [&](auto type) {
+    for (int r = 0; r < rows; ++r) finish_row<typename decltype(type)::Of>(d, p, row + r, columns, sums + r * kColumnBlock, bias);
   });
+}
+
+/// Pointers to C rows of weights from column c on; past the end the last row stands in and its sums are not used.
+template <class W, int C>
+ATTUNE_INLINE void weight_rows(const Columns& columns, int c, int64_t k, const W** w) {
+  const W* base = static_cast<const W*>(columns.segment->w) + (columns.first + c) * k;
+  for (int j = 0; j < C; ++j) w[j] = base + (c + j < columns.count ? j : columns.count - 1 - c) * k;
+}
+
+/// A tile's sums into their rows; one by one, since wider loads would wait for the stores of several vectors.
+template <int R, int C>
+ATTUNE_INLINE void place(const float* part, float* sums) {
+  for (int r = 0; r < R; ++r)
+    for (int c = 0; c < C; ++c) sums[r * kColumnBlock + c] = part[r * C + c];
 }
 
 /// R ≤ kFewRows rows of x against columns [first, last): the weights stream through once.
 template <class X, class W, int R, int C>
 void few_rows(const Call<X>& call, int64_t first, int64_t last) {
-  const X* x[R];
-  for (int r = 0; r < R; ++r) x[r] = call.x + r * call.x_stride;
+  const int64_t k = call.d.k;
   alignas(64) float sums[R * kColumnBlock];
-  for (int64_t column = first; column < last; column += kColumnBlock) {
-    const int columns = static_cast<int>(last - column < kColumnBlock ? last - column : kColumnBlock);
-    for (int c = 0; c < columns; c += C) {
+  const int64_t tile_bytes = C * k * static_cast<int64_t>(sizeof(W)), distance = R > 2 && tile_bytes < 16384 ? 16384 : tile_bytes;
+  for_columns(call.d, call.p, first, last, [&](const Columns& columns) {
+    for (int c = 0; c < columns.count; c += C) {
       const W* w[C];
-      for (int j = 0; j < C; ++j) w[j] = call.template weight_row<W>(column + (c + j < columns ? c + j : columns - 1));
+      weight_rows<W, C>(columns, c, k, w);
       float part[R * C];
-      tile<X, W, R, C, true>(x, w, call.d.k, part);
-      for (int r = 0; r < R; ++r)
-        for (int j = 0; j < C; ++j) sums[r * kColumnBlock + c + j] = part[r * C + j];
+      tile<X, W, R, C, true>(call.x, w, k, part, reinterpret_cast<const char*>(w[0]) + distance);
+      place<R, C>(part, sums + c);
     }
-    finish(call, 0, R, column, columns, sums);
-  }
+    finish(call.d, call.p, 0, R, columns, sums);
+  });
 }
 
 /// Columns a tile of few_rows takes, so that its accumulators stay in registers; each divides kColumnBlock.
 constexpr int few_columns(int rows) {
-  if (kRegisters == 32) return rows <= 3 ? 8 : rows == 4 ? 6 : rows <= 6 ? 4 : 3;
-  return rows == 1 ? 8 : rows == 2 ? 4 : rows == 3 ? 4 : 3;
+  if (kRegisters == 32) return rows <= 6 ? 4 : 3;
+  return rows <= 3 ? 4 : 3;
 }
 
 template <class X, class W>
@@ -178,87 +235,75 @@ void few_rows(const Call<X>& call, int64_t first, int64_t last) {
   }
 }
 
-/// Tile of many_rows: R rows of x by C of w.
-constexpr int kTileRows = kRegisters == 32 ? 4 : 3;
-constexpr int kTileColumns = kRegisters == 32 ? 6 : 4;
-
 /// A block of rows of x (in the second-level cache) against a block of columns: each tile's rows of w stay in the first-level cache meanwhile.
 template <class X, class W>
-void many_rows(const Call<X>& call, int64_t row, int rows, int64_t column, int columns) {
+void many_rows(const Call<X>& call, int64_t row, int rows, const Columns& columns) {
   constexpr int R = kTileRows, C = kTileColumns;
-  alignas(64) float sums[kMaxRowBlock * kColumnBlock];
-  for (int c = 0; c < columns; c += C) {
+  const int64_t k = call.d.k;
+  alignas(64) float sums[(kMaxRowBlock + kTileRows) * kColumnBlock];
+  for (int c = 0; c < columns.count; c += C) {
     const W* w[C];
-    for (int j = 0; j < C; ++j) w[j] = call.template weight_row<W>(column + (c + j < columns ? c + j : columns - 1));
+    weight_rows<W, C>(columns, c, k, w);
     for (int r = 0; r < rows; r += R) {
-      const X* x[R];
-      for (int j = 0; j < R; ++j) x[j] = call.x + (row + (r + j < rows ? r + j : rows - 1)) * call.x_stride;
       float part[R * C];
-      tile<X, W, R, C, false>(x, w, call.d.k, part);
-      for (int j = 0; j < R && r + j < rows; ++j)
-        for (int i = 0; i < C; ++i) sums[(r + j) * kColumnBlock + c + i] = part[j * C + i];
+      tile<X, W, R, C, false>(call.x + packed_tile<X, W>(k, row + r), w, k, part, nullptr);
+      place<R, C>(part, sums + r * kColumnBlock + c);
     }
   }
-  finish(call, row, rows, column, columns, sums);
+  finish(call.d, call.p, row, rows, columns, sums);
 }
 
-template <class X, class W>
-void launch(const ExecContext& ctx, const MatmulDesc& d, const MatmulParams& p, const X* x, int64_t x_stride) {
+template <class X, class W, class From>
+void launch(const ExecContext& ctx, const MatmulDesc& d, const MatmulParams& p) {
+  X* packed = static_cast<X*>(ctx.workspace.data);
+  const From* x = static_cast<const From*>(p.x);
+  const Call<X> call{d, p, packed};
   int64_t n = 0;
   for (int s = 0; s < d.segments; ++s) n += p.segments[s].rows;
-  const Call<X> call{d, p, x, x_stride, n};
+  const int64_t column_blocks = (n + kColumnBlock - 1) / kColumnBlock;
   if (p.m <= kFewRows) {
-    parallel_ranges(ctx, (n + kColumnBlock - 1) / kColumnBlock, kColumnBlock * d.k, [&](int64_t first, int64_t last, int) {
-      const int64_t end = last * kColumnBlock < n ? last * kColumnBlock : n;
-      few_rows<X, W>(call, first * kColumnBlock, end);
+    pack_tile<X, W>(x, p.x_stride, d.k, static_cast<int>(p.m), static_cast<int>(p.m), packed);
+    parallel_ranges(ctx, column_blocks, kColumnBlock * d.k, [&](int64_t first, int64_t last, int) {
+      few_rows<X, W>(call, first * kColumnBlock, last * kColumnBlock < n ? last * kColumnBlock : n);
     });
     return;
   }
+  parallel_ranges(ctx, (p.m + kTileRows - 1) / kTileRows, kTileRows * d.k, [&](int64_t first, int64_t last, int) {
+    for (int64_t t = first; t < last; ++t) {
+      const int64_t row = t * kTileRows, rows = p.m - row < kTileRows ? p.m - row : kTileRows;
+      pack_tile<X, W>(x + row * p.x_stride, p.x_stride, d.k, static_cast<int>(rows), kTileRows, packed + packed_tile<X, W>(d.k, row));
+    }
+  });
   // Rows of x that fill half of a 1 MiB cache, in whole tiles.
   int64_t block = (512 << 10) / (d.k * static_cast<int64_t>(sizeof(X))) / kTileRows * kTileRows;
-  block = block > kMaxRowBlock ? kMaxRowBlock : block < 4 * kTileRows ? 4 * kTileRows : block;
-  const int64_t row_blocks = (p.m + block - 1) / block, column_blocks = (n + kColumnBlock - 1) / kColumnBlock;
+  block = block > kMaxRowBlock ? kMaxRowBlock / kTileRows * kTileRows : block < 4 * kTileRows ? 4 * kTileRows : block;
+  const int64_t row_blocks = (p.m + block - 1) / block;
   parallel(ctx, row_blocks * column_blocks, [&](int64_t task, int) {
     const int64_t row = task / column_blocks * block, column = task % column_blocks * kColumnBlock;
     const int rows = static_cast<int>(p.m - row < block ? p.m - row : block);
-    many_rows<X, W>(call, row, rows, column, static_cast<int>(n - column < kColumnBlock ? n - column : kColumnBlock));
+    for_columns(d, p, column, column + kColumnBlock < n ? column + kColumnBlock : n, [&](const Columns& c) { many_rows<X, W>(call, row, rows, c); });
   });
 }
 
-/// x as floats in the workspace: exact.
-template <class X>
-void widen(const ExecContext& ctx, const MatmulDesc& d, const MatmulParams& p) {
-  float* out = static_cast<float*>(ctx.workspace.data);
-  parallel_ranges(ctx, p.m, d.k, [&](int64_t first, int64_t last, int) {
-    for (int64_t r = first; r < last; ++r) {
-      const X* x = static_cast<const X*>(p.x) + r * p.x_stride;
-      int64_t i = 0;
-      for (; i + kWidth <= d.k; i += kWidth) store(out + r * d.k + i, load(x + i));
-      for (; i < d.k; ++i) out[r * d.k + i] = load_one(x + i);
-    }
-  });
+template <class W>
+void launch_floats(const ExecContext& ctx, const MatmulDesc& d, const MatmulParams& p) {
+  with_wide_type(d.x_dtype, [&](auto from) { launch<float, W, typename decltype(from)::Of>(ctx, d, p); });
 }
 
 constexpr bool by_pairs(const MatmulDesc& d) { return d.x_dtype == DType::bf16 && d.w_dtype == DType::bf16; }
 
 }  // namespace
 
+/// Of x packed, for any instruction set: rows up to whole tiles, K up to whole steps.
 int64_t matmul_workspace(const MatmulDesc& d, const Limits& limits) {
-  return by_pairs(d) || d.x_dtype == DType::f32 ? 0 : limits.tokens * d.k * static_cast<int64_t>(sizeof(float));
+  const int64_t element = by_pairs(d) ? sizeof(bf16_t) : sizeof(float);
+  return (limits.tokens + 3) * (d.k + 31) * element;
 }
 
 void matmul(const ExecContext& ctx, const MatmulDesc& d, const MatmulParams& p) {
   if (p.m <= 0) return;
-  if (by_pairs(d)) return launch<bf16_t, bf16_t>(ctx, d, p, static_cast<const bf16_t*>(p.x), p.x_stride);
-  const float* x = static_cast<const float*>(p.x);
-  int64_t x_stride = p.x_stride;
-  if (d.x_dtype != DType::f32) {
-    d.x_dtype == DType::bf16 ? widen<bf16_t>(ctx, d, p) : widen<f16_t>(ctx, d, p);
-    x = static_cast<const float*>(ctx.workspace.data), x_stride = d.k;
-  }
-  if (d.w_dtype == DType::bf16) return launch<float, bf16_t>(ctx, d, p, x, x_stride);
-  if (d.w_dtype == DType::f16) return launch<float, f16_t>(ctx, d, p, x, x_stride);
-  launch<float, float>(ctx, d, p, x, x_stride);
+  if (by_pairs(d)) return launch<bf16_t, bf16_t, bf16_t>(ctx, d, p);
+  with_wide_type(d.w_dtype, [&](auto w) { launch_floats<typename decltype(w)::Of>(ctx, d, p); });
 }
 
 }  // namespace attune::cpu::ATTUNE_ISA

@@ -82,7 +82,6 @@ ATTUNE_INLINE void prefetch(const void* p) { __builtin_prefetch(p, 0, 3); }
 inline constexpr int kWidth = 16;
 inline constexpr int kRegisters = 32;
 inline constexpr bool kFused = true;
-
 struct Vec {
   __m512 v;
 };
@@ -147,11 +146,13 @@ ATTUNE_INLINE void store_tail(bf16_t* p, Vec a, int n) { _mm256_mask_storeu_epi1
 ATTUNE_INLINE void store_tail(f16_t* p, Vec a, int n) { _mm256_mask_storeu_epi16(p, first(n).m, round_f16(a)); }
 
 /// Steps of a horizontal fold of several vectors at once: lanes i and i + width/2 meet first, then i and i + width/4, and so on.
-ATTUNE_INLINE Vec fold8(Vec a, Vec b) { return {_mm512_add_ps(_mm512_shuffle_f32x4(a.v, b.v, 0x44), _mm512_shuffle_f32x4(a.v, b.v, 0xee))}; }
+ATTUNE_INLINE Vec fold8(Vec a, Vec b) {  // a blend and one shuffle: b's halves meet in the other order, which gives the same sum
+  return {_mm512_add_ps(_mm512_mask_blend_ps(0xff00, a.v, b.v), _mm512_shuffle_f32x4(a.v, b.v, 0x4e))};
+}
 ATTUNE_INLINE Vec fold4(Vec a, Vec b) { return {_mm512_add_ps(_mm512_shuffle_f32x4(a.v, b.v, 0x88), _mm512_shuffle_f32x4(a.v, b.v, 0xdd))}; }
 ATTUNE_INLINE Vec fold2(Vec a, Vec b) {
-  const __m512d x = _mm512_castps_pd(a.v), y = _mm512_castps_pd(b.v);
-  return {_mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(x, y)), _mm512_castpd_ps(_mm512_unpackhi_pd(x, y)))};
+  const __m512 crossed = _mm512_castpd_ps(_mm512_shuffle_pd(_mm512_castps_pd(a.v), _mm512_castps_pd(b.v), 0x55));
+  return {_mm512_add_ps(_mm512_mask_blend_ps(0xcccc, a.v, b.v), crossed)};
 }
 ATTUNE_INLINE Vec fold1(Vec a, Vec b) { return {_mm512_add_ps(_mm512_shuffle_ps(a.v, b.v, 0x88), _mm512_shuffle_ps(a.v, b.v, 0xdd))}; }
 ATTUNE_INLINE float sum(Vec a) {
@@ -167,6 +168,13 @@ ATTUNE_INLINE void sums16(const Vec* a, float* out) {
   for (int i = 0; i < 4; ++i) q[i] = fold4(fold8(a[i], a[i + 4]), fold8(a[i + 8], a[i + 12]));
   store(out, fold1(fold2(q[0], q[1]), fold2(q[2], q[3])));
 }
+/// The same for 8 vectors.
+ATTUNE_INLINE void sums8(const Vec* a, float* out) {
+  const Vec x = fold4(fold8(a[0], a[2]), fold8(a[4], a[6])), y = fold4(fold8(a[1], a[3]), fold8(a[5], a[7]));
+  const Vec z = fold2(x, y), w = fold1(z, z);  // each 128-bit lane of w holds two sums, twice
+  const __m512i pick = _mm512_setr_epi32(0, 1, 4, 5, 8, 9, 12, 13, 0, 0, 0, 0, 0, 0, 0, 0);
+  _mm256_storeu_ps(out, _mm512_castps512_ps256(_mm512_permutexvar_ps(pick, w.v)));
+}
 
 /// Two bf16 a lane.
 struct Pairs {
@@ -174,12 +182,6 @@ struct Pairs {
 };
 ATTUNE_INLINE Pairs load_pairs(const bf16_t* p) { return {_mm512_loadu_si512(p)}; }
 ATTUNE_INLINE Pairs load_pairs_tail(const bf16_t* p, int n) { return {_mm512_maskz_loadu_epi16(n >= 32 ? ~0u : (1u << n) - 1u, p)}; }
-ATTUNE_INLINE Pairs zip_pairs(const bf16_t* even, const bf16_t* odd) {
-  const __m512i lo = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(even)));
-  const __m512i hi = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(odd)));
-  return {_mm512_or_si512(lo, _mm512_slli_epi32(hi, 16))};
-}
-ATTUNE_INLINE Pairs broadcast_pair(bf16_t even, bf16_t odd) { return {_mm512_set1_epi32(static_cast<int>(even.bits | uint32_t{odd.bits} << 16))}; }
 #if defined(ATTUNE_ISA_avx512_bf16)
 inline constexpr bool kNativePairs = true;
 ATTUNE_INLINE Vec dot(Pairs a, Pairs b, Vec c) { return {_mm512_dpbf16_ps(c.v, reinterpret_cast<__m512bh>(a.v), reinterpret_cast<__m512bh>(b.v))}; }
@@ -393,25 +395,16 @@ ATTUNE_INLINE void store_tail(T* p, Vec a, int n) {
   store(static_cast<T*>(x), a);
   for (int i = 0; i < n; ++i) p[i] = x[i];
 }
+ATTUNE_INLINE void sums8(const Vec* a, float* out) {  // inputs four apart meet in one vector, so that the sums come out in order
+  store(out, fold1(fold2(fold4(a[0], a[4]), fold4(a[1], a[5])), fold2(fold4(a[2], a[6]), fold4(a[3], a[7]))));
+}
 ATTUNE_INLINE void sums16(const Vec* a, float* out) {
-  for (int g = 0; g < 2; ++g) {
-    const Vec* b = a + 8 * g;  // inputs four apart meet in one vector, so that the sums come out in order
-    store(out + 8 * g, fold1(fold2(fold4(b[0], b[4]), fold4(b[1], b[5])), fold2(fold4(b[2], b[6]), fold4(b[3], b[7]))));
-  }
+  sums8(a, out);
+  sums8(a + 8, out + 8);
 }
 ATTUNE_INLINE Pairs load_pairs_tail(const bf16_t* p, int n) {
   bf16_t x[2 * kWidth] = {};
   for (int i = 0; i < n; ++i) x[i] = p[i];
-  return load_pairs(x);
-}
-ATTUNE_INLINE Pairs zip_pairs(const bf16_t* even_row, const bf16_t* odd_row) {
-  bf16_t x[2 * kWidth];
-  for (int i = 0; i < kWidth; ++i) x[2 * i] = even_row[i], x[2 * i + 1] = odd_row[i];
-  return load_pairs(x);
-}
-ATTUNE_INLINE Pairs broadcast_pair(bf16_t even_lane, bf16_t odd_lane) {
-  bf16_t x[2 * kWidth];
-  for (int i = 0; i < kWidth; ++i) x[2 * i] = even_lane, x[2 * i + 1] = odd_lane;
   return load_pairs(x);
 }
 ATTUNE_INLINE Vec dot(Pairs a, Pairs b, Vec c) { return fma(odd(a), odd(b), fma(even(a), even(b), c)); }
