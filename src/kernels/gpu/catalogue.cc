@@ -17,7 +17,6 @@ constexpr AttentionKernel attention_of(DeviceNeed need, Mark mark, AttentionKern
                    .tier = Tier::portable,
                    .reduction = "chunk256.dot8.simt",
                    .device = need,
-                   .graph = GraphLevel::mixed,
                    .mark = mark,
                    .preferred_block_size = 64},
           .can = {.q_dtype = any,
