@@ -24,19 +24,20 @@ std::vector<typename Op::Desc> corners() {
   const auto with_field = [&](size_t index, auto&& values_of) {
     size_t i = 0;
     const Desc defaults{};
-    Op::for_each_field(typename Op::Capability{}, defaults, defaults, [&](FieldName, const auto&, const auto& value, const auto&, const auto& domain) {
-      if (i++ != index) return;
-      using T = std::decay_t<decltype(value)>;
-      for (const T& v : values_of(domain)) {
-        Desc d;
-        size_t j = 0;
-        Op::for_each_field(typename Op::Capability{}, d, defaults, [&](FieldName, const auto&, auto& slot, const auto&, const auto&) {
-          if (j++ == index)
-            if constexpr (std::is_same_v<std::decay_t<decltype(slot)>, T>) slot = v;
+    Op::for_each_field(
+        typename Op::Capability{}, defaults, defaults, [&](FieldName, const auto&, const auto& value, const auto&, const auto& domain) {
+          if (i++ != index) return;
+          using T = std::decay_t<decltype(value)>;
+          for (const T& v : values_of(domain)) {
+            Desc d;
+            size_t j = 0;
+            Op::for_each_field(typename Op::Capability{}, d, defaults, [&](FieldName, const auto&, auto& slot, const auto&, const auto&) {
+              if (j++ == index)
+                if constexpr (std::is_same_v<std::decay_t<decltype(slot)>, T>) slot = v;
+            });
+            add(d);
+          }
         });
-        add(d);
-      }
-    });
   };
   size_t fields = 0;
   const Desc defaults{};

@@ -102,7 +102,8 @@ double worst_difference(const Golden& g, const Scored& s) {
   for (size_t i = 0; i < g.prompts(); ++i) {
     const auto expected = expected_logprobs(g, i);
     EXPECT_EQ(s.prompt[i].size(), expected.size());
-    for (size_t t = 0; t < std::min(expected.size(), s.prompt[i].size()); ++t) worst = std::max(worst, std::abs(s.prompt[i][t].logprob - expected[t]));
+    for (size_t t = 0; t < std::min(expected.size(), s.prompt[i].size()); ++t)
+      worst = std::max(worst, std::abs(s.prompt[i][t].logprob - expected[t]));
   }
   return worst;
 }
@@ -120,7 +121,9 @@ void expect_same_bits(const Scored& a, const Scored& b, const std::string& what)
 
 class GoldenModel : public testing::TestWithParam<Golden> {};
 
-TEST_P(GoldenModel, FloatLogprobsMatchTransformers) { EXPECT_LE(worst_difference(GetParam(), run(GetParam(), options_for(GetParam()), 1, true)), 1e-4); }
+TEST_P(GoldenModel, FloatLogprobsMatchTransformers) {
+  EXPECT_LE(worst_difference(GetParam(), run(GetParam(), options_for(GetParam()), 1, true)), 1e-4);
+}
 
 TEST_P(GoldenModel, GreedyTokensMatchTransformers) {
   const Golden& g = GetParam();

@@ -88,7 +88,8 @@ TEST(Engine, ARequestDoesNotDependOnItsNeighbours) {
   std::vector<Out> together(6);
   for (int i = 0; i < 6; ++i) submit(e, together[static_cast<size_t>(i)], prompt(5 + 17 * i, i), sampled(static_cast<uint64_t>(i)));
   drain(e);
-  for (int i = 0; i < 6; ++i) EXPECT_EQ(together[static_cast<size_t>(i)], alone(options(), prompt(5 + 17 * i, i), sampled(static_cast<uint64_t>(i)))) << i;
+  for (int i = 0; i < 6; ++i)
+    EXPECT_EQ(together[static_cast<size_t>(i)], alone(options(), prompt(5 + 17 * i, i), sampled(static_cast<uint64_t>(i)))) << i;
 }
 
 TEST(Engine, RequestsJoinAndLeaveBetweenSteps) {
@@ -222,7 +223,8 @@ TEST(Engine, EachDecisionIsLoggedOnceWithAllReasons) {
   const auto catalogue = nlohmann::json::parse(kernels_json(""));
   ASSERT_GE(decisions.size(), 15u);
   for (const auto& d : decisions) {
-    const std::string head = d["op"].get<std::string>() + "." + d["role"].get<std::string>() + " [" + d["desc"].get<std::string>() + "]: " + d["chosen"].get<std::string>() + " (";
+    const std::string head = d["op"].get<std::string>() + "." + d["role"].get<std::string>() + " [" + d["desc"].get<std::string>() +
+                             "]: " + d["chosen"].get<std::string>() + " (";
     const auto starts = [&](const std::string& line) { return line.starts_with(head); };
     ASSERT_EQ(std::count_if(lines.begin(), lines.end(), starts), 1) << head;
     const std::string& line = *std::find_if(lines.begin(), lines.end(), starts);

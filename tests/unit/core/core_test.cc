@@ -27,8 +27,13 @@ TEST(Philox, KnownAnswers) {
 
 TEST(Uniform, EveryPartOfTheKeyMatters) {
   const double base = uniform(1, 2, 3, Draw::sample);
-  std::set<double> seen{base, uniform(2, 2, 3, Draw::sample), uniform(1, 3, 3, Draw::sample), uniform(1, 2, 4, Draw::sample), uniform(1, 2, 3, Draw::accept),
-                        uniform(1, 2, uint64_t{3} << 32, Draw::sample), uniform(uint64_t{1} << 32, 2, 3, Draw::sample)};
+  std::set<double> seen{base,
+                        uniform(2, 2, 3, Draw::sample),
+                        uniform(1, 3, 3, Draw::sample),
+                        uniform(1, 2, 4, Draw::sample),
+                        uniform(1, 2, 3, Draw::accept),
+                        uniform(1, 2, uint64_t{3} << 32, Draw::sample),
+                        uniform(uint64_t{1} << 32, 2, 3, Draw::sample)};
   EXPECT_EQ(seen.size(), 7u);
   EXPECT_EQ(base, uniform(1, 2, 3, Draw::sample));
   double sum = 0;
@@ -80,7 +85,8 @@ TEST(ThreadPool, RefusesARunInsideARun) {
 
 TEST(Utf8, KnowsWhatIsWellFormed) {
   EXPECT_TRUE(utf8_valid("a é € 😀"));
-  for (const char* bad : {"\x80", "\xc0\x80", "\xc1\xbf", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff", "\xe2\x82", "\xe2\x28\xa1"})
+  for (const char* bad :
+       {"\x80", "\xc0\x80", "\xc1\xbf", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff", "\xe2\x82", "\xe2\x28\xa1"})
     EXPECT_FALSE(utf8_valid(bad)) << printable(bad);
   EXPECT_TRUE(utf8_incomplete("\xe2\x82"));
   EXPECT_TRUE(utf8_incomplete("\xf0\x9f\x98"));
@@ -89,7 +95,8 @@ TEST(Utf8, KnowsWhatIsWellFormed) {
 }
 
 TEST(Utf8, DecodesWhatItAppends) {
-  for (const char32_t c : {U'\0', U'a', U'\x7f', U'\x80', U'é', U'\x7ff', U'\x800', U'€', U'\xd7ff', U'\xe000', U'\xffff', U'\x10000', U'😀', U'\x10ffff'}) {
+  for (const char32_t c :
+       {U'\0', U'a', U'\x7f', U'\x80', U'é', U'\x7ff', U'\x800', U'€', U'\xd7ff', U'\xe000', U'\xffff', U'\x10000', U'😀', U'\x10ffff'}) {
     std::string s;
     utf8_append(s, c);
     EXPECT_EQ(utf8_sequence(s), s.size());

@@ -40,8 +40,12 @@ uint8_t nearest(float x, F decode, uint8_t codes) {
 TEST(Dtype, F8RoundsLikeAnExhaustiveSearch) {
   for (int i = 0; i < 20000; ++i) {
     const float x = std::ldexp(1.0f + static_cast<float>(i % 257) / 257.0f, i % 24 - 14);
-    EXPECT_EQ(to_f8_e4m3(x).bits, nearest(x, [](uint8_t c) { return to_float(f8_e4m3_t{c}); }, 0x7e)) << x;
-    EXPECT_EQ(to_f8_e4m3fnuz(x).bits, nearest(x, [](uint8_t c) { return to_float(f8_e4m3fnuz_t{c}); }, 0x7f)) << x;
+    EXPECT_EQ(to_f8_e4m3(x).bits, nearest(
+                                      x, [](uint8_t c) { return to_float(f8_e4m3_t{c}); }, 0x7e))
+        << x;
+    EXPECT_EQ(to_f8_e4m3fnuz(x).bits, nearest(
+                                          x, [](uint8_t c) { return to_float(f8_e4m3fnuz_t{c}); }, 0x7f))
+        << x;
   }
   for (int c = 0; c < 256; ++c) {
     const float x = to_float(f8_e4m3_t{static_cast<uint8_t>(c)});

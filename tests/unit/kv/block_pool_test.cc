@@ -97,7 +97,8 @@ RC_GTEST_PROP(BlockPool, BlocksAreConserved, ()) {
   for (int step = 0; step < 60; ++step) {
     const int action = *rc::gen::inRange(0, 5);
     if (action == 0 || live.empty()) {
-      Live s{std::make_unique<BlockTable>(pool), *rc::gen::container<std::vector<int32_t>>(*rc::gen::inRange<size_t>(1, 20), rc::gen::inRange(0, 2)), 0};
+      Live s{std::make_unique<BlockTable>(pool), *rc::gen::container<std::vector<int32_t>>(*rc::gen::inRange<size_t>(1, 20), rc::gen::inRange(0, 2)),
+             0};
       s.computed = s.table->match_prefix(s.tokens);
       RC_ASSERT(s.computed < static_cast<int64_t>(s.tokens.size()));
       live.push_back(std::move(s));

@@ -41,7 +41,8 @@ struct Jam {
   template <class D, class F>
   static constexpr void for_each_field(const Capability& c, D& d, const Desc& def, F&& f) {
     f(FieldName{"size", "size", true}, c.size, d.size, def.size, Constraint<int64_t>(range{1, 512}));
-    f(FieldName{"flavour", "taste"}, c.flavour, d.flavour, def.flavour, Constraint<Flavour>(one_of({Flavour::sweet, Flavour::sour, Flavour::bitter})));
+    f(FieldName{"flavour", "taste"}, c.flavour, d.flavour, def.flavour,
+      Constraint<Flavour>(one_of({Flavour::sweet, Flavour::sour, Flavour::bitter})));
     f(FieldName{"heat", "heat"}, c.heat, d.heat, def.heat, Constraint<double>(range{0, 100}));
     f(FieldName{"lid", "lid"}, c.lid, d.lid, def.lid, Constraint<bool>(one_of({false, true})));
   }
@@ -57,11 +58,16 @@ constexpr Kernel<Jam> kPage[] = {
      .can = {.size = one_of({64, 128}), .flavour = one_of({Flavour::sweet, Flavour::bitter}), .lid = flag},
      .rules = kRules,
      .launch = boil},
-    {.info = {.name = "cpu.jam.wide", .tier = Tier::portable, .reduction = "b"}, .can = {.size = multiple_of{16}, .flavour = any, .heat = any, .lid = flag}, .launch = boil},
-    {.info = {.name = "gpu.jam.split", .tier = Tier::specialized, .reduction = "c", .device = {.kind = DeviceKind::cuda, .arch = one_of({Arch::sm90a})}},
+    {.info = {.name = "cpu.jam.wide", .tier = Tier::portable, .reduction = "b"},
+     .can = {.size = multiple_of{16}, .flavour = any, .heat = any, .lid = flag},
+     .launch = boil},
+    {.info =
+         {.name = "gpu.jam.split", .tier = Tier::specialized, .reduction = "c", .device = {.kind = DeviceKind::cuda, .arch = one_of({Arch::sm90a})}},
      .can = {.size = range{32, 256}},
      .launch = nullptr},
-    {.info = {.name = "ref.jam", .tier = Tier::reference, .reduction = "f64"}, .can = {.size = any, .flavour = any, .heat = any, .lid = flag}, .launch = boil},
+    {.info = {.name = "ref.jam", .tier = Tier::reference, .reduction = "f64"},
+     .can = {.size = any, .flavour = any, .heat = any, .lid = flag},
+     .launch = boil},
 };
 
 std::vector<const Kernel<Jam>*> page() {
@@ -96,7 +102,8 @@ TEST(Constraint, AdmitsOnlyTheDefaultWhenLeftOut) {
 TEST(Constraint, InsideIsAdmittedAndOutsideIsNot) {
   Rng rng(3);
   const Constraint<int64_t> domain(range{1, 512});
-  for (const Constraint<int64_t>& c : {Constraint<int64_t>(one_of({64, 128})), Constraint<int64_t>(range{5, 9}), Constraint<int64_t>(multiple_of{16}), Constraint<int64_t>()}) {
+  for (const Constraint<int64_t>& c :
+       {Constraint<int64_t>(one_of({64, 128})), Constraint<int64_t>(range{5, 9}), Constraint<int64_t>(multiple_of{16}), Constraint<int64_t>()}) {
     for (int i = 0; i < 200; ++i) {
       EXPECT_TRUE(c.admits(c.inside(rng, domain, 16), 16)) << c.text(16);
       int64_t refused = 0;
