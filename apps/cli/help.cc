@@ -53,7 +53,7 @@ std::string main_help() {
 std::string command_help(const std::string& command) {
   std::string out;
   for (const CommandSpec& c : commands())
-    if (c.name == command) out = fmt::format("attune {}{}{} [FLAGS]: {}\n", c.name, c.arguments.empty() ? "" : " ", c.arguments, c.help);
+    if (c.name == command) out = fmt::format("attune {}{}{} [FLAGS]\n  {}\n", c.name, c.arguments.empty() ? "" : " ", c.arguments, c.help);
   std::string_view group;
   for (const OptionSpec& o : options()) {
     if (!o.taken_by(command)) continue;

@@ -250,7 +250,7 @@ std::string nearest_name(std::string_view word, const std::vector<std::string>& 
   }
   if (!best.empty() || word.size() < 4) return best;
   for (const std::string& c : candidates)  // "--max-seqs" for "--max-num-seqs"
-    if (is_subsequence(word, c) && (best.empty() || c.size() < best.size())) best = c;
+    if (is_subsequence(word, c) && (2 * word.size() >= c.size() || c.starts_with(word)) && (best.empty() || c.size() < best.size())) best = c;
   return best;
 }
 
