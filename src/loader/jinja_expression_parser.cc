@@ -363,6 +363,7 @@ ExpressionPtr ExpressionParser::subscripted(ExpressionPtr node) {
   const int line = now().line;
   std::vector<ExpressionPtr> parts;
   const auto part = [this]() -> ExpressionPtr { return is_symbol(":") || is_symbol("]") || is_symbol(",") ? nullptr : expression(); };
+  if (is_symbol("]")) return join(ExpressionKind::item, "", std::move(node), make(ExpressionKind::tuple, line), line);
   parts.push_back(is_symbol(":") ? nullptr : expression());
   if (is_symbol(":")) {
     take();

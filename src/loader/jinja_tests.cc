@@ -32,7 +32,7 @@ Value order(Call& c, std::string_view op) { return Value(c.runtime.compare(op, c
 
 Value is_same(Call& c) {
   const Value &a = c.self, &b = c[0];
-  if (a.kind() != b.kind()) return Value(false);
+  if (a.kind() != b.kind() || a.is_undefined()) return Value(false);
   if (a.identity() != nullptr) return Value(a.identity() == b.identity());
   return Value(equal(a, b, c.runtime.budget));
 }

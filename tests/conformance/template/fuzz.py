@@ -96,3 +96,17 @@ def templates(count, seed):
 
     for _ in range(count):
         yield block(3)
+
+
+def mutations(sources, count, seed):
+    """Templates with a piece removed, doubled, moved or replaced: mostly errors, of every kind."""
+    rng = random.Random(seed)
+    pieces = ["{%", "%}", "{{", "}}", "{#", "#}", "-", "+", "'", '"', "(", ")", "[", "]", "|", ".", ",", ":", "=", "\n", " if ", " else ", " in ", " is ", " not ",
+              "{% endif %}", "{% endfor %}", "{% else %}", "{% set x = 1 %}", "\\", "é", "0", "1.5", "~", "none", "loop"]
+    for _ in range(count):
+        text = rng.choice(sources)
+        for _ in range(rng.randint(1, 3)):
+            begin = rng.randrange(len(text) + 1)
+            end = min(len(text), begin + rng.choice([0, 1, 2, 5, 20]))
+            text = text[:begin] + rng.choice(["", text[begin:end] * 2, rng.choice(pieces), text[end:end + 5]]) + text[end:]
+        yield text
