@@ -36,7 +36,7 @@ def cases(count, seed):
     for expression in EXPRESSIONS:
         yield expression, "{{ " + expression + " }}", messages, True, VARIABLES["tools"]
         yield f"text of {expression}", "{{ [" + expression + "] }}", messages, True, VARIABLES["tools"]
-    for statement in itertools.chain(STATEMENTS, fuzz.templates(count // 4, seed), fuzz.mutations(list(TEMPLATES.values()), count // 4, seed)):
+    for statement in itertools.chain(STATEMENTS, fuzz.templates(count // 4, seed), fuzz.mutations(list(TEMPLATES.values()), count // 16, seed)):
         yield statement, statement, messages, True, VARIABLES["tools"]
     for expression in fuzz.expressions(count, seed):
         yield expression, fuzz.PRELUDE + "{{ " + expression + " }}", messages, True, VARIABLES["tools"]
@@ -66,7 +66,7 @@ def agrees(theirs, ours):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("program")
-    parser.add_argument("--random", type=int, default=8000, metavar="N", help="random expressions, and a quarter as many random and damaged templates")
+    parser.add_argument("--random", type=int, default=4000, metavar="N", help="random expressions, a quarter as many random templates, and a sixteenth damaged ones")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     env, compiled = reference.environment(NOW), {}
