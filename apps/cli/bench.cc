@@ -46,7 +46,7 @@ class GenerateBench {
         batch_(positive(args, "--batch-size", 1)),
         input_(positive(args, "--input-len", 512)),
         output_(positive(args, "--output-len", 128)),
-        engine_(options()) {}
+        engine_(open_engine(options())) {}
 
   int run() {
     const int runs = static_cast<int>(positive(args_, "--num-iters", 3));

@@ -34,7 +34,7 @@ void Driver::admit(const std::string& line) {
 void Driver::take(Item& item, const RequestEvent& event) {
   item.prompt_tokens = event.prompt_tokens;
   if (work_.stream) new_text_ += event.new_text;
-  if (!event.finished) return;
+  if (!event.finished || item.done()) return;
   const auto index = static_cast<size_t>(event.index);
   if (item.samples.size() <= index) item.samples.resize(index + 1);
   item.samples[index] = *event.completion;

@@ -79,6 +79,12 @@ EngineOptions engine_options(const Arguments& args, bool text) {
   return o;
 }
 
+Engine open_engine(const EngineOptions& options) {
+  Engine engine(options);
+  end_progress();
+  return engine;
+}
+
 SamplingParams sampling_params(const Arguments& args, SamplingParams p) {
   p.temperature = args.number("--temperature", p.temperature);
   p.top_k = narrow<int>(args, "--top-k", p.top_k);

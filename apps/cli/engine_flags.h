@@ -13,6 +13,9 @@ std::string model_path(const Arguments& args, bool required = true);
 /// The engine that the flags ask for. A local folder without tokenizer.json is opened without one if `text` is false.
 EngineOptions engine_options(const Arguments& args, bool text);
 
+/// Loads it, showing progress.
+Engine open_engine(const EngineOptions& options);
+
 /// `base` changed by the sampling flags; checked.
 SamplingParams sampling_params(const Arguments& args, SamplingParams base);
 

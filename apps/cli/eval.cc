@@ -33,7 +33,7 @@ class Eval {
       : args_(args),
         reader_(data()),
         sampling_(sampling_params(args, greedy())),
-        engine_(engine_options(args, false)),
+        engine_(open_engine(engine_options(args, false))),
         style_{engine_, use_chat(args, engine_, true), args.has("--raw")} {
     limit_ = args.integer("--limit", INT64_MAX);
     if (limit_ < 1) fail(ErrorCode::invalid_argument, args.source("--limit"), "a positive integer", std::to_string(limit_));

@@ -62,7 +62,7 @@ class Generate {
       : args_(args),
         given_(prompts()),
         flags_(sampling_params(args, {})),
-        engine_(options()),
+        engine_(open_engine(options())),
         style_{engine_, use_chat(args, engine_, true), args.has("--raw")} {
     base_ = sampling_params(args, engine_.default_sampling());
   }

@@ -28,7 +28,7 @@ class Score {
       : args_(args),
         reader_(input()),
         top_(top()),
-        engine_(engine_options(args, false)),
+        engine_(open_engine(engine_options(args, false))),
         style_{engine_, use_chat(args, engine_, false), args.has("--raw")} {}
 
   int run() {

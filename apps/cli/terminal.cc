@@ -96,6 +96,8 @@ void show_progress() {
   set_progress_sink([](std::string_view what, long long done, long long total) { g_progress.update(what, done, total); });
 }
 
+void end_progress() { g_progress.clear(); }
+
 void watch_for_interrupt() {
   struct sigaction action {};
   action.sa_handler = [](int signal) { g_signal = signal; };

@@ -20,6 +20,8 @@ void write_note(std::string_view line);
 /// Log lines of the library go to stderr; progress of work that takes over a second too: a bar on a terminal, else plain lines.
 void show_log(LogLevel lowest);
 void show_progress();
+/// Takes the bar away, if there is one.
+void end_progress();
 
 /// From now on the first Ctrl-C (or SIGTERM) is only remembered; a second one ends the process.
 void watch_for_interrupt();

@@ -156,29 +156,35 @@ void Engine::State::collect(const std::vector<Slice>& plan, const std::vector<Ro
     Sequence& s = *slice.sequence;
     s.computed += slice.count;
     s.table.register_computed(std::span(s.tokens).first(static_cast<size_t>(s.computed)));
-    if (s.computed == s.length() && s.request->sampling().max_tokens == 0) s.completion.finish_reason = FinishReason::length;
   }
   std::vector<Sequence*> touched;
   for (const Slice& slice : plan) touched.push_back(slice.sequence);
+  const auto refuse = [](Sequence& s) { s.completion.finish_reason = FinishReason::error, s.completion.error = "logits: expected numbers; got NaN"; };
   for (size_t i = 0; i < results.size(); ++i) {
     const RowUse& use = runner.rows()[i];
     const RowResult& result = results[i];
     if (use.sample < 0) {
-      use.sequence->request->prompt_logprobs.push_back(result.logprob);
-      if (!result.finite) finish(*use.sequence, FinishReason::error, "logits: expected numbers; got NaN");
+      // By position: after a preemption the prompt's rows come again.
+      auto& logprobs = use.sequence->request->prompt_logprobs;
+      logprobs.resize(std::max(logprobs.size(), static_cast<size_t>(use.position)));
+      logprobs[static_cast<size_t>(use.position - 1)] = result.logprob;
+      if (!result.finite) refuse(*use.sequence);
       continue;
     }
     Sequence& s = sequence_of(use);
     if (&s != use.sequence) touched.push_back(&s);
     if (!result.finite) {
-      finish(s, FinishReason::error, "logits: expected numbers; got NaN");
+      refuse(s);
       continue;
     }
     if (s.request->sampling().logprobs) s.completion.logprobs.push_back(result.logprob);
     stop.append(s, result.token);
     ++stats.generated_tokens;
   }
-  for (Sequence* s : touched) emit(*s);
+  for (Sequence* s : touched) {
+    if (s->computed == s->length() && s->request->sampling().max_tokens == 0 && !s->finished()) s->completion.finish_reason = FinishReason::length;
+    emit(*s);
+  }
   if constexpr (kCheckBlocks) blocks.check();
 }
 
