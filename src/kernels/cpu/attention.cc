@@ -1,13 +1,10 @@
-// Attention on the CPU. Lanes are keys for scores (K is transposed while it is packed) and head dimensions for values, so that every score is
-// one chain of products over head_dim and every output one chain over tokens: neither depends on how many rows or keys share a register tile.
+// Attention on the CPU. Lanes are keys for scores (K is transposed on its way into the registers) and head dimensions for values, so that every
+// score is one chain of products over head_dim and every output one chain over tokens: neither depends on how many rows or keys share a tile.
 //
 // Order of arithmetic: KV is cut at absolute multiples of kChunk keys. A chunk gives a row (maximum, sum, accumulator) with fresh accumulators;
-// a fixed binary tree over the absolute chunk index combines them. Work is handed out as (sequence, KV head, tile of rows, aligned power-of-two
+// a fixed binary tree over the absolute chunk index combines them. Work is handed out as (sequence, KV heads, tile of rows, aligned power-of-two
 // run of chunks); a run is one node of the tree. A fully masked chunk has maximum −inf, sum 0, accumulator 0, which combines to the other side.
-#include "ops/attention.h"
-
-#include "kernels/cpu/simd_tiles.h"
-#include "ops/attention_math.h"
+#include "kernels/cpu/attention_plan.h"
 
 namespace attune::cpu::ATTUNE_ISA {
 
@@ -16,199 +13,15 @@ int64_t attention_workspace(const AttentionDesc& desc, const Limits& limits);
 
 namespace {
 
-constexpr int kChunk = 256;
-constexpr int kKeyTile = 64;                                 // keys packed at a time
-constexpr int kValueTile = 128;                              // values packed at a time
-constexpr int kPair = kNativePairs ? 2 : 1;                  // elements of a product step: the dimension is summed in bf16 pairs or one by one
+constexpr int kPair = kNativePairs ? 2 : 1;                  // elements of a product step: head_dim is summed in bf16 pairs or one by one
 constexpr int kRowGroup = 6;                                 // rows of a register tile
 constexpr int kColumns = kWidth == 16 ? 4 : kFused ? 2 : 1;  // vectors of a register tile
-constexpr int kMaxRows = 128;                                // rows of a tile: query tokens × heads of the group
-constexpr int kMaxLevels = 32;
-constexpr int64_t kStackFloats = 160 * 1024;  // scratch of a worker where the workspace is too small
-constexpr int64_t kMaxSlotBytes = int64_t{32} << 20;
+constexpr int kGroups = kChunk / kGroup;
+constexpr int kNear = 1, kFar = 3;  // how many groups later what is fetched now will be read
 
-constexpr int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
-constexpr int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-constexpr int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
-constexpr int64_t padded_dim(int64_t head_dim) { return round_up(head_dim, 16); }
-constexpr int64_t preferred_rows(int64_t head_dim) { return larger(16, smaller(kMaxRows, 16384 / padded_dim(head_dim) / 16 * 16)); }
-
-/// Buffers of the combining tree that can be alive at once for a number of chunks.
-constexpr int64_t node_count(int64_t chunks) {
-  int64_t levels = 1;
-  while ((chunks >> levels) > 0) ++levels;
-  return levels + 1;
-}
-/// A node: accumulators [rows][padded], maxima [rows], sums [rows]; the last two are handled sixteen at a time.
-constexpr int64_t node_floats(int64_t rows, int64_t padded) { return rows * padded + 2 * round_up(rows, 16); }
-constexpr int64_t scratch_floats(int64_t rows, int64_t padded, int64_t nodes) {
-  return rows * (padded + kChunk + 1) + padded * (kKeyTile + kValueTile + 1) + 2 * kChunk + nodes * node_floats(rows, padded) + 64;
-}
-
-/// Everything about a launch that does not depend on the element type.
-struct Plan {
-  const AttentionDesc& desc;
-  const AttentionParams& params;
-  int64_t padded = 0;     // head_dim, rounded up
-  int64_t tile_rows = 0;  // a multiple of 16
-  int64_t nodes = 0;
-  int64_t run = 1;  // chunks of a run, a power of two
-  int64_t total_cost = 0;
-  int64_t total_slots = 0;
-  int workers = 1;
-  float* scratch = nullptr;  // [workers][scratch_size]; null: on the worker's stack
-  int64_t scratch_size = 0;
-  float* slots = nullptr;  // [total_slots] nodes: the runs of rows that have more than one
-
-  int64_t q_len(int64_t seq) const { return params.q_start[seq + 1] - params.q_start[seq]; }
-  int64_t rows(int64_t seq) const { return q_len(seq) * desc.gqa_group; }
-};
-
-/// Rows [first_row, first_row + rows) of (sequence, KV head), and the chunks they can see. Row r is query token r / group, head r % group.
-struct Tile {
-  int64_t seq = 0, kv_head = 0, first_row = 0, rows = 0;
-  int64_t first_chunk = 0, last_chunk = 0;
-  int64_t runs(int64_t run) const { return last_chunk > first_chunk ? (last_chunk - 1) / run - first_chunk / run + 1 : 1; }
-};
-
-[[gnu::flatten]] RowView row_view(const Plan& p, int64_t seq, int64_t token) {
-  const AttentionDesc& d = p.desc;
-  RowView r;
-  r.q_len = p.q_len(seq);
-  r.kv_len = p.params.kv_lens[seq];
-  r.position = r.kv_len - r.q_len + token;
-  r.causal = d.mask == attune::Mask::causal || (d.mask == attune::Mask::per_request && p.params.causal[seq] != 0);
-  if (d.mask == attune::Mask::tree) r.tree = p.params.tree + (p.params.q_start[seq] + token) * p.params.tree_words;
-  if (d.ranges) r.ranges = p.params.ranges + seq * p.params.num_ranges * 2, r.num_ranges = p.params.num_ranges;
-  r.window = d.window;
-  r.window_right = d.window_right;
-  return r;
-}
-
-[[gnu::flatten]] void find_chunks(const Plan& p, Tile* t) {
-  const int64_t first_token = t->first_row / p.desc.gqa_group, last_token = (t->first_row + t->rows - 1) / p.desc.gqa_group;
-  int64_t first = INT64_MAX, last = 0;
-  for (int64_t token = first_token; token <= last_token; ++token) {
-    const KeySpan s = key_span(row_view(p, t->seq, token));
-    if (s.last <= s.first) continue;
-    first = smaller(first, s.first), last = larger(last, s.last);
-  }
-  t->first_chunk = last > 0 ? first / kChunk : 0;
-  t->last_chunk = last > 0 ? (last + kChunk - 1) / kChunk : 0;
-}
-
-Tile tile_at(const Plan& p, int64_t seq, int64_t index) {
-  Tile t;
-  t.seq = seq;
-  t.first_row = index * p.tile_rows;
-  t.rows = smaller(p.tile_rows, p.rows(seq) - t.first_row);
-  find_chunks(p, &t);
-  return t;
-}
-
-/// The cost of a unit of work, in rows × chunks: packing a chunk is worth about 16 rows.
-int64_t unit_cost(const Tile& t, int64_t chunks) { return chunks * (t.rows + 16) + 1; }
-
-/// What one KV head of a sequence costs, and how many nodes its split tiles store.
-struct HeadCost {
-  int64_t cost = 0, slots = 0, largest = 0;
-};
-HeadCost head_cost(const Plan& p, int64_t seq) {
-  HeadCost c;
-  const int64_t tiles = (p.rows(seq) + p.tile_rows - 1) / p.tile_rows;
-  for (int64_t i = 0; i < tiles; ++i) {
-    const Tile t = tile_at(p, seq, i);
-    const int64_t runs = t.runs(p.run), cost = unit_cost(t, t.last_chunk - t.first_chunk) + runs - 1;
-    c.cost += cost;
-    c.largest = larger(c.largest, cost);
-    c.slots += runs > 1 ? runs : 0;
-  }
-  return c;
-}
-
-/// The rows of a worker's scratch memory.
-struct Scratch {
-  float* query;        // [rows][padded / kPair]
-  float* scores;       // [rows][kChunk]; then the weights, in steps
-  float* keys;         // [padded / kPair][kKeyTile]
-  float* values;       // [kValueTile / kPair][padded]
-  float* row_factor;   // [rows]
-  float* key_scale;    // [kChunk]
-  float* value_scale;  // [kChunk]
-  float* zeros;        // [padded]
-  float* spare[kMaxLevels + 2];
-  int spare_count = 0;
-
-  Scratch(const Plan& p, float* memory) {
-    const auto take = [&](int64_t n) { return memory += n, memory - n; };
-    query = take(p.tile_rows * p.padded);
-    scores = take(p.tile_rows * kChunk);
-    keys = take(p.padded * kKeyTile);
-    values = take(p.padded * kValueTile);
-    key_scale = take(kChunk);
-    value_scale = take(kChunk);
-    row_factor = take(p.tile_rows);
-    zeros = take(p.padded);
-    for (int64_t i = 0; i < p.padded; ++i) zeros[i] = 0;
-    for (; spare_count < p.nodes; ++spare_count) spare[spare_count] = take(node_floats(p.tile_rows, p.padded));
-  }
-};
-
-/// The partial result of all rows of a tile over some chunks.
-struct Node {
-  float* acc;
-  int64_t rows, padded;
-  float* maximum() const { return acc + rows * padded; }
-  float* sum() const { return acc + rows * padded + round_up(rows, 16); }
-};
-
-/// right ← left combined with right. Exact where one side is the identity.
-void combine(const Node& left, const Node& right, int64_t rows) {
-  for (int64_t r = 0; r < rows; r += kWidth) {
-    const Vec ml = load(left.maximum() + r), mr = load(right.maximum() + r), m = max(ml, mr);
-    const Vec safe = select(less(broadcast(-kInfinity), m), m, zero());
-    const Vec fl = exp(ml - safe), fr = exp(mr - safe);
-    store(right.sum() + r, fma(load(right.sum() + r), fr, load(left.sum() + r) * fl));
-    store(right.maximum() + r, m);
-    float left_factor[kWidth], right_factor[kWidth];
-    store(left_factor, fl), store(right_factor, fr);
-    for (int64_t i = 0; i < kWidth && r + i < rows; ++i) {
-      const Vec a = broadcast(left_factor[i]), b = broadcast(right_factor[i]);
-      const float* x = left.acc + (r + i) * left.padded;
-      float* y = right.acc + (r + i) * right.padded;
-      for (int64_t d = 0; d < right.padded; d += kWidth) store(y + d, fma(load(y + d), b, load(x + d) * a));
-    }
-  }
-}
-
-/// The pending left children of the combining tree, by level. Chunks (or runs) are put in with rising absolute index.
-struct Tree {
-  int64_t rows, padded, used_rows;
-  Scratch* spares;  // where buffers go back to, or null
-  float* pending[kMaxLevels] = {};
-
-  void join(float* left, float* right) {
-    combine({left, rows, padded}, {right, rows, padded}, used_rows);
-    if (spares != nullptr) spares->spare[spares->spare_count++] = left;
-  }
-  void put(float* node, int64_t index) {
-    int level = 0;
-    for (; ((index >> level) & 1) != 0; ++level) {
-      if (pending[level] != nullptr) join(pending[level], node);
-      pending[level] = nullptr;
-    }
-    pending[level] = node;
-  }
-  /// The root; null if nothing was put in.
-  float* finish() {
-    float* node = nullptr;
-    for (float* left : pending) {
-      if (left == nullptr) continue;
-      if (node != nullptr) join(left, node);
-      node = node != nullptr ? node : left;
-    }
-    return node;
-  }
+template <int N>
+struct Count {
+  static constexpr int value = N;
 };
 
 /// What the query tokens of a tile may see of one chunk: an interval of keys, and single bits where that is not all.
@@ -273,26 +86,17 @@ uint32_t visible_bits(const TokenView& v, int key) {
   return a <= 0 ? below : a >= kWidth ? 0 : below & ~((1u << a) - 1u);
 }
 
-/// c[R][C] (+)= a · b over `steps`: a [R][steps] is broadcast, b [steps][C vectors]. Each element is one chain of products in rising step.
+/// c[R][C] (+)= a · b over `steps`: a [R][steps], b [steps][C vectors]. Each element is one chain of products in rising step.
 template <int R, int C>
 void multiply_tile(const float* a, int64_t a_stride, const float* b, int64_t b_stride, int64_t steps, float* c, int64_t c_stride, bool fresh) {
   Vec acc[R][C];
   for (int r = 0; r < R; ++r)
     for (int j = 0; j < C; ++j) acc[r][j] = fresh ? zero() : load(c + r * c_stride + j * kWidth);
   for (int64_t k = 0; k < steps; ++k) {
-    if constexpr (kNativePairs) {
-      Pairs x[C];
-      for (int j = 0; j < C; ++j) x[j] = load_pairs(reinterpret_cast<const bf16_t*>(b + k * b_stride + j * kWidth));
-      for (int r = 0; r < R; ++r) {
-        const auto* y = reinterpret_cast<const bf16_t*>(a + r * a_stride + k);
-        for (int j = 0; j < C; ++j) acc[r][j] = dot(broadcast_pair(y[0], y[1]), x[j], acc[r][j]);
-      }
-    } else {
-      Vec x[C];
-      for (int j = 0; j < C; ++j) x[j] = load(b + k * b_stride + j * kWidth);
-      for (int r = 0; r < R; ++r)
-        for (int j = 0; j < C; ++j) acc[r][j] = fma(broadcast(a[r * a_stride + k]), x[j], acc[r][j]);
-    }
+    Vec x[C];
+    for (int j = 0; j < C; ++j) x[j] = load(b + k * b_stride + j * kWidth);
+    for (int r = 0; r < R; ++r)
+      for (int j = 0; j < C; ++j) acc[r][j] = product(a + r * a_stride + k, x[j], acc[r][j]);
   }
   for (int r = 0; r < R; ++r)
     for (int j = 0; j < C; ++j) store(c + r * c_stride + j * kWidth, acc[r][j]);
@@ -321,67 +125,136 @@ void multiply(int64_t rows, const float* a, int64_t a_stride, const float* b, in
   }
 }
 
-/// A vector of a row of a query, key or value: `n` elements from p, zeros behind them.
+/// K or V of kGroup consecutive tokens, all of them readable, rows of whole vectors (see Worker::rows_of). `near` is what will be read next, `far`
+/// what comes kFar groups later: one is fetched into the first cache, the other into the second, which alone keeps enough lines in flight.
 template <class T>
-ATTUNE_INLINE Vec load_part(const T* p, int64_t n) {
-  return n >= kWidth ? load(p) : load_tail(p, static_cast<int>(n > 0 ? n : 0));
-}
-template <class T>
-ATTUNE_INLINE Pairs load_pairs_part(const T* p, int64_t n) {
-  return n >= 2 * kWidth ? load_pairs(p) : load_pairs_tail(p, static_cast<int>(n > 0 ? n : 0));
-}
-
-/// The rows of kWidth consecutive keys; those that nobody sees are not read.
-template <class T>
-struct KeyRows {
-  const T* row[kWidth];
+struct Rows {
+  const T* first;
+  int64_t stride;
+  const T *near, *far;
 };
 
-/// K of kWidth keys → [steps][kWidth] at `out`, kKeyTile floats apart.
-template <class T>
-void pack_keys(const KeyRows<T>& rows, int64_t dim, int64_t padded, float* out) {
-  Vec block[kWidth];
-  if constexpr (kNativePairs) {
-    for (int64_t d = 0; d < dim; d += 2 * kWidth) {
-      for (int i = 0; i < kWidth; ++i) block[i] = as_vec(load_pairs_part(rows.row[i] + d, dim - d));
-      transpose(block);
-      const int64_t steps = smaller(kWidth, (padded - d) / 2);
-      for (int64_t i = 0; i < steps; ++i) store(out + (d / 2 + i) * kKeyTile, block[i]);
+/// Fetches ahead at an offset, beside load number `i` of `Bytes` each: one line for every 64 bytes read.
+template <int Bytes, class T>
+ATTUNE_INLINE void fetch(const Rows<T>& rows, int64_t offset, int i) {
+  if (Bytes < 64 && i % (64 / Bytes) != 0) return;
+  prefetch(rows.near + offset);
+  prefetch_second(rows.far + offset);
+}
+
+/// Calls f(step, vector of keys [key, key + kWidth)) for each step of head_dim, in order.
+template <class T, class F>
+ATTUNE_INLINE void for_each_key_step(const Rows<T>& rows, int key, int64_t padded, const F& f) {
+  constexpr bool kTwoHalves = !kNativePairs && __is_same(T, bf16_t);  // transposed in pairs, widened afterwards
+  constexpr int kDims = kNativePairs || kTwoHalves ? 2 * kWidth : kWidth, kBytes = kDims * static_cast<int>(sizeof(T));
+  const T* row = rows.first + key * rows.stride;
+  for (int64_t d = 0; d < padded; d += kDims) {
+    Vec block[kWidth];
+    for (int i = 0; i < kWidth; ++i) {
+      fetch<kBytes>(rows, key * padded + d * kWidth + i * kDims, i);
+      if constexpr (kNativePairs || kTwoHalves)
+        block[i] = as_vec(load_pairs(row + i * rows.stride + d));
+      else
+        block[i] = load(row + i * rows.stride + d);
     }
-  } else if constexpr (sizeof(T) == 2 && __is_same(T, bf16_t)) {
-    for (int64_t d = 0; d < dim; d += 2 * kWidth) {
-      for (int i = 0; i < kWidth; ++i) block[i] = as_vec(load_pairs_part(rows.row[i] + d, dim - d));
-      transpose(block);
-      const int64_t steps = smaller(kWidth, (padded - d) / 2);
-      for (int64_t i = 0; i < steps; ++i) {
-        store(out + (d + 2 * i) * kKeyTile, even_half(block[i]));
-        store(out + (d + 2 * i + 1) * kKeyTile, odd_half(block[i]));
-      }
-    }
-  } else {
-    for (int64_t d = 0; d < padded; d += kWidth) {
-      for (int i = 0; i < kWidth; ++i) block[i] = load_part(rows.row[i] + d, dim - d);
-      transpose(block);
-      for (int i = 0; i < kWidth; ++i) store(out + (d + i) * kKeyTile, block[i]);
+    transpose(block);
+    for (int i = 0; i < kWidth; ++i) {
+      if (i == kWidth / 2 && kDims == 2 * kWidth && padded - d == kWidth) return;  // head_dim ends in the middle of this block
+      if constexpr (kTwoHalves)
+        f(d + 2 * i, even_half(block[i])), f(d + 2 * i + 1, odd_half(block[i]));
+      else
+        f(d / kPair + i, block[i]);
     }
   }
 }
 
-/// V of kWidth tokens → [steps][padded] at `out`.
-template <class T>
-void pack_values(const KeyRows<T>& rows, int64_t dim, int64_t padded, float* out) {
-  for (int i = 0; i < kWidth; i += kPair) {
-    float* step = out + i / kPair * padded;
+/// Calls f(vector of dimensions [d + j·kWidth, …), j) for j < C, of token i or, in pairs, of tokens i and i + 1.
+template <int C, class T, class F>
+ATTUNE_INLINE void for_each_value_vector(const Rows<T>& rows, int i, int64_t d, int64_t padded, const F& f) {
+  constexpr int kBytes = kPair * kWidth * static_cast<int>(sizeof(T));
+  const T* row = rows.first + i * rows.stride + d;
+  for (int j = 0; j < C; j += kPair) {
+    fetch<kBytes>(rows, i * padded + d + j * kWidth, j / kPair);
     if constexpr (kNativePairs) {
-      for (int64_t d = 0; d < padded; d += 2 * kWidth) {
-        Pairs low, high;
-        zip(load_pairs_part(rows.row[i] + d, dim - d), load_pairs_part(rows.row[i + 1] + d, dim - d), &low, &high);
-        store(step + d, as_vec(low));
-        if (d + kWidth < padded) store(step + d + kWidth, as_vec(high));
-      }
+      fetch<kBytes>(rows, (i + 1) * padded + d + j * kWidth, j / kPair);
+      Pairs low, high;
+      zip(load_pairs(row + j * kWidth), load_pairs(row + rows.stride + j * kWidth), &low, &high);
+      f(as_vec(low), j);
+      if (j + 1 < C) f(as_vec(high), j + 1);
     } else {
-      for (int64_t d = 0; d < padded; d += kWidth) store(step + d, load_part(rows.row[i] + d, dim - d));
+      f(load(row + j * kWidth), j);
     }
+  }
+}
+
+/// K of kGroup keys → [steps][kGroup] at `out`, kKeyTile floats apart.
+template <class T>
+void pack_keys(const Rows<T>& rows, int64_t padded, float* out) {
+  for (int key = 0; key < kGroup; key += kWidth)
+    for_each_key_step(rows, key, padded, [&](int64_t step, Vec x) { store(out + step * kKeyTile + key, x); });
+}
+
+/// V of kGroup tokens → [steps][padded] at `out`.
+template <class T>
+void pack_values(const Rows<T>& rows, int64_t padded, float* out) {
+  for (int i = 0; i < kGroup; i += kPair) {
+    float* step = out + i / kPair * padded;
+    int64_t d = 0;
+    for (; d + 2 * kWidth <= padded; d += 2 * kWidth)
+      for_each_value_vector<2>(rows, i, d, padded, [&](Vec x, int j) { store(step + d + j * kWidth, x); });
+    if (d < padded) for_each_value_vector<1>(rows, i, d, padded, [&](Vec x, int) { store(step + d, x); });
+  }
+}
+
+/// Scores of R query rows for kGroup keys, without packing: the same chains of products as multiply().
+template <int R, class T>
+void score_group(const Rows<T>& rows, const float* query, int64_t padded, float* scores) {
+  for (int key = 0; key < kGroup; key += kWidth) {
+    Vec acc[R];
+    for (Vec& a : acc) a = zero();
+    for_each_key_step(rows, key, padded, [&](int64_t step, Vec x) {
+      for (int r = 0; r < R; ++r) acc[r] = product(query + r * (padded / kPair) + step, x, acc[r]);
+    });
+    for (int r = 0; r < R; ++r) store(scores + r * kChunk + key, acc[r]);
+  }
+}
+
+/// Adds kGroup tokens to C vectors of dimensions from d on of R output rows, without packing.
+template <int R, int C, class T>
+void weigh_columns(const Rows<T>& rows, const float* weights, int64_t d, float* out, int64_t padded, bool fresh) {
+  Vec acc[R][C];
+  for (int r = 0; r < R; ++r)
+    for (int j = 0; j < C; ++j) acc[r][j] = fresh ? zero() : load(out + r * padded + d + j * kWidth);
+  for (int i = 0; i < kGroup; i += kPair)
+    for_each_value_vector<C>(rows, i, d, padded, [&](Vec x, int j) {
+      for (int r = 0; r < R; ++r) acc[r][j] = product(weights + r * kChunk + i / kPair, x, acc[r][j]);
+    });
+  for (int r = 0; r < R; ++r)
+    for (int j = 0; j < C; ++j) store(out + r * padded + d + j * kWidth, acc[r][j]);
+}
+
+template <int R, class T>
+void weigh_group(const Rows<T>& rows, const float* weights, int64_t padded, float* out, bool fresh) {
+  constexpr int kMost = (kRegisters - 8) / R / (kFused ? 1 : 2), kVectors = kMost >= 8 ? 8 : kMost >= 4 ? 4 : kMost >= 2 ? 2 : 1;
+  int64_t d = 0;
+  for (; d + kVectors * kWidth <= padded; d += kVectors * kWidth) weigh_columns<R, kVectors>(rows, weights, d, out, padded, fresh);
+  if constexpr (kVectors > 2)
+    for (; d + 2 * kWidth <= padded; d += 2 * kWidth) weigh_columns<R, 2>(rows, weights, d, out, padded, fresh);
+  for (; d < padded; d += kWidth) weigh_columns<R, 1>(rows, weights, d, out, padded, fresh);
+}
+
+/// Calls f with the number of rows, 1 to kFewRows, as a constant.
+template <class F>
+ATTUNE_INLINE void with_few_rows(int64_t rows, const F& f) {
+  switch (rows) {
+    case 1: return f(Count<1>{});
+    case 2: return f(Count<2>{});
+    case 3: return f(Count<3>{});
+    case 4: return f(Count<4>{});
+    case 5: return f(Count<5>{});
+    case 6: return f(Count<6>{});
+    case 7: return f(Count<7>{});
+    default: return f(Count<8>{});
   }
 }
 
@@ -402,45 +275,56 @@ void store_vector(void* out, DType type, int64_t at, Vec x, int n) {
   }
 }
 
-/// Divides by the sums, adds the sinks, and stores the rows of a finished tile; `node` is null where no key is visible at all.
+/// Divides by the sums, adds the sinks, and stores the rows of a finished tile; `memory` is null where no key is visible at all.
 [[gnu::flatten]] void write_tile(const Plan& p, const Tile& t, float* memory) {
   const AttentionDesc& desc = p.desc;
   const AttentionParams& a = p.params;
   const Node node{memory, p.tile_rows, p.padded};
-  float unit = 1;
-  if (desc.kv_scale != Scales::none && desc.kv_scale != Scales::token_head)
-    unit = a.v_scale[scale_index(desc.kv_scale, t.seq, 0, t.kv_head, desc.num_kv_heads)];
-  for (int64_t r = 0; r < t.rows; ++r) {
-    const int64_t row = t.first_row + r, token = a.q_start[t.seq] + row / desc.gqa_group, head = t.kv_head * desc.gqa_group + row % desc.gqa_group;
+  for (int64_t r = 0; r < t.all_rows(); ++r) {
+    const RowIndex at = row_index(p, t, r);
     float m = memory != nullptr ? node.maximum()[r] : -kInfinity, l = memory != nullptr ? node.sum()[r] : 0, factor = 1;
-    if (desc.sinks && a.sinks[head] > -kInfinity) {
-      const float largest = m > a.sinks[head] ? m : a.sinks[head];
+    if (desc.sinks && a.sinks[at.head] > -kInfinity) {
+      const float largest = m > a.sinks[at.head] ? m : a.sinks[at.head];
       factor = exp_of(m - largest);
-      l = l * factor + exp_of(a.sinks[head] - largest);
+      l = l * factor + exp_of(a.sinks[at.head] - largest);
       m = largest;
     }
-    if (desc.lse) a.lse[token * desc.num_q_heads() + head] = l == 0 ? -kInfinity : m + __builtin_logf(l);
-    factor = l == 0 ? 0 : factor / l * unit;
+    if (desc.lse) a.lse[at.call_token * desc.num_q_heads() + at.head] = l == 0 ? -kInfinity : m + __builtin_logf(l);
+    factor = l == 0 ? 0 : factor / l;
+    if (desc.kv_scale != Scales::none && desc.kv_scale != Scales::token_head)
+      factor *= a.v_scale[scale_index(desc.kv_scale, t.seq, 0, at.kv_head, desc.num_kv_heads)];
     if (desc.out_scale) factor /= a.out_scale[0];
+    const int64_t out = at.call_token * a.out_stride + at.head * desc.head_dim;
     for (int64_t d = 0; d < desc.head_dim; d += kWidth) {
       const Vec x = memory != nullptr ? load(node.acc + r * p.padded + d) * broadcast(factor) : zero();
-      store_vector(a.out, desc.out_dtype, token * a.out_stride + head * desc.head_dim + d, x, static_cast<int>(smaller(kWidth, desc.head_dim - d)));
+      store_vector(a.out, desc.out_dtype, out + d, x, static_cast<int>(smaller(kWidth, desc.head_dim - d)));
     }
   }
 }
 
 void copy_node(const Plan& p, const Tile& t, const float* from, float* to) {
   const int64_t statistics = p.tile_rows * p.padded, size = node_floats(p.tile_rows, p.padded);
-  __builtin_memcpy(to, from, static_cast<size_t>(t.rows * p.padded) * sizeof(float));
+  __builtin_memcpy(to, from, static_cast<size_t>(t.all_rows() * p.padded) * sizeof(float));
   __builtin_memcpy(to + statistics, from + statistics, static_cast<size_t>(size - statistics) * sizeof(float));
 }
 
 /// One worker's pass over its tiles, for KV elements of type T.
 template <class T>
 struct Worker {
+  /// K or V of kGroup tokens of the tile's first KV head, and which of them may be read.
+  struct Group {
+    const T* first;
+    uint32_t seen;
+  };
+
   const Plan& p;
   Scratch& s;
   ChunkView view;
+  Group keys[kGroups], values[kGroups], next;  // of a chunk, and the first keys of the next one
+  struct Piece {
+    uint8_t group, head;
+  } pieces[kGroups * kMaxRows];
+  int num_pieces;
 
   // ---- queries ----
 
@@ -448,11 +332,11 @@ struct Worker {
   void pack_query_row(const Q* q, float* out) {
     const int64_t dim = p.desc.head_dim;
     if constexpr (!kNativePairs) {
-      for (int64_t d = 0; d < p.padded; d += kWidth) store(out + d, load_part(q + d, dim - d));
+      for (int64_t d = 0; d < p.padded; d += kWidth) store(out + d, load_tail(q + d, static_cast<int>(larger(0, smaller(kWidth, dim - d)))));
     } else if constexpr (sizeof(Q) == 1 || __is_same(Q, bf16_t)) {
       for (int64_t d = 0; d < p.padded; d += 2 * kWidth) {
-        const int64_t steps = (p.padded - d) / 2;
-        store_tail(out + d / 2, as_vec(load_pairs_part(q + d, dim - d)), static_cast<int>(smaller(kWidth, steps)));
+        const Pairs x = load_pairs_tail(q + d, static_cast<int>(smaller(2 * kWidth, dim - d)));
+        store_tail(out + d / 2, as_vec(x), static_cast<int>(smaller(kWidth, (p.padded - d) / 2)));
       }
     }
   }
@@ -460,9 +344,9 @@ struct Worker {
   void pack_query(const Tile& t) {
     const AttentionDesc& desc = p.desc;
     const AttentionParams& a = p.params;
-    for (int64_t r = 0; r < t.rows; ++r) {
-      const int64_t row = t.first_row + r, token = a.q_start[t.seq] + row / desc.gqa_group, head = t.kv_head * desc.gqa_group + row % desc.gqa_group;
-      const int64_t at = token * a.q_stride + head * desc.head_dim;
+    for (int64_t r = 0; r < t.all_rows(); ++r) {
+      const RowIndex row = row_index(p, t, r);
+      const int64_t at = row.call_token * a.q_stride + row.head * desc.head_dim;
       float* out = s.query + r * (p.padded / kPair);
       switch (desc.q_dtype) {
         case DType::bf16: pack_query_row(static_cast<const bf16_t*>(a.q) + at, out); break;
@@ -472,52 +356,75 @@ struct Worker {
         default: pack_query_row(static_cast<const float*>(a.q) + at, out); break;
       }
       float factor = a.scale;
-      if (desc.q_scale != Scales::none) factor *= a.q_scale[scale_index(desc.q_scale, t.seq, token, head, desc.num_q_heads())];
-      if (desc.kv_scale != Scales::none && desc.kv_scale != Scales::token_head) factor *= a.k_scale[head_scale(t)];
+      if (desc.q_scale != Scales::none) factor *= a.q_scale[scale_index(desc.q_scale, t.seq, row.call_token, row.head, desc.num_q_heads())];
+      if (desc.kv_scale != Scales::none && desc.kv_scale != Scales::token_head)
+        factor *= a.k_scale[scale_index(desc.kv_scale, t.seq, 0, row.kv_head, desc.num_kv_heads)];
       s.row_factor[r] = factor;
     }
   }
-  int64_t head_scale(const Tile& t) const { return scale_index(p.desc.kv_scale, t.seq, 0, t.kv_head, p.desc.num_kv_heads); }
 
   // ---- keys and values ----
 
-  /// Finds the rows of keys [key, key + kWidth); `seen` has a bit for each that may be read.
-  void find_rows(const Tile& t, const void* cache, int64_t key, uint32_t seen, KeyRows<T>* rows) {
+  bool ragged() const { return p.desc.kv_source == KvSource::ragged; }
+  int64_t block_of(const Tile& t, int64_t key) const { return p.params.block_table[t.seq * p.params.max_blocks + key / p.desc.block_size]; }
+
+  /// Where the K or V of a token of the tile's first KV head stands.
+  const T* find(const Tile& t, const void* cache, int64_t key) const {
     const AttentionDesc& desc = p.desc;
-    int64_t first, stride = desc.head_dim;
-    if (desc.kv_source == KvSource::ragged) {
-      first = (p.params.kv_start[t.seq] + key) * p.params.kv_stride + t.kv_head * desc.head_dim;
-      stride = p.params.kv_stride;
-    } else {
-      const int64_t block = p.params.block_table[t.seq * p.params.max_blocks + key / desc.block_size];
-      first = hnd_offset(block, t.kv_head, key % desc.block_size, desc.num_kv_heads, desc.block_size, desc.head_dim);
+    if (ragged()) return static_cast<const T*>(cache) + (p.params.kv_start[t.seq] + key) * p.params.kv_stride + t.kv_head * desc.head_dim;
+    return static_cast<const T*>(cache) +
+           hnd_offset(block_of(t, key), t.kv_head, key % desc.block_size, desc.num_kv_heads, desc.block_size, desc.head_dim);
+  }
+
+  [[gnu::flatten]] void find_groups(const Tile& t, int64_t chunk) {
+    for (int g = 0; g < kGroups; ++g) {
+      const uint32_t seen = view.seen16(g * kGroup);
+      const int64_t key = chunk * kChunk + g * kGroup;
+      keys[g] = {seen != 0 ? find(t, p.params.k, key) : nullptr, seen};
+      values[g] = {seen != 0 ? find(t, p.params.v, key) : nullptr, seen};
     }
-    const T* base = static_cast<const T*>(cache) + first;
-    for (int i = 0; i < kWidth; ++i) rows->row[i] = (seen >> i & 1) != 0 ? base + i * stride : reinterpret_cast<const T*>(s.zeros);
+    const int64_t key = (chunk + 1) * kChunk;
+    const bool goes_on = chunk + 1 < t.last_chunk && keys[kGroups - 1].seen == 0xffffu && key < p.params.kv_lens[t.seq];
+    next = {goes_on ? find(t, p.params.k, key) : nullptr, 0};
+  }
+
+  /// The first element of a group for a head of the tile; null if nobody sees it.
+  const T* first_of(const Group& group, int64_t head) const {
+    return group.first == nullptr ? nullptr : group.first + head * p.desc.head_dim * (ragged() ? 1 : p.desc.block_size);
+  }
+  /// The rows of a group as they lie in the cache or, where some may not be read or end inside a vector, a copy with zeros in it.
+  Rows<T> rows_of(const Group& group, int64_t head, const T* near, const T* far) {
+    const T* first = first_of(group, head);
+    const int64_t dim = p.desc.head_dim, stride = ragged() ? p.params.kv_stride : dim;
+    if (near == nullptr || ragged()) near = first;
+    if (far == nullptr || ragged()) far = near;
+    if (group.seen == 0xffffu && dim % 32 == 0) return {first, stride, near, far};
+    T* copy = reinterpret_cast<T*>(s.staging);
+    const int64_t copy_stride = round_up(dim, 32);
+    __builtin_memset(copy, 0, static_cast<size_t>(kGroup * copy_stride) * sizeof(T));
+    for (int i = 0; i < kGroup; ++i)
+      if ((group.seen >> i & 1) != 0) __builtin_memcpy(copy + i * copy_stride, first + i * stride, static_cast<size_t>(dim) * sizeof(T));
+    return {copy, copy_stride, near, far};
   }
 
   /// Scales of the chunk's tokens; 0 where nobody looks.
   void load_token_scales(const Tile& t, int64_t chunk) {
     const AttentionDesc& desc = p.desc;
-    for (int i = 0; i < kChunk; ++i) {
+    for (int64_t i = 0; i < t.heads * kChunk; ++i) {
+      const int64_t head = t.kv_head + i / kChunk, in_chunk = i % kChunk, key = chunk * kChunk + in_chunk;
       s.key_scale[i] = s.value_scale[i] = 0;
-      if ((view.seen[i / 32] >> (i % 32) & 1) == 0) continue;
-      const int64_t key = chunk * kChunk + i;
-      int64_t at;
-      if (desc.kv_source == KvSource::ragged)
-        at = (p.params.kv_start[t.seq] + key) * desc.num_kv_heads + t.kv_head;
-      else
-        at = paged_scale_index(p.params.block_table[t.seq * p.params.max_blocks + key / desc.block_size], t.kv_head, key % desc.block_size,
-                               desc.num_kv_heads, desc.block_size);
+      if ((view.seen[in_chunk / 32] >> (in_chunk % 32) & 1) == 0) continue;
+      const int64_t at = ragged() ? (p.params.kv_start[t.seq] + key) * desc.num_kv_heads + head
+                                  : paged_scale_index(block_of(t, key), head, key % desc.block_size, desc.num_kv_heads, desc.block_size);
       s.key_scale[i] = p.params.k_scale[at];
       s.value_scale[i] = p.params.v_scale[at];
     }
   }
 
-  // ---- one chunk ----
+  // ---- rows ----
 
   const TokenView& token_of(const Tile& t, int64_t r) const {
-    return view.tokens[(t.first_row + r) / p.desc.gqa_group - t.first_row / p.desc.gqa_group];
+    return view.tokens[(t.first_row + r % t.rows) / p.desc.gqa_group - t.first_row / p.desc.gqa_group];
   }
   /// The keys that any of rows [r, r + n) sees lie in [first, last).
   void group_view(const Tile& t, int64_t r, int64_t n, int* first, int* last) const {
@@ -530,34 +437,11 @@ struct Worker {
     }
   }
 
-  void add_scores(const Tile& t, int64_t chunk) {
-    const int64_t steps = p.padded / kPair;
-    for (int tile = 0; tile < kChunk; tile += kKeyTile) {
-      if ((view.seen[tile / 32] | view.seen[tile / 32 + 1]) == 0) continue;
-      for (int key = tile; key < tile + kKeyTile; key += kWidth) {
-        const uint32_t seen = view.seen16(key) & ((1u << kWidth) - 1u);
-        if (seen == 0) continue;
-        KeyRows<T> rows;
-        find_rows(t, p.params.k, chunk * kChunk + key, seen, &rows);
-        pack_keys(rows, p.desc.head_dim, p.padded, s.keys + (key - tile));
-      }
-      for (int64_t r = 0; r < t.rows; r += kRowGroup) {
-        const int64_t n = smaller(kRowGroup, t.rows - r);
-        int first, last;
-        group_view(t, r, n, &first, &last);
-        const int64_t a = larger(first, tile) / kWidth, b = (smaller(last, tile + kKeyTile) + kWidth - 1) / kWidth;
-        if (b <= a) continue;
-        multiply(n, s.query + r * steps, steps, s.keys + (a * kWidth - tile), kKeyTile, steps, s.scores + r * kChunk + a * kWidth, kChunk, b - a,
-                 true);
-      }
-    }
-  }
-
-  /// Scores of kWidth keys: scales, softcap, ALiBi, mask.
-  Vec final_scores(Vec dots, Vec factor, int key, int64_t distance, float slope, uint32_t bits) {
+  /// Scores of kWidth keys: scales, softcap, ALiBi, mask. `distance` is that of the first key from the query, `scales` those of the keys.
+  Vec final_scores(Vec dots, Vec factor, const float* scales, int64_t distance, float slope, uint32_t bits) {
     const AttentionDesc& desc = p.desc;
     Vec x = dots * factor;
-    if (desc.kv_scale == Scales::token_head) x = x * load(s.key_scale + key);
+    if (desc.kv_scale == Scales::token_head) x = x * load(scales);
     if (desc.softcap > 0) {
       const float cap = static_cast<float>(desc.softcap);
       x = broadcast(cap) * tanh(x / broadcast(cap));
@@ -576,16 +460,17 @@ struct Worker {
   /// Scores → weights exp(score − maximum) of one row, in place, over the vectors of keys [first, last); the rest of them 0.
   void weigh_row(const Tile& t, int64_t chunk, int64_t r, int first, int last, const Node& node) {
     const TokenView& v = token_of(t, r);
-    const int64_t row = t.first_row + r, head = t.kv_head * p.desc.gqa_group + row % p.desc.gqa_group;
-    const int64_t position = p.params.kv_lens[t.seq] - p.q_len(t.seq) + row / p.desc.gqa_group;
-    const float slope = p.desc.alibi != Alibi::none ? p.params.alibi_slopes[head] : 0;
+    const RowIndex at = row_index(p, t, r);
+    const int64_t position = p.params.kv_lens[t.seq] - p.rows(t.seq) / p.desc.gqa_group + at.token, scales = (at.kv_head - t.kv_head) * kChunk;
+    const float slope = p.desc.alibi != Alibi::none ? p.params.alibi_slopes[at.head] : 0;
     const Vec factor = broadcast(s.row_factor[r]);
     float* x = s.scores + r * kChunk;
     const int from = first / kWidth * kWidth;
     Vec largest = broadcast(-kInfinity);
     for (int key = from; key < last; key += kWidth) {
       const uint32_t bits = visible_bits(v, key);
-      const Vec y = bits != 0 ? final_scores(load(x + key), factor, key, chunk * kChunk + key - position, slope, bits) : broadcast(-kInfinity);
+      const int64_t distance = chunk * kChunk + key - position;
+      const Vec y = bits != 0 ? final_scores(load(x + key), factor, s.key_scale + scales + key, distance, slope, bits) : broadcast(-kInfinity);
       largest = max(largest, y);
       store(x + key, y);
     }
@@ -597,7 +482,7 @@ struct Worker {
     for (int key = from; key < last; key += kWidth) {
       Vec w = exp(load(x + key) - base);
       sums[key / kWidth % kSums] = sums[key / kWidth % kSums] + w;
-      if (p.desc.kv_scale == Scales::token_head) w = w * load(s.value_scale + key);
+      if (p.desc.kv_scale == Scales::token_head) w = w * load(s.value_scale + scales + key);
       store_weights(x, key, w);
     }
     if constexpr (kSums == 2) sums[0] = sums[0] + sums[1];
@@ -605,20 +490,41 @@ struct Worker {
     node.sum()[r] = sum(sums[0]);
   }
 
-  void add_values(const Tile& t, int64_t chunk, const Node& node) {
+  void clear_row(const Node& node, int64_t r) {
+    node.maximum()[r] = -kInfinity, node.sum()[r] = 0;
+    for (int64_t d = 0; d < p.padded; ++d) node.acc[r * p.padded + d] = 0;
+  }
+
+  // ---- many rows of one head: K and V are packed, and register tiles of rows run over them ----
+
+  void add_scores(const Tile& t) {
+    const int64_t steps = p.padded / kPair;
+    for (int tile = 0; tile < kChunk; tile += kKeyTile) {
+      if ((view.seen[tile / 32] | view.seen[tile / 32 + 1]) == 0) continue;
+      for (int g = tile / kGroup; g < (tile + kKeyTile) / kGroup; ++g)
+        if (keys[g].seen != 0)
+          pack_keys(rows_of(keys[g], 0, nullptr, g + 2 < kGroups ? keys[g + 2].first : values[g + 2 - kGroups].first), p.padded,
+                    s.keys + (g * kGroup - tile));
+      for (int64_t r = 0; r < t.rows; r += kRowGroup) {
+        const int64_t n = smaller(kRowGroup, t.rows - r);
+        int first, last;
+        group_view(t, r, n, &first, &last);
+        const int64_t a = larger(first, tile) / kWidth, b = (smaller(last, tile + kKeyTile) + kWidth - 1) / kWidth;
+        if (b <= a) continue;
+        multiply(n, s.query + r * steps, steps, s.keys + (a * kWidth - tile), kKeyTile, steps, s.scores + r * kChunk + a * kWidth, kChunk, b - a,
+                 true);
+      }
+    }
+  }
+
+  void add_values(const Tile& t, const Node& node) {
     for (int tile = 0; tile < kChunk; tile += kValueTile) {
       bool any_seen = false;
-      for (int key = tile; key < tile + kValueTile; key += kWidth) {
-        const uint32_t seen = view.seen16(key) & ((1u << kWidth) - 1u);
-        KeyRows<T> rows;
-        if (seen != 0)
-          find_rows(t, p.params.v, chunk * kChunk + key, seen, &rows);
-        else
-          for (auto& row : rows.row) row = reinterpret_cast<const T*>(s.zeros);
-        any_seen |= seen != 0;
-        pack_values(rows, p.desc.head_dim, p.padded, s.values + (key - tile) / kPair * p.padded);
-      }
+      for (int g = tile / kGroup; g < (tile + kValueTile) / kGroup; ++g) any_seen |= values[g].seen != 0;
       if (!any_seen) continue;
+      for (int g = tile / kGroup; g < (tile + kValueTile) / kGroup; ++g)
+        pack_values(rows_of(values[g], 0, nullptr, g + 2 < kGroups ? values[g + 2].first : next.first), p.padded,
+                    s.values + (g * kGroup - tile) / kPair * p.padded);
       for (int64_t r = 0; r < t.rows; r += kRowGroup) {
         const int64_t n = smaller(kRowGroup, t.rows - r);
         int first, last;
@@ -631,33 +537,75 @@ struct Worker {
     }
   }
 
-  void run_chunk(const Tile& t, int64_t chunk, const Node& node) {
-    view_chunk(p, t, chunk, &view);
-    if (p.desc.kv_scale == Scales::token_head) load_token_scales(t, chunk);
-    add_scores(t, chunk);
+  void run_many(const Tile& t, int64_t chunk, const Node& node) {
+    add_scores(t);
     for (int64_t r = 0; r < t.rows; r += kRowGroup) {
       const int64_t n = smaller(kRowGroup, t.rows - r);
       int first, last;
       group_view(t, r, n, &first, &last);
-      for (int64_t i = r; i < r + n; ++i) {
-        if (first < last) {
-          weigh_row(t, chunk, i, first, last, node);
-          continue;
-        }
-        node.maximum()[i] = -kInfinity, node.sum()[i] = 0;
-        for (int64_t d = 0; d < p.padded; ++d) node.acc[i * p.padded + d] = 0;
-      }
+      for (int64_t i = r; i < r + n; ++i) first < last ? weigh_row(t, chunk, i, first, last, node) : clear_row(node, i);
     }
-    add_values(t, chunk, node);
+    add_values(t, node);
+  }
+
+  // ---- few rows of several heads: K and V are used as they come, in the order in which they lie in memory: block, head, token ----
+
+  /// Lists the groups [first, last) of all heads of a chunk in the order of memory.
+  void order_pieces(const Tile& t, int64_t chunk, int first, int last) {
+    const int64_t in_block = ragged() ? 1 : p.desc.block_size / kGroup;
+    num_pieces = 0;
+    for (int begin = first, end; begin < last; begin = end) {
+      end = static_cast<int>(smaller(last, begin + in_block - (chunk * kGroups + begin) % in_block));
+      for (int64_t head = 0; head < t.heads; ++head)
+        for (int g = begin; g < end; ++g) pieces[num_pieces++] = {static_cast<uint8_t>(g), static_cast<uint8_t>(head)};
+    }
+  }
+  /// What lies `ahead` pieces behind piece i of K: further keys, then values. The same for V: values, then the first keys of the next chunk.
+  const T* ahead_of_keys(int i, int ahead) const {
+    const int at = i + ahead;
+    if (at < num_pieces) return first_of(keys[pieces[at].group], pieces[at].head);
+    return at - num_pieces < num_pieces ? first_of(values[pieces[at - num_pieces].group], pieces[at - num_pieces].head) : nullptr;
+  }
+  const T* ahead_of_values(int i, int ahead) const {
+    const int at = i + ahead;
+    if (at < num_pieces) return first_of(values[pieces[at].group], pieces[at].head);
+    return next.first == nullptr ? nullptr : next.first + (at - num_pieces) * kGroup * p.desc.head_dim;
+  }
+
+  void run_few(const Tile& t, int64_t chunk, const Node& node) {
+    int first, last;
+    group_view(t, 0, t.rows, &first, &last);
+    for (int64_t r = 0; r < t.all_rows() && first >= last; ++r) clear_row(node, r);
+    if (first >= last) return;
+    const int a = first / kGroup, b = (last + kGroup - 1) / kGroup;
+    order_pieces(t, chunk, a, b);
+    with_few_rows(t.rows, [&](auto count) {
+      constexpr int kRows = decltype(count)::value;
+      for (int i = 0; i < num_pieces; ++i) {
+        const int g = pieces[i].group, head = pieces[i].head;
+        if (keys[g].seen == 0) continue;
+        score_group<kRows>(rows_of(keys[g], head, ahead_of_keys(i, kNear), ahead_of_keys(i, kFar)), s.query + head * kRows * (p.padded / kPair),
+                           p.padded, s.scores + head * kRows * kChunk + g * kGroup);
+      }
+      for (int64_t r = 0; r < t.all_rows(); ++r) weigh_row(t, chunk, r, a * kGroup, b * kGroup, node);
+      for (int i = 0; i < num_pieces; ++i) {
+        const int g = pieces[i].group, head = pieces[i].head;
+        weigh_group<kRows>(rows_of(values[g], head, ahead_of_values(i, kNear), ahead_of_values(i, kFar)),
+                           s.scores + head * kRows * kChunk + g * kGroup / kPair, p.padded, node.acc + head * kRows * p.padded, g == a);
+      }
+    });
   }
 
   /// Chunks [first, last) of a tile → one node of the tree, written to `slot` or, where that is null, to the output.
   void run_tile(const Tile& t, int64_t first, int64_t last, float* slot) {
     pack_query(t);
-    Tree tree{p.tile_rows, p.padded, t.rows, &s};
+    Tree tree{p.tile_rows, p.padded, t.all_rows(), &s};
     for (int64_t chunk = first; chunk < last; ++chunk) {
       float* node = s.spare[--s.spare_count];
-      run_chunk(t, chunk, {node, p.tile_rows, p.padded});
+      view_chunk(p, t, chunk, &view);
+      find_groups(t, chunk);
+      if (p.desc.kv_scale == Scales::token_head) load_token_scales(t, chunk);
+      t.rows <= kFewRows ? run_few(t, chunk, {node, p.tile_rows, p.padded}) : run_many(t, chunk, {node, p.tile_rows, p.padded});
       tree.put(node, chunk);
     }
     float* root = tree.finish();
@@ -669,39 +617,10 @@ struct Worker {
   }
 };
 
-/// Calls f(tile, first chunk, last chunk, slot) for every unit of work in a worker's share: a tile's run of chunks, in a fixed order. `slot`
-/// counts the runs of tiles that have more than one; −1 for the others. A unit belongs to the share that holds its middle.
-template <class F>
-void for_each_unit(const Plan& p, int64_t share, const F& f) {
-  const int64_t low = p.total_cost * share / p.workers * 2, high = p.total_cost * (share + 1) / p.workers * 2;  // twice the cost: middles are whole
-  int64_t cost = 0, slot = 0;
-  for (int64_t seq = 0; seq < p.params.num_seqs && 2 * cost < high; ++seq) {
-    const HeadCost each = head_cost(p, seq);
-    for (int64_t head = 0; head < p.desc.num_kv_heads; ++head) {
-      if (2 * (cost + each.cost) <= low || 2 * cost >= high) {
-        cost += each.cost, slot += each.slots;
-        continue;
-      }
-      for (int64_t i = 0; i * p.tile_rows < p.rows(seq); ++i) {
-        Tile t = tile_at(p, seq, i);
-        t.kv_head = head;
-        const int64_t runs = t.runs(p.run), first_run = t.first_chunk / p.run;
-        for (int64_t run = 0; run < runs; ++run) {
-          const int64_t first = larger(t.first_chunk, (first_run + run) * p.run), last = smaller(t.last_chunk, (first_run + run + 1) * p.run);
-          const int64_t unit = unit_cost(t, last - first);
-          if (2 * cost + unit > low && 2 * cost + unit <= high) f(t, first, last, runs > 1 ? slot + run : -1);
-          cost += unit;
-        }
-        slot += runs > 1 ? runs : 0;
-      }
-    }
-  }
-}
-
 template <class T>
 void run_share(const Plan& p, int64_t share, float* memory) {
   Scratch scratch(p, memory);
-  Worker<T> worker{p, scratch, {}};
+  Worker<T> worker{p, scratch, {}, {}, {}, {}, {}, 0};
   const int64_t size = node_floats(p.tile_rows, p.padded);
   for_each_unit(p, share, [&](const Tile& t, int64_t first, int64_t last, int64_t slot) {
     worker.run_tile(t, first, last, slot < 0 ? nullptr : p.slots + slot * size);
@@ -717,21 +636,13 @@ template <class T>
 /// Joins the runs of every tile that was split; tiles are dealt out in turn.
 void finish_share(const Plan& p, int64_t share) {
   const int64_t size = node_floats(p.tile_rows, p.padded);
-  int64_t slot = 0, split = 0;
-  for (int64_t seq = 0; seq < p.params.num_seqs; ++seq)
-    for (int64_t head = 0; head < p.desc.num_kv_heads; ++head)
-      for (int64_t i = 0; i * p.tile_rows < p.rows(seq); ++i) {
-        Tile t = tile_at(p, seq, i);
-        t.kv_head = head;
-        const int64_t runs = t.runs(p.run);
-        if (runs == 1) continue;
-        if (split++ % p.workers == share) {
-          Tree tree{p.tile_rows, p.padded, t.rows, nullptr};
-          for (int64_t run = 0; run < runs; ++run) tree.put(p.slots + (slot + run) * size, t.first_chunk / p.run + run);
-          write_tile(p, t, tree.finish());
-        }
-        slot += runs;
-      }
+  int64_t turn = 0;
+  for_each_split_tile(p, [&](const Tile& t, int64_t slot) {
+    if (turn++ % p.workers != share) return;
+    Tree tree{p.tile_rows, p.padded, t.all_rows(), nullptr};
+    for (int64_t run = 0; run < t.runs(p.run); ++run) tree.put(p.slots + (slot + run) * size, t.first_chunk / p.run + run);
+    write_tile(p, t, tree.finish());
+  });
 }
 
 template <class T>
@@ -745,67 +656,21 @@ void launch(const ExecContext& ctx, const Plan& p) {
   if (p.total_slots > 0) parallel(ctx, p.workers, [&](int64_t share, int) { finish_share(p, share); });
 }
 
-HeadCost total_cost(const Plan& p) {
-  HeadCost total;
-  for (int64_t seq = 0; seq < p.params.num_seqs; ++seq) {
-    const HeadCost each = head_cost(p, seq);
-    total.cost += each.cost * p.desc.num_kv_heads;
-    total.slots += each.slots * p.desc.num_kv_heads;
-    total.largest = larger(total.largest, each.largest);
-  }
-  return total;
-}
-
-/// Chooses rows of a tile and chunks of a run so that the work spreads over the workers and fits the workspace. Neither changes a bit of the result.
-void make_plan(const ExecContext& ctx, Plan* p) {
-  int64_t most_rows = 1, longest_kv = 1;
-  for (int64_t seq = 0; seq < p->params.num_seqs; ++seq) {
-    most_rows = larger(most_rows, p->rows(seq));
-    longest_kv = larger(longest_kv, p->params.kv_lens[seq]);
-  }
-  const int64_t chunks = (longest_kv + kChunk - 1) / kChunk;
-  p->workers = ctx.pool->size();
-  p->padded = padded_dim(p->desc.head_dim);
-  p->nodes = node_count(chunks);
-  p->tile_rows = smaller(preferred_rows(p->desc.head_dim), round_up(most_rows, 16));
-  p->scratch_size = round_up(scratch_floats(p->tile_rows, p->padded, p->nodes), 16);
-  const uintptr_t address = reinterpret_cast<uintptr_t>(ctx.workspace.data), aligned = (address + 63) / 64 * 64;
-  int64_t room = static_cast<int64_t>(ctx.workspace.bytes) - static_cast<int64_t>(aligned - address);
-  room = ctx.workspace.data == nullptr || room < 0 ? 0 : room / static_cast<int64_t>(sizeof(float));
-  float* memory = reinterpret_cast<float*>(aligned);
-  if (p->scratch_size * p->workers <= room) {
-    p->scratch = memory;
-    p->slots = memory + p->scratch_size * p->workers;
-    room -= p->scratch_size * p->workers;
-  } else {
-    while (p->tile_rows > 4 && scratch_floats(p->tile_rows, p->padded, p->nodes) > kStackFloats) p->tile_rows /= 2;
-    p->slots = memory;
-  }
-  p->run = int64_t{1} << 40;
-  HeadCost total = total_cost(*p);
-  p->total_cost = total.cost;
-  if (p->workers > 1 && total.largest * p->workers * 8 > total.cost) {
-    const int64_t wanted = total.cost / (p->workers * 8 * (smaller(most_rows, p->tile_rows) + 16));  // chunks a unit
-    for (p->run = 1; p->run * 2 <= wanted;) p->run *= 2;
-    total = total_cost(*p);
-    while (total.slots * node_floats(p->tile_rows, p->padded) > room) {
-      p->run *= 2;
-      total = total_cost(*p);
-    }
-    p->total_cost = total.cost;
-    p->total_slots = total.slots;
-  }
-}
-
 }  // namespace
 
 int64_t attention_workspace(const AttentionDesc& desc, const Limits& limits) {
-  const int64_t padded = padded_dim(desc.head_dim), chunks = (larger(1, limits.longest_kv) + kChunk - 1) / kChunk;
-  const int64_t most_rows = desc.gqa_group * (desc.phase == Phase::decode ? 1 : desc.phase == Phase::verify ? 32 : larger(1, limits.tokens));
-  const int64_t rows = smaller(preferred_rows(desc.head_dim), round_up(most_rows, 16));
-  const int64_t scratch = round_up(scratch_floats(rows, padded, node_count(chunks)), 16) * larger(1, limits.threads);
-  const int64_t slots = larger(1, limits.threads) * 48 * node_floats(rows, padded);
-  return smaller(slots * int64_t{sizeof(float)}, kMaxSlotBytes) + scratch * int64_t{sizeof(float)} + 64;
+  const int64_t padded = padded_dim(desc.head_dim), nodes = node_count((larger(1, limits.longest_kv) + kChunk - 1) / kChunk),
+                threads = larger(1, limits.threads);
+  int64_t scratch = 0, slot = 0;
+  // A call may hold any number of query tokens up to the phase's most: take the largest of all shapes.
+  const int64_t most_tokens = desc.phase == Phase::decode ? 1 : desc.phase == Phase::verify ? 32 : larger(1, limits.tokens);
+  for (int64_t tokens = 1; tokens <= most_tokens; ++tokens) {
+    const TileShape shape = tile_shape(desc, tokens * desc.gqa_group);
+    scratch = larger(scratch, round_up(scratch_floats(shape.rows, shape.heads, padded, nodes), 16));
+    slot = larger(slot, node_floats(shape.rows, padded));
+    if (tokens * desc.gqa_group > kMaxRows) break;  // larger ones look the same
+  }
+  return threads * scratch * int64_t{sizeof(float)} + smaller(threads * 48 * slot * int64_t{sizeof(float)}, kMaxSlotBytes) + 64;
 }
 
 void attention(const ExecContext& ctx, const AttentionDesc& desc, const AttentionParams& params) {

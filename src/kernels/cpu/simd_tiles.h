@@ -6,6 +6,9 @@
 
 namespace attune::cpu::ATTUNE_ISA {
 
+/// Into the second-level cache: the first level has few lines in flight.
+ATTUNE_INLINE void prefetch_second(const void* p) { __builtin_prefetch(p, 0, 2); }
+
 #if defined(ATTUNE_ISA_avx512) || defined(ATTUNE_ISA_avx512_bf16)
 
 ATTUNE_INLINE __m512d pd(__m512 a) { return _mm512_castps_pd(a); }
@@ -83,6 +86,11 @@ ATTUNE_INLINE void zip(Pairs even_row, Pairs odd_row, Pairs* low, Pairs* high) {
   low->v = _mm512_permutex2var_epi16(even_row.v, ascending, odd_row.v);
   high->v = _mm512_permutex2var_epi16(even_row.v, _mm512_add_epi16(ascending, _mm512_set1_epi16(16)), odd_row.v);
 }
+/// c + a · b, where `a` is one bf16 pair of a row, and b holds the pairs of kWidth columns.
+ATTUNE_INLINE Vec product(const float* a, Vec b, Vec c) {
+  const __m512i pair = _mm512_castps_si512(_mm512_set1_ps(*a));
+  return {_mm512_dpbf16_ps(c.v, reinterpret_cast<__m512bh>(pair), reinterpret_cast<__m512bh>(b.v))};
+}
 /// Weights of keys [key, key + kWidth) into a row of steps, rounded to nearest even; subnormals become zeros, as VDPBF16PS reads them.
 ATTUNE_INLINE void store_weights(float* row, int key, Vec a) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(reinterpret_cast<bf16_t*>(row) + key), reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(a.v)));
@@ -130,6 +138,7 @@ ATTUNE_INLINE Vec odd_half(Vec pairs) { return odd(__builtin_bit_cast(Pairs, pai
 #endif
 
 #if !defined(ATTUNE_ISA_avx512_bf16)
+ATTUNE_INLINE Vec product(const float* a, Vec b, Vec c) { return fma(broadcast(*a), b, c); }
 ATTUNE_INLINE void store_weights(float* row, int key, Vec a) { store(row + key, a); }
 #endif
 
