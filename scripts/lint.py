@@ -168,7 +168,7 @@ def include_problem(path, quote, name):
         return None if here in THIRD_PARTY[library] else f"{here} may not include <{name}>"
     target = resolve(path, name)
     if target is None:
-        return None if name == "build_info.h" and here == "core" else f"expected a file of the project; got {name}"
+        return None if name == "build_info.h" else f"expected a file of the project; got {name}"
     there = folder_of(target)
     if there.startswith("kernels") and here != there and path != "src/kernels/catalogue.cc" and there not in MAY_INCLUDE.get(here, ()):
         return f"only src/kernels/catalogue.cc includes kernels/; got {name}"
