@@ -16,6 +16,7 @@ int run_detokenize(const Arguments& args);
 int run_explain(const Arguments& args);
 int run_kernels(const Arguments& args);
 int run_bench(const Arguments& args);
+int run_verify(const Arguments& args);
 int run_docs(const Arguments& args);
 int run_completion(const Arguments& args);
 

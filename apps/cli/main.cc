@@ -17,9 +17,10 @@ struct Entry {
   int (*run)(const Arguments&);
 };
 
-constexpr Entry kCommands[] = {
-    {"generate", run_generate}, {"score", run_score},     {"eval", run_eval},   {"tokenize", run_tokenize}, {"detokenize", run_detokenize},
-    {"explain", run_explain},   {"kernels", run_kernels}, {"bench", run_bench}, {"docs", run_docs},         {"completion", run_completion}};
+constexpr Entry kCommands[] = {{"generate", run_generate}, {"score", run_score},           {"eval", run_eval},
+                               {"tokenize", run_tokenize}, {"detokenize", run_detokenize}, {"explain", run_explain},
+                               {"kernels", run_kernels},   {"bench", run_bench},           {"verify", run_verify},
+                               {"docs", run_docs},         {"completion", run_completion}};
 
 int exit_code(ErrorCode code) {
   switch (code) {

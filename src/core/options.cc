@@ -15,6 +15,7 @@ namespace {
 constexpr std::string_view kEngineUsers = "generate score eval bench";
 constexpr std::string_view kModelUsers = "generate score eval tokenize detokenize explain bench";
 constexpr std::string_view kSelectionUsers = "generate score eval explain bench";
+constexpr std::string_view kKernelUsers = "generate score eval explain bench verify";
 constexpr std::string_view kPrefix = "ATTUNE_";
 
 /// Names of other tools, and retired ones, with what they are called here.
@@ -126,6 +127,7 @@ const std::vector<CommandSpec>& commands() {
       {"explain", "[OP]", "Look inside", "which kernel is chosen, which not, and why"},
       {"kernels", "", "Look inside", "what each declared kernel can do"},
       {"bench", "attention|matmul|generate", "Look inside", "time kernels or a whole model on this machine"},
+      {"verify", "", "Look inside", "check every declared kernel against the reference on this machine"},
       {"docs", "", "About", "write the pages of docs/generated"},
       {"completion", "bash|zsh", "About", "a completion script for your shell"},
   };
@@ -135,7 +137,7 @@ const std::vector<CommandSpec>& commands() {
 const std::vector<OptionSpec>& options() {
   static const std::vector<OptionSpec> all{
       {"--model", "DIR|ID", "embedded", "Model", kModelUsers, "folder, or Hugging Face id in the cache", "-m"},
-      {"--device", "NAME", "cpu", "Model", kSelectionUsers, "cpu; explain knows h200, mi300x, ..."},
+      {"--device", "NAME", "cpu", "Model", kKernelUsers, "cpu; explain knows h200, mi300x, ..."},
       {"--dtype", "D", "auto", "Model", kSelectionUsers, "auto, float32, bfloat16, float16"},
       {"--kv-cache-dtype", "D", "auto", "Model", kSelectionUsers, "auto, float32, bfloat16, float16, fp8"},
       {"--max-model-len", "N", "the model's", "Model", kEngineUsers, "longest context in tokens"},
@@ -152,7 +154,8 @@ const std::vector<OptionSpec>& options() {
       {"--no-add-special-tokens", "", "", "Input and output", "tokenize", "leave out what the tokenizer adds, such as a leading <s>"},
       {"--skip-special-tokens", "", "", "Input and output", "detokenize", "leave special tokens out of the text"},
       {"--out", "DIR", "", "Input and output", "docs", "folder to write to"},
-      {"--json", "", "", "Input and output", "generate score eval tokenize detokenize explain kernels bench", "JSON on stdout, one object a line"},
+      {"--json", "", "", "Input and output", "generate score eval tokenize detokenize explain kernels bench verify",
+       "JSON on stdout, one object a line"},
       {"--markdown", "", "", "Input and output", "kernels", "a table, one row a kernel, one column a field"},
 
       {"--temperature", "T", "the model's", "Sampling", "generate eval", "0: greedy (eval's default)"},
@@ -171,7 +174,7 @@ const std::vector<OptionSpec>& options() {
       {"--max-tokens", "N", "-1", "Sampling", "generate eval", "to generate; -1: as the context holds", "-n"},
       {"--min-tokens", "N", "0", "Sampling", "generate eval", "no end before N tokens"},
       {"--n", "N", "1", "Sampling", "generate", "samples of each prompt"},
-      {"--seed", "S", "0", "Sampling", "generate eval bench", "of draws and of dummy weights"},
+      {"--seed", "S", "0", "Sampling", "generate eval bench verify", "of draws and of dummy weights"},
       {"--logprobs", "K", "", "Sampling", "generate", "log-probabilities and the K likeliest, in --json"},
 
       {"--max-num-seqs", "N", "64", "Engine", kEngineUsers, "sequences that run at once"},
@@ -181,17 +184,17 @@ const std::vector<OptionSpec>& options() {
       {"--no-enable-prefix-caching", "", "", "Engine", kEngineUsers, "compute every prompt anew"},
       {"--threads", "N", "physical cores", "Engine", kEngineUsers, "CPU threads", "-t"},
 
-      {"--kernel", "OP[.ROLE]=NAME", "", "Kernels", kSelectionUsers, "require it; =prefer:NAME falls back", {}, true},
+      {"--kernel", "OP[.ROLE]=NAME", "", "Kernels", kKernelUsers, "require it; =prefer:NAME falls back; verify: GLOB", {}, true},
       {"--disable-kernel", "GLOB", "", "Kernels", kSelectionUsers, "never choose these", {}, true},
       {"--no-probe", "", "", "Kernels", kEngineUsers, "do not check kernels at load"},
       {"--trace-kernels", "", "", "Kernels", "generate score eval", "list the launched kernels on stderr"},
 
-      {"--op", "OP", "all", "Question", "kernels", "attention, matmul, norm, ..."},
+      {"--op", "OP", "all", "Question", "kernels verify", "attention, matmul, norm, ..."},
       {"--role", "R", "all", "Question", "explain", "one use of the op in the model, such as qkv"},
       {"--phase", "P", "decode", "Question", "explain", "decode, verify, prefill"},
       {"--batch", "N", "1", "Question", "explain", "sequences (matmul: rows)"},
       {"--context", "N", "1024", "Question", "explain", "longest context in tokens"},
-      {"--desc", "TEXT", "", "Question", "explain bench", "desc text: \"kv=f8_e4m3 head_dim=96 window=64\""},
+      {"--desc", "TEXT", "", "Question", "explain bench verify", "desc text: \"kv=f8_e4m3 head_dim=96 window=64\""},
 
       {"--input-len", "N", "512", "Measurement", "bench", "prompt tokens (generate); keys (attention: 2048)"},
       {"--output-len", "N", "128", "Measurement", "bench", "generated tokens (generate)"},
@@ -200,6 +203,17 @@ const std::vector<OptionSpec>& options() {
       {"--rows", "N", "1", "Measurement", "bench", "rows of x (matmul)", {}, true},
       {"--num-iters", "N", "3 runs, 25 launches", "Measurement", "bench", "repetitions"},
       {"--warm-cache", "", "", "Measurement", "bench", "use the same tensors again (attention, matmul)"},
+
+      {"--mode", "M", "check", "Proof", "verify", "check, support (values that cases exercised), fuzz, bench"},
+      {"--require", "GLOB", "", "Proof", "verify", "these kernels must run here", {}, true},
+      {"--suite", "NAME", "everything", "Proof", "verify", "seed (65 cases of another project's test), lengths, laws"},
+      {"--samples", "N", "36", "Proof", "verify", "drawn cases a kernel, besides those that cover all pairs of values"},
+      {"--all", "", "", "Proof", "verify", "each length set many times, longer cases, more compared"},
+      {"--seconds", "S", "10", "Proof", "verify", "how long to fuzz, in all"},
+      {"--planted", "", "", "Proof", "verify", "run kernels with planted defects: each must be caught"},
+      {"--plant", "NAME", "", "Proof", "verify", "put one of them into the run (builds with tests)"},
+      {"--list", "", "", "Proof", "verify", "name kernels and cases without running them"},
+      {"--report", "FILE", "", "Proof", "verify", "also write the JSON there"},
 
       {"--log-level", "L", "warning", "Log", "*", "debug, info, warning, error"},
       {"--verbose", "", "", "Log", "*", "as --log-level info: each selection", "-v"},

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <set>
 #include <tuple>
 
 #include "proof/attention_rows.h"
@@ -74,17 +75,26 @@ void Problem<Attention>::place_sequences(Fill& fill, const ProblemStyle& style) 
     return;
   }
   // A permuted pool with spare blocks of poison; the tail of each table row points at one of them, or nowhere.
-  params.num_blocks = blocks + 2;
+  params.num_blocks = case_.contents == Contents::report ? std::max<int64_t>(case_.pool, 1) : std::max(case_.pool, blocks + 2);
   params.max_blocks = most + 1 + fill.below(3);
   std::vector<int32_t> pool(static_cast<size_t>(params.num_blocks));
   std::iota(pool.begin(), pool.end(), 0);
   for (size_t i = pool.size(); i > 1; --i) std::swap(pool[i - 1], pool[static_cast<size_t>(fill.below(static_cast<int64_t>(i)))]);
+  // The first key stands in the last block of a large pool: its offset is the largest there is.
+  if (case_.pool > 0) std::iter_swap(pool.begin(), std::find(pool.begin(), pool.end(), static_cast<int32_t>(params.num_blocks - 1)));
   auto* table = memory.add<int32_t>("block_table", DType::i32, n * params.max_blocks);
   size_t next = 0;
   for (int64_t s = 0; s < n; ++s) {
     const int64_t needed = (kv_lens[s] + desc_.block_size - 1) / desc_.block_size;
-    for (int64_t b = 0; b < params.max_blocks; ++b)
-      table[s * params.max_blocks + b] = b < needed ? pool[next++] : style.wild ? kWildBlock : pool.back();
+    for (int64_t b = 0; b < params.max_blocks; ++b) {
+      int32_t& entry = table[s * params.max_blocks + b];
+      if (b >= needed)
+        entry = style.wild ? kWildBlock : pool.back();
+      else if (case_.contents == Contents::report)
+        entry = static_cast<int32_t>(fill.below(params.num_blocks));
+      else
+        entry = pool[next++];
+    }
     // A shared prefix: the first block of the sequence before, where both fill it.
     if (s > 0 && kv_lens[s] >= desc_.block_size && kv_lens[s - 1] >= desc_.block_size && fill.one_in(4))
       table[s * params.max_blocks] = table[(s - 1) * params.max_blocks];
@@ -154,12 +164,17 @@ void Problem<Attention>::fill_queries(Fill& fill) {
   const int64_t heads = desc_.num_q_heads(), dim = desc_.head_dim;
   // Scores have the spread wanted at scale 1/√D when q is uniform in ±a and k in ±√3: a/√3 is the spread.
   const double amplitude = kScoreSpread * std::sqrt(3.0) * fill.between(0.5, 1.5);
-  params.scale = static_cast<float>(fill.between(0.7, 1.3) / std::sqrt(static_cast<double>(dim)));
+  const bool report = case_.contents == Contents::report;
+  params.scale = static_cast<float>((report ? 1 : fill.between(0.7, 1.3)) / std::sqrt(static_cast<double>(dim)));
   const bool scaled = desc_.q_scale != Scales::none;
   params.q_stride = heads * dim + 8 * fill.below(3);
   params.q = memory.add("q", desc_.q_dtype, last_element(params.total_q, params.q_stride, heads * dim));
   for (int64_t t = 0; t < params.total_q; ++t)
     for (int64_t h = 0; h < heads; ++h) {
+      if (report) {
+        fill.normal(const_cast<void*>(params.q), desc_.q_dtype, t * params.q_stride + h * dim, dim, INFINITY);
+        continue;
+      }
       const double of_head = scaled ? kStored : amplitude * (0.5 + static_cast<double>(h % 3) / 2);
       // With a softcap one row in four lies far beyond it: a tanh made of exponentials must not overflow.
       const double hot = desc_.softcap > 0 && !scaled && (t + h) % 4 == 0 ? 100 * desc_.softcap / kScoreSpread : 1;
@@ -169,6 +184,7 @@ void Problem<Attention>::fill_queries(Fill& fill) {
   const int64_t count = scale_count(desc_.q_scale, params.num_seqs, params.total_q, heads);
   auto* scales = memory.add<float>("q_scale", DType::f32, count);
   fill.scales(scales, count, 0.5 * amplitude / kStored, 1.5 * amplitude / kStored);
+  if (report) std::fill_n(scales, count, 0.75f);
   params.q_scale = scales;
 }
 
@@ -182,21 +198,39 @@ std::vector<uint8_t> Problem<Attention>::seen_keys(int64_t seq) const {
   return seen;
 }
 
+void* Problem<Attention>::add_pool(const char* name, DType t, int64_t elements, int64_t block_elements) {
+  if (case_.pool == 0 || desc_.kv_source == KvSource::ragged) return memory.add(name, t, elements, 128);
+  void* data = memory.add_sparse(name, t, elements, 128);
+  // Poison where a stray read of a used block or of its neighbours would land.
+  std::set<int64_t> near;
+  for (int64_t i = 0; i < params.num_seqs * params.max_blocks; ++i)
+    for (int64_t b = params.block_table[i] - 1; b <= params.block_table[i] + 1; ++b)
+      if (b >= 0 && b < params.num_blocks) near.insert(b);
+  for (const int64_t b : near) memory.poison(data, b * block_elements, block_elements);
+  return data;
+}
+
 void Problem<Attention>::fill_keys(Fill& fill) {
   const bool ragged = desc_.kv_source == KvSource::ragged, scaled = desc_.kv_scale != Scales::none;
   const int64_t heads = desc_.num_kv_heads, dim = desc_.head_dim, bs = desc_.block_size;
   const int64_t rows = ragged ? params.num_blocks : params.num_blocks * bs;
   const int64_t elements = ragged ? last_element(rows, params.kv_stride, heads * dim) : rows * heads * dim;
-  void* k = memory.add("k", desc_.kv_dtype, elements, 128);
-  void* v = memory.add("v", desc_.kv_dtype, elements, 128);
+  const bool per_slot = desc_.kv_scale == Scales::token_head, sparse = case_.pool > 0 && !ragged;
+  void* k = add_pool("k", desc_.kv_dtype, elements, dim * heads * bs);
+  void* v = add_pool("v", desc_.kv_dtype, elements, dim * heads * bs);
   params.k = k, params.v = v;
   const int64_t scales = scale_count(desc_.kv_scale, params.num_seqs, rows, heads);
-  const bool per_slot = desc_.kv_scale == Scales::token_head;
-  float* k_scale = scaled ? memory.add<float>("k_scale", DType::f32, scales) : nullptr;
-  float* v_scale = scaled ? memory.add<float>("v_scale", DType::f32, scales) : nullptr;
+  const auto add_scales = [&](const char* name) {
+    if (!scaled) return static_cast<float*>(nullptr);
+    return per_slot && sparse ? static_cast<float*>(add_pool(name, DType::f32, scales, heads * bs)) : memory.add<float>(name, DType::f32, scales);
+  };
+  float* k_scale = add_scales("k_scale");
+  float* v_scale = add_scales("v_scale");
   params.k_scale = k_scale, params.v_scale = v_scale;
+  const bool report = case_.contents == Contents::report;
   const double amplitude = std::sqrt(3.0), unit = amplitude / kStored;
   if (scaled && !per_slot) fill.scales(k_scale, scales, 0.5 * unit, 1.5 * unit), fill.scales(v_scale, scales, 0.5 * unit, 1.5 * unit);
+  if (scaled && report) std::fill_n(k_scale, scales, 0.5f), std::fill_n(v_scale, scales, 0.25f);
   for (int64_t s = 0; s < params.num_seqs; ++s) {
     const auto seen = seen_keys(s);
     for (int64_t key = 0; key < params.kv_lens[s]; ++key) {
@@ -206,6 +240,11 @@ void Problem<Attention>::fill_keys(Fill& fill) {
         const int64_t token = ragged ? params.kv_start[s] + key : 0;
         const int64_t at = ragged ? token * params.kv_stride + h * dim : hnd_offset(block, h, key % bs, heads, bs, dim);
         const int64_t slot = ragged ? token * heads + h : paged_scale_index(block, h, key % bs, heads, bs);
+        if (report) {
+          fill.normal(k, desc_.kv_dtype, at, dim, is_f8(desc_.kv_dtype) ? 1 : INFINITY);
+          fill.normal(v, desc_.kv_dtype, at, dim, is_f8(desc_.kv_dtype) ? 1 : INFINITY);
+          continue;
+        }
         fill.values(k, desc_.kv_dtype, at, dim, scaled ? kStored : amplitude);
         fill.values(v, desc_.kv_dtype, at, dim, scaled ? kStored : amplitude);
         if (per_slot) fill.scales(k_scale + slot, 1, 0.5 * unit, 1.5 * unit), fill.scales(v_scale + slot, 1, 0.5 * unit, 1.5 * unit);

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "proof/field_corners.h"
 #include "proof/fill.h"
-#include "proof/test_domain.h"
 #include "select/desc_text.h"
 
 namespace attune {
@@ -42,6 +42,8 @@ std::vector<int64_t> parse_list(std::string_view key, std::string_view text) {
   return out;
 }
 
+constexpr int64_t kLargestPool = 65536;
+
 constexpr std::string_view rows_key(std::string_view op) { return op == "matmul" ? "m" : "rows"; }
 
 template <class Op>
@@ -54,41 +56,6 @@ typename Op::Desc desc_of(const std::string& text) {
 
 // ---- drawing -----------------------------------------------------------------------------------------------------------------------------
 
-/// The values of a field that cases run through; empty if only a random draw can find one.
-template <class T>
-std::vector<T> corners(const Constraint<T>& can, const Constraint<T>& domain, T fallback) {
-  std::vector<T> out;
-  const auto add = [&](T x) {
-    if (can.admits(x, fallback) && std::find(out.begin(), out.end(), x) == out.end()) out.push_back(x);
-  };
-  if (domain.kind() == ConstraintKind::listed)
-    for (int i = 0; i < domain.count(); ++i) add(domain.value(i));
-  if constexpr (std::is_same_v<T, int64_t>) {
-    if (domain.kind() == ConstraintKind::ranged)
-      for (int64_t x = domain.value(0); x <= domain.value(1) && x < domain.value(0) + 12; ++x) add(x);
-    if (can.kind() == ConstraintKind::multiples && out.empty()) add(can.value(0)), add(can.value(0) * 3);
-    if (can.kind() == ConstraintKind::ranged && can.value(0) > 1 && can.value(0) < 1024) add(can.value(0));
-    if (can.kind() == ConstraintKind::ranged && can.value(1) < 1024) add(can.value(1));
-    if (can.kind() == ConstraintKind::listed)
-      for (int i = 0; i < can.count(); ++i)
-        if (can.value(i) <= 1024) add(can.value(i));
-  } else if (can.kind() == ConstraintKind::listed) {
-    for (int i = 0; i < can.count(); ++i) add(can.value(i));
-  }
-  if (out.empty()) add(fallback);
-  return out;
-}
-
-template <class Op, class T>
-std::vector<T> field_corners(FieldName name, const Constraint<T>& can, const Constraint<T>& domain, T fallback) {
-  if constexpr (std::is_same_v<T, int64_t>)
-    return corners(can, test_sizes<Op>(name.field), fallback);
-  else if constexpr (std::is_same_v<T, double>)
-    return corners(can, kTestSoftcaps, fallback);
-  else
-    return corners<T>(can, domain, fallback);
-}
-
 uint64_t mix(uint64_t a, uint64_t b) { return Fill(a ^ (b * 0x9e3779b97f4a7c15u)).bits(); }
 
 /// Lap `index / n` of a field shifts its order, so that fields meet in changing company.
@@ -98,19 +65,6 @@ T pick(const std::vector<T>& values, uint64_t seed, uint64_t field, int64_t inde
   const uint64_t shift = mix(seed + field * 131, static_cast<uint64_t>(random ? index : index / n));
   const uint64_t at = random ? shift : shift + static_cast<uint64_t>(index % n);
   return values[static_cast<size_t>(at % static_cast<uint64_t>(n))];
-}
-
-template <class Op>
-bool is_valid(const typename Op::Desc& desc) {
-  try {
-    if constexpr (std::is_same_v<Op, Attention>)
-      validate(desc);
-    else
-      validate_fields<Op>(desc);
-  } catch (const Error&) {
-    return false;
-  }
-  return true;
 }
 
 /// Fields that say what most calls do not use: a window, a softcap, a bias, …
@@ -143,6 +97,19 @@ std::optional<typename Op::Desc> draw_desc(const Kernel<Op>& kernel, uint64_t se
     if (is_valid<Op>(desc) && admits(kernel, desc)) return desc;
   }
   return std::nullopt;
+}
+
+/// A random admitted value of one field; sizes stay within the span of the sizes that are tested.
+template <class Op, class T>
+T random_value(FieldName name, const Constraint<T>& can, const Constraint<T>& domain, T fallback, Rng& rng) {
+  const auto known = field_corners<Op>(name, can, domain, fallback);
+  if constexpr (std::is_same_v<T, int64_t>) {
+    const auto [least, most] = std::minmax_element(known.begin(), known.end());
+    int64_t x = *least + rng.below(*most - *least + 1);
+    if (can.kind() == ConstraintKind::multiples) x -= x % can.value(0);
+    if (rng.below(3) == 0 && can.admits(x, fallback) && domain.admits(x, fallback)) return x;
+  }
+  return known[static_cast<size_t>(rng.below(static_cast<int64_t>(known.size())))];
 }
 
 /// Lengths of a batch whose reference costs at most some million multiplications.
@@ -184,7 +151,8 @@ void draw_lengths(Case<Op>& c, Fill& fill) {
 template <class Op>
 std::string to_text(const Case<Op>& c) {
   if constexpr (std::is_same_v<Op, Attention>)
-    return fmt::format("{} q_lens={} kv_lens={} seed={}", to_text(c.desc), list_text(c.q_lens), list_text(c.kv_lens), c.seed);
+    return fmt::format("{} q_lens={} kv_lens={}{}{} seed={}", to_text(c.desc), list_text(c.q_lens), list_text(c.kv_lens),
+                       c.pool > 0 ? fmt::format(" pool={}", c.pool) : "", c.contents == Contents::report ? " contents=report" : "", c.seed);
   else
     return fmt::format("{} {}={} seed={}", to_text(c.desc), Op::kName == "matmul" ? "m" : "rows", c.rows, c.seed);
 }
@@ -202,6 +170,12 @@ Case<Op> parse_case(std::string_view text) {
       c.q_lens = parse_list(word.key, word.value);
     } else if (std::is_same_v<Op, Attention> && word.key == "kv_lens") {
       c.kv_lens = parse_list(word.key, word.value);
+    } else if (std::is_same_v<Op, Attention> && word.key == "pool") {
+      parse_value(word.key, word.value, c.pool);
+      if (c.pool < 0 || c.pool > kLargestPool) bad_value(word.key, fmt::format("0..{}", kLargestPool), word.value);
+    } else if (std::is_same_v<Op, Attention> && word.key == "contents") {
+      if (word.value != "report" && word.value != "varied") bad_value(word.key, "one of {varied, report}", word.value);
+      c.contents = word.value == "report" ? Contents::report : Contents::varied;
     } else if (!std::is_same_v<Op, Attention> && word.key == rows_key(Op::kName)) {
       parse_value(word.key, word.value, c.rows);
       if (c.rows < 0 || c.rows > int64_t{1} << 20) bad_value(word.key, "0..1048576", word.value);
@@ -234,22 +208,61 @@ template <class Op>
 std::optional<Case<Op>> draw_case(const Kernel<Op>& kernel, uint64_t seed, int64_t index) {
   const auto desc = draw_desc(kernel, seed, index);
   if (!desc) return std::nullopt;
+  return case_of<Op>(*desc, seed * 1000 + static_cast<uint64_t>(index) + 1);
+}
+
+template <class Op>
+Case<Op> case_of(const typename Op::Desc& desc, uint64_t seed) {
   Case<Op> c;
-  c.desc = *desc;
-  c.seed = seed * 1000 + static_cast<uint64_t>(index) + 1;
-  Fill fill(c.seed);
+  c.desc = desc;
+  c.seed = seed;
+  Fill fill(seed);
   draw_lengths(c, fill);
   return c;
 }
 
 template <class Op>
-std::vector<std::string> unexercised(const Kernel<Op>& kernel, const std::vector<Case<Op>>& cases) {
-  std::vector<std::string> declared;
-  typename Op::Desc desc{};
-  const typename Op::Desc defaults{};
+double flops_of(const Case<Op>& c) {
+  double flops = 0;
+  if constexpr (std::is_same_v<Op, Attention>)
+    for (size_t s = 0; s < c.q_lens.size(); ++s)
+      flops += 4.0 * static_cast<double>(c.q_lens[s] * c.kv_lens[s]) * static_cast<double>(c.desc.num_q_heads() * c.desc.head_dim);
+  if constexpr (std::is_same_v<Op, Matmul>) flops = 2.0 * static_cast<double>(c.rows) * static_cast<double>(c.desc.n) * static_cast<double>(c.desc.k);
+  return flops;
+}
+
+template <class Op>
+std::optional<Case<Op>> random_case(const Kernel<Op>& kernel, uint64_t seed) {
+  constexpr int kAttempts = 400;
+  Rng rng(seed);
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    typename Op::Desc desc{};
+    const typename Op::Desc defaults{};
+    const bool usual = rng.below(2) == 0;
+    Op::for_each_field(kernel.can, desc, defaults, [&](FieldName name, const auto& can, auto& value, const auto& fallback, const auto& domain) {
+      if (usual && is_extra(name) && rng.below(3) != 0 && can.admits(fallback, fallback)) return;
+      value = random_value<Op>(name, can, domain, fallback, rng);
+    });
+    repair(desc);
+    if (is_valid<Op>(desc) && admits(kernel, desc)) return case_of<Op>(desc, seed);
+  }
+  return std::nullopt;
+}
+
+template <class Op>
+std::vector<std::string> declared_corners(const Kernel<Op>& kernel) {
+  std::vector<std::string> out;
+  const typename Op::Desc desc{}, defaults{};
   Op::for_each_field(kernel.can, desc, defaults, [&](FieldName name, const auto& can, const auto&, const auto& fallback, const auto& domain) {
-    for (const auto value : field_corners<Op>(name, can, domain, fallback)) declared.push_back(std::string(name.field) + "=" + value_text(value));
+    for (const auto value : field_corners<Op>(name, can, domain, fallback)) out.push_back(std::string(name.field) + "=" + value_text(value));
   });
+  return out;
+}
+
+template <class Op>
+std::vector<std::string> unexercised(const Kernel<Op>& kernel, const std::vector<Case<Op>>& cases) {
+  std::vector<std::string> declared = declared_corners(kernel);
+  const typename Op::Desc defaults{};
   for (const Case<Op>& c : cases)
     Op::for_each_field(kernel.can, c.desc, defaults, [&](FieldName name, const auto&, const auto& value, const auto&, const auto&) {
       std::erase(declared, std::string(name.field) + "=" + value_text(value));
@@ -276,49 +289,81 @@ std::vector<Outside<Op>> outside_descs(const Kernel<Op>& kernel, uint64_t seed) 
 template std::string to_text(const Case<Attention>&);
 template Case<Attention> parse_case<Attention>(std::string_view);
 template bool admits(const Kernel<Attention>&, const Attention::Desc&);
+template Case<Attention> case_of<Attention>(const Attention::Desc&, uint64_t);
+template double flops_of(const Case<Attention>&);
 template std::optional<Case<Attention>> draw_case(const Kernel<Attention>&, uint64_t, int64_t);
+template std::optional<Case<Attention>> random_case(const Kernel<Attention>&, uint64_t);
+template std::vector<std::string> declared_corners(const Kernel<Attention>&);
 template std::vector<std::string> unexercised(const Kernel<Attention>&, const std::vector<Case<Attention>>&);
 template std::vector<Outside<Attention>> outside_descs(const Kernel<Attention>&, uint64_t);
 template std::string to_text(const Case<KvWrite>&);
 template Case<KvWrite> parse_case<KvWrite>(std::string_view);
 template bool admits(const Kernel<KvWrite>&, const KvWrite::Desc&);
+template Case<KvWrite> case_of<KvWrite>(const KvWrite::Desc&, uint64_t);
+template double flops_of(const Case<KvWrite>&);
 template std::optional<Case<KvWrite>> draw_case(const Kernel<KvWrite>&, uint64_t, int64_t);
+template std::optional<Case<KvWrite>> random_case(const Kernel<KvWrite>&, uint64_t);
+template std::vector<std::string> declared_corners(const Kernel<KvWrite>&);
 template std::vector<std::string> unexercised(const Kernel<KvWrite>&, const std::vector<Case<KvWrite>>&);
 template std::vector<Outside<KvWrite>> outside_descs(const Kernel<KvWrite>&, uint64_t);
 template std::string to_text(const Case<Matmul>&);
 template Case<Matmul> parse_case<Matmul>(std::string_view);
 template bool admits(const Kernel<Matmul>&, const Matmul::Desc&);
+template Case<Matmul> case_of<Matmul>(const Matmul::Desc&, uint64_t);
+template double flops_of(const Case<Matmul>&);
 template std::optional<Case<Matmul>> draw_case(const Kernel<Matmul>&, uint64_t, int64_t);
+template std::optional<Case<Matmul>> random_case(const Kernel<Matmul>&, uint64_t);
+template std::vector<std::string> declared_corners(const Kernel<Matmul>&);
 template std::vector<std::string> unexercised(const Kernel<Matmul>&, const std::vector<Case<Matmul>>&);
 template std::vector<Outside<Matmul>> outside_descs(const Kernel<Matmul>&, uint64_t);
 template std::string to_text(const Case<Norm>&);
 template Case<Norm> parse_case<Norm>(std::string_view);
 template bool admits(const Kernel<Norm>&, const Norm::Desc&);
+template Case<Norm> case_of<Norm>(const Norm::Desc&, uint64_t);
+template double flops_of(const Case<Norm>&);
 template std::optional<Case<Norm>> draw_case(const Kernel<Norm>&, uint64_t, int64_t);
+template std::optional<Case<Norm>> random_case(const Kernel<Norm>&, uint64_t);
+template std::vector<std::string> declared_corners(const Kernel<Norm>&);
 template std::vector<std::string> unexercised(const Kernel<Norm>&, const std::vector<Case<Norm>>&);
 template std::vector<Outside<Norm>> outside_descs(const Kernel<Norm>&, uint64_t);
 template std::string to_text(const Case<Rope>&);
 template Case<Rope> parse_case<Rope>(std::string_view);
 template bool admits(const Kernel<Rope>&, const Rope::Desc&);
+template Case<Rope> case_of<Rope>(const Rope::Desc&, uint64_t);
+template double flops_of(const Case<Rope>&);
 template std::optional<Case<Rope>> draw_case(const Kernel<Rope>&, uint64_t, int64_t);
+template std::optional<Case<Rope>> random_case(const Kernel<Rope>&, uint64_t);
+template std::vector<std::string> declared_corners(const Kernel<Rope>&);
 template std::vector<std::string> unexercised(const Kernel<Rope>&, const std::vector<Case<Rope>>&);
 template std::vector<Outside<Rope>> outside_descs(const Kernel<Rope>&, uint64_t);
 template std::string to_text(const Case<ActivationOp>&);
 template Case<ActivationOp> parse_case<ActivationOp>(std::string_view);
 template bool admits(const Kernel<ActivationOp>&, const ActivationOp::Desc&);
+template Case<ActivationOp> case_of<ActivationOp>(const ActivationOp::Desc&, uint64_t);
+template double flops_of(const Case<ActivationOp>&);
 template std::optional<Case<ActivationOp>> draw_case(const Kernel<ActivationOp>&, uint64_t, int64_t);
+template std::optional<Case<ActivationOp>> random_case(const Kernel<ActivationOp>&, uint64_t);
+template std::vector<std::string> declared_corners(const Kernel<ActivationOp>&);
 template std::vector<std::string> unexercised(const Kernel<ActivationOp>&, const std::vector<Case<ActivationOp>>&);
 template std::vector<Outside<ActivationOp>> outside_descs(const Kernel<ActivationOp>&, uint64_t);
 template std::string to_text(const Case<Embed>&);
 template Case<Embed> parse_case<Embed>(std::string_view);
 template bool admits(const Kernel<Embed>&, const Embed::Desc&);
+template Case<Embed> case_of<Embed>(const Embed::Desc&, uint64_t);
+template double flops_of(const Case<Embed>&);
 template std::optional<Case<Embed>> draw_case(const Kernel<Embed>&, uint64_t, int64_t);
+template std::optional<Case<Embed>> random_case(const Kernel<Embed>&, uint64_t);
+template std::vector<std::string> declared_corners(const Kernel<Embed>&);
 template std::vector<std::string> unexercised(const Kernel<Embed>&, const std::vector<Case<Embed>>&);
 template std::vector<Outside<Embed>> outside_descs(const Kernel<Embed>&, uint64_t);
 template std::string to_text(const Case<Sample>&);
 template Case<Sample> parse_case<Sample>(std::string_view);
 template bool admits(const Kernel<Sample>&, const Sample::Desc&);
+template Case<Sample> case_of<Sample>(const Sample::Desc&, uint64_t);
+template double flops_of(const Case<Sample>&);
 template std::optional<Case<Sample>> draw_case(const Kernel<Sample>&, uint64_t, int64_t);
+template std::optional<Case<Sample>> random_case(const Kernel<Sample>&, uint64_t);
+template std::vector<std::string> declared_corners(const Kernel<Sample>&);
 template std::vector<std::string> unexercised(const Kernel<Sample>&, const std::vector<Case<Sample>>&);
 template std::vector<Outside<Sample>> outside_descs(const Kernel<Sample>&, uint64_t);
 

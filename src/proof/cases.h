@@ -8,6 +8,10 @@
 
 namespace attune {
 
+/// What stands in the tensors of a case: values and scales of changing size, or (attention) what the field's test of a unified kernel draws:
+/// normal values, 8-bit keys and values in ±1, scales 0.75, 0.5 and 0.25 for q, k and v, tables of random blocks that may repeat.
+enum class Contents : uint8_t { varied, report };
+
 /// One problem: a desc, the lengths of a call, and the seed of everything in its tensors.
 template <class Op>
 struct Case {
@@ -15,10 +19,13 @@ struct Case {
   std::vector<int64_t> q_lens, kv_lens;  ///< attention
   int64_t rows = 1;                      ///< every other op: rows (tokens) of the call; a matmul's M
   uint64_t seed = 1;
+  int64_t pool = 0;  ///< attention: blocks of the KV pool; 0: as many as needed, and two
+  Contents contents = Contents::varied;
   bool operator==(const Case&) const = default;
 };
 
-/// Case text: desc text, then `q_lens=1*3,5 kv_lens=7*3,129 seed=4` (attention), `m=5 seed=4` (matmul) or `rows=5 seed=4`. `7*3` is three sevens.
+/// Case text: desc text, then `q_lens=1*3,5 kv_lens=7*3,129 seed=4` (attention; also `pool=32768`, `contents=report`), `m=5 seed=4` (matmul)
+/// or `rows=5 seed=4`. `7*3` is three sevens.
 template <class Op>
 std::string to_text(const Case<Op>& c);
 
@@ -30,11 +37,27 @@ Case<Op> parse_case(std::string_view text);
 template <class Op>
 bool admits(const Kernel<Op>& kernel, const typename Op::Desc& desc);
 
+/// A case of the desc whose lengths are drawn by the seed, bounded so that it costs milliseconds.
+template <class Op>
+Case<Op> case_of(const typename Op::Desc& desc, uint64_t seed);
+
+/// Multiplications and additions of a case; 0 for ops that have none to speak of.
+template <class Op>
+double flops_of(const Case<Op>& c);
+
 /// The `index`-th case of a kernel: each field runs through its corners (a listed value, the ends of a range, odd and prime sizes, a type
 /// the op knows) in its own seeded order, so that some 24 cases meet every corner; lengths are bounded so that a case costs milliseconds.
 /// Nothing if no admitted desc was found.
 template <class Op>
 std::optional<Case<Op>> draw_case(const Kernel<Op>& kernel, uint64_t seed, int64_t index);
+
+/// A case with no plan at all: any admitted value of each field, within what a case may cost.
+template <class Op>
+std::optional<Case<Op>> random_case(const Kernel<Op>& kernel, uint64_t seed);
+
+/// "field=value" for each corner of the kernel's fields.
+template <class Op>
+std::vector<std::string> declared_corners(const Kernel<Op>& kernel);
 
 /// "field=value" for each corner of the kernel's fields that none of the cases has: a declaration nobody ran.
 template <class Op>

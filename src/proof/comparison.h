@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 
@@ -7,9 +8,17 @@
 
 namespace attune {
 
+/// A tolerance picked by hand, as others' tests have it: |got − want| ≤ atol + rtol·|want|.
+struct Tolerance {
+  double atol = 0, rtol = 0;
+};
+
 /// Collects outputs against their expected values and bounds.
 class Comparison {
  public:
+  /// A tolerance, where given, is reported beside the bound.
+  explicit Comparison(Tolerance tolerance = {}) : tolerance_(tolerance) {}
+
   /// `where` is called for the worst output only: "token 3, head 1, element 17".
   template <class Where>
   void add(double got, double want, const Bound& bound, Where&& where) {
@@ -17,6 +26,7 @@ class Comparison {
     const bool same = got == want;  // covers infinities
     double error = same ? 0 : std::abs(got - want);
     if (std::isnan(error)) error = INFINITY;
+    if (tolerance_.atol > 0) max_of_tolerance_ = std::max(max_of_tolerance_, error / (tolerance_.atol + tolerance_.rtol * std::abs(want)));
     const double ratio = error == 0 ? 0 : bound.worst > 0 ? error / bound.worst : INFINITY;
     if (error > max_error_) max_error_ = error;
     if (std::isfinite(error)) {
@@ -37,6 +47,8 @@ class Comparison {
   double max_error() const { return max_error_; }
   double max_ratio() const { return max_ratio_; }
   const std::string& where() const { return where_; }
+  /// Largest error over the tolerance; 0 without one.
+  double max_of_tolerance() const { return max_of_tolerance_; }
   double nmse() const { return squared_want_ > 0 ? squared_error_ / squared_want_ : 0; }
 
   /// Mean squared error over the expected one of independent roundings; judged from 256 outputs on.
@@ -46,6 +58,8 @@ class Comparison {
   std::string verdict() const;
 
  private:
+  Tolerance tolerance_;
+  double max_of_tolerance_ = 0;
   int64_t count_ = 0;
   double max_error_ = 0, max_ratio_ = 0;
   double squared_error_ = 0, squared_typical_ = 0, squared_want_ = 0;

@@ -1,5 +1,9 @@
 #include "proof/fill.h"
 
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
 namespace attune {
 namespace {
 
@@ -34,6 +38,19 @@ void Fill::values(void* data, DType t, int64_t first, int64_t count, double ampl
       uint64_t word = bits();
       for (int part = 0; part < 3 && i < count; ++part, word >>= 21)
         out[i++] = store(static_cast<float>(static_cast<int32_t>(word & 0x1fffff) - 1048576) * step);
+    }
+  });
+}
+
+void Fill::normal(void* data, DType t, int64_t first, int64_t count, double limit) {
+  with_type(t, [&](auto element, auto store) {
+    using T = decltype(element);
+    T* out = static_cast<T*>(data) + first;
+    // Box and Muller, 1958: two uniform draws make two normal ones.
+    for (int64_t i = 0; i < count; i += 2) {
+      const double radius = std::sqrt(-2 * std::log(1 - between(0, 1))), angle = between(0, 2 * std::numbers::pi);
+      out[i] = store(static_cast<float>(std::clamp(radius * std::cos(angle), -limit, limit)));
+      if (i + 1 < count) out[i + 1] = store(static_cast<float>(std::clamp(radius * std::sin(angle), -limit, limit)));
     }
   });
 }

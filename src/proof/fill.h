@@ -21,6 +21,9 @@ class Fill {
   /// Stores `count` values, uniform in ±amplitude, from element `first` on.
   void values(void* data, DType t, int64_t first, int64_t count, double amplitude);
 
+  /// Stores `count` values of the standard normal law, clamped to ±limit.
+  void normal(void* data, DType t, int64_t first, int64_t count, double limit);
+
   /// Stores scales, uniform in [lo, hi): never all equal.
   void scales(float* data, int64_t count, double lo, double hi);
 

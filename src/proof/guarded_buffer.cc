@@ -17,8 +17,8 @@ uint8_t* align_down(uint8_t* p, size_t align) { return p - reinterpret_cast<uint
 
 }  // namespace
 
-GuardedBuffer::GuardedBuffer(size_t bytes, size_t align, Guard guard, uint8_t poison) : bytes_(bytes), poison_(poison) {
-  if (guard == Guard::slack) {
+GuardedBuffer::GuardedBuffer(size_t bytes, size_t align, Guard guard, uint8_t poison, bool sparse) : bytes_(bytes), poison_(poison) {
+  if (guard == Guard::slack && !sparse) {
     const size_t total = bytes + 2 * kSlack + align;
     slack_ = std::make_unique_for_overwrite<uint8_t[]>(total);
     first_ = slack_.get();
@@ -36,9 +36,14 @@ GuardedBuffer::GuardedBuffer(size_t bytes, size_t align, Guard guard, uint8_t po
       munmap(mapping_, mapped_);
       fail(ErrorCode::out_of_memory, "guarded buffer", fmt::format("{} accessible bytes", inner), "no memory");
     }
-    data_ = guard == Guard::after ? align_down(last_ - bytes, align) : first_;
+    data_ = guard != Guard::before ? align_down(last_ - bytes, align) : first_;
   }
-  std::memset(first_, poison, static_cast<size_t>(last_ - first_));
+  if (sparse) {
+    std::memset(first_, poison, static_cast<size_t>(data_ - first_));
+    std::memset(data_ + bytes, poison, static_cast<size_t>(last_ - data_) - bytes);
+  } else {
+    std::memset(first_, poison, static_cast<size_t>(last_ - first_));
+  }
 }
 
 GuardedBuffer::~GuardedBuffer() {

@@ -19,7 +19,8 @@ constexpr uint8_t poison_byte(DType t) { return t == DType::f8_e4m3fnuz ? 0x80 :
 class GuardedBuffer {
  public:
   /// `align` is a power of two ≤ 4096: the data start at a multiple of it, so up to align − 1 poisoned bytes stand before a guard page.
-  GuardedBuffer(size_t bytes, size_t align, Guard guard, uint8_t poison);
+  /// A sparse buffer has address space only: its data are zero and cost nothing until they are written; guard pages stand on both sides.
+  GuardedBuffer(size_t bytes, size_t align, Guard guard, uint8_t poison, bool sparse = false);
   ~GuardedBuffer();
   GuardedBuffer(const GuardedBuffer&) = delete;
   GuardedBuffer& operator=(const GuardedBuffer&) = delete;

@@ -20,6 +20,15 @@ class Memory {
         add_bytes(std::move(name), dtype, static_cast<size_t>(count) * size_of(dtype), align < size_of(dtype) ? size_of(dtype) : align));
   }
 
+  /// A tensor of which only the ranges given to poison() are watched: the rest is zero and costs no memory.
+  template <class T = void>
+  T* add_sparse(std::string name, DType dtype, int64_t count, size_t align) {
+    return static_cast<T*>(add_bytes(std::move(name), dtype, static_cast<size_t>(count) * size_of(dtype), align, true));
+  }
+
+  /// Poisons `count` elements of a sparse tensor from `first` on, and watches them; called with rising `first`, once for each element.
+  void poison(const void* data, int64_t first, int64_t count);
+
   /// Declares that a kernel may write `count` elements from `first` on; called with rising `first`.
   void may_write(const void* data, int64_t first, int64_t count);
 
@@ -43,16 +52,18 @@ class Memory {
     size_t first, last;
   };
   struct Piece {
-    Piece(std::string n, DType t, size_t bytes, size_t align, Guard guard)
-        : name(std::move(n)), dtype(t), buffer(bytes, align, guard, poison_byte(t)) {}
+    Piece(std::string n, DType t, size_t bytes, size_t align, Guard guard, bool sparse)
+        : name(std::move(n)), dtype(t), buffer(bytes, align, guard, poison_byte(t), sparse) {
+      if (!sparse) watched.push_back({0, bytes});
+    }
     std::string name;
     DType dtype;
     GuardedBuffer buffer;
-    std::vector<Range> writable;
-    std::vector<uint8_t> before;
+    std::vector<Range> watched, writable;  // rising
+    std::vector<uint8_t> before;           // the watched bytes
   };
 
-  void* add_bytes(std::string name, DType dtype, size_t bytes, size_t align);
+  void* add_bytes(std::string name, DType dtype, size_t bytes, size_t align, bool sparse = false);
   const Piece& piece_of(const void* data) const;
 
   Guard guard_;

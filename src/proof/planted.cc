@@ -1,7 +1,10 @@
 #include "proof/planted.h"
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <cmath>
+#include <thread>
 #include <vector>
 
 #include "core/thread_pool.h"
@@ -20,6 +23,7 @@ enum class Defect {
   softcap_overflow,
   missing_rescale,
   scale_of_head_0,
+  split_race,
   causal_under_none,
   lens_from_q,
   narrow_weights,
@@ -30,8 +34,8 @@ enum class Defect {
 template <Defect D>
 class BrokenAttention {
  public:
-  BrokenAttention(const AttentionDesc& d, const AttentionParams& p, int workers)
-      : d_(d), p_(p), workers_(workers), acc_(static_cast<size_t>(d.head_dim)) {}
+  BrokenAttention(const AttentionDesc& d, const AttentionParams& p, ThreadPool& pool)
+      : d_(d), p_(p), pool_(pool), acc_(static_cast<size_t>(d.head_dim)) {}
 
   void run() {
     for (int64_t seq = 0; seq < p_.num_seqs; ++seq)
@@ -101,6 +105,38 @@ class BrokenAttention {
     for (int64_t i = 0; i < d_.head_dim; ++i) acc_[static_cast<size_t>(i)] += weight * load_as_float(p_.v, d_.kv_dtype, element_ + i);
   }
 
+  /// Two halves of the keys on two workers, each added to the row's result by a read and a later write that nothing holds together: where both
+  /// read before either writes, one half is lost. (The words are atomic, the update is not.)
+  void race_splits(const RowView& r, int64_t token, int64_t head, int64_t kv_head, KeySpan span, float& largest, float& sum) {
+    constexpr auto kPatience = std::chrono::milliseconds(20);  // how long a worker leaves the other time to read, too
+    std::atomic<float> shared_largest{largest}, shared_sum{sum};
+    std::vector<std::atomic<float>> shared(acc_.size());
+    std::atomic<int> readers{0};
+    pool_.parallel_for(2, [&](int64_t half, int) {
+      const int64_t middle = (span.first + span.last) / 2;
+      BrokenAttention part(d_, p_, pool_);
+      part.seq_ = seq_;
+      float part_largest = -INFINITY, part_sum = 0;
+      for (int64_t key = half == 0 ? span.first : middle; key < (half == 0 ? middle : span.last); ++key) {
+        if (!visible(r, key)) continue;
+        part.find(seq_, key, kv_head);
+        part.add_key(part.score(r, token, head, key), part_largest, part_sum);
+      }
+      const float old_largest = shared_largest.load(), old_sum = shared_sum.load();
+      std::vector<float> old(shared.begin(), shared.end());
+      ++readers;
+      const auto start = std::chrono::steady_clock::now();
+      while (pool_.size() > 1 && readers < 2 && std::chrono::steady_clock::now() - start < kPatience) std::this_thread::yield();
+      const float top = std::max(old_largest, part_largest);
+      const float keep = old_largest == -INFINITY ? 0 : std::exp(old_largest - top),
+                  add = part_largest == -INFINITY ? 0 : std::exp(part_largest - top);
+      shared_largest = top, shared_sum = old_sum * keep + part_sum * add;
+      for (size_t i = 0; i < old.size(); ++i) shared[i] = old[i] * keep + part.acc_[i] * add;
+    });
+    largest = shared_largest, sum = shared_sum;
+    std::copy(shared.begin(), shared.end(), acc_.begin());
+  }
+
   void row(int64_t seq, int64_t token, int64_t head) {
     seq_ = seq;
     const RowView r = view(seq, token);
@@ -110,13 +146,17 @@ class BrokenAttention {
     std::fill(acc_.begin(), acc_.end(), 0.0f);
     bool sink_added = false;
     const KeySpan span = key_span(r);
-    const int64_t keys = span.last - span.first, turn = is(Defect::order_of_workers) ? keys / workers_ : 0;
-    for (int64_t i = 0; i < keys; ++i) {
-      const int64_t key = span.first + (i + turn) % keys;
-      if (!visible(r, key)) continue;
-      find(seq, key, kv_head);
-      if (is(Defect::sink_in_value) && d_.sinks && !sink_added) add_value(1), sink_added = true;
-      add_key(score(r, token, head, key), largest, sum);
+    const int64_t keys = span.last - span.first, turn = is(Defect::order_of_workers) ? keys / pool_.size() : 0;
+    if (is(Defect::split_race)) {
+      race_splits(r, token, head, kv_head, span, largest, sum);
+    } else {
+      for (int64_t i = 0; i < keys; ++i) {
+        const int64_t key = span.first + (i + turn) % keys;
+        if (!visible(r, key)) continue;
+        find(seq, key, kv_head);
+        if (is(Defect::sink_in_value) && d_.sinks && !sink_added) add_value(1), sink_added = true;
+        add_key(score(r, token, head, key), largest, sum);
+      }
     }
     const float divisor = (sum > 0 ? sum : 1) * (d_.out_scale ? p_.out_scale[0] : 1);
     for (int64_t i = 0; i < d_.head_dim; ++i)
@@ -126,14 +166,14 @@ class BrokenAttention {
 
   const AttentionDesc& d_;
   const AttentionParams& p_;
-  int workers_;
+  ThreadPool& pool_;
   std::vector<float> acc_;
   int64_t seq_ = 0, element_ = 0, scale_ = 0;
 };
 
 template <Defect D>
 void launch(const ExecContext& ctx, const AttentionDesc& d, const AttentionParams& p) {
-  BrokenAttention<D>(d, p, ctx.pool->size()).run();
+  BrokenAttention<D>(d, p, *ctx.pool).run();
 }
 
 constexpr AttentionKernel attention_of(std::string_view name, AttentionKernel::Launch launch_of) {
@@ -179,6 +219,8 @@ constexpr Planted<Attention> kAttention[] = {
      attention_of("planted.attention.missing_rescale", launch<Defect::missing_rescale>)},
     {"scale_of_head_0", "the scale of KV head 0 is used for all", "q=bf16 kv=f8_e4m3 heads=4:2 head_dim=64 block=16 mask=causal kv_scale=head", false,
      attention_of("planted.attention.scale_of_head_0", launch<Defect::scale_of_head_0>)},
+    {"split_race", "partial results of splits are combined without a lock", kUsual, false,
+     attention_of("planted.attention.split_race", launch<Defect::split_race>)},
     {"causal_under_none", "the causal mask is applied under mask=none", "q=bf16 kv=bf16 heads=4:2 head_dim=64 block=16 mask=none", true,
      attention_of("planted.attention.causal_under_none", launch<Defect::causal_under_none>)},
     {"lens_from_q", "KV lengths are taken from q_start", "q=bf16 kv=bf16 heads=4:2 head_dim=64 block=16 mask=none", true,
@@ -206,11 +248,15 @@ void drop_k_tail(const ExecContext& ctx, const MatmulDesc& d, const MatmulParams
   matmul_ref(ctx, wide, cut);
 }
 
-/// The rows of the first segment serve for all.
+/// The rows of one segment serve for others.
 void one_segment(const ExecContext& ctx, const MatmulDesc& d, const MatmulParams& p) {
   MatmulParams wrong = p;
-  for (int64_t s = 1; s < d.segments; ++s)
-    if (wrong.segments[s].rows <= wrong.segments[0].rows) wrong.segments[s].w = wrong.segments[0].w;
+  // The longer of two segments lends its weights, so that no read leaves them.
+  for (int64_t s = 1; s < d.segments; ++s) {
+    auto& first = wrong.segments[0];
+    auto& other = wrong.segments[s];
+    (other.rows <= first.rows ? other.w : first.w) = other.rows <= first.rows ? first.w : other.w;
+  }
   matmul_ref(ctx, d, wrong);
 }
 
@@ -242,7 +288,7 @@ constexpr MatmulKernel matmul_of(std::string_view name, MatmulKernel::Launch lau
 
 constexpr Planted<Matmul> kMatmul[] = {
     {"k_tail", "the last elements of K are dropped", "x=bf16 w=bf16 n=96 k=516 rows=17", false, matmul_of("planted.matmul.k_tail", drop_k_tail)},
-    {"one_segment", "the first segment's weights serve for all", "x=bf16 w=bf16 n=96 k=256 rows=17 segments=3", false,
+    {"one_segment", "the weights of one segment serve for others", "x=bf16 w=bf16 n=96 k=256 rows=17 segments=3", false,
      matmul_of("planted.matmul.one_segment", one_segment)},
     {"lost_bias", "the bias is forgotten", "x=bf16 w=bf16 n=96 k=256 rows=17 bias=yes", false, matmul_of("planted.matmul.lost_bias", lost_bias)},
 };

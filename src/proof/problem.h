@@ -35,6 +35,7 @@ class Problem<Attention> {
   void place_sequences(Fill& fill, const ProblemStyle& style);
   void fill_queries(Fill& fill);
   void fill_keys(Fill& fill);
+  void* add_pool(const char* name, DType t, int64_t elements, int64_t block_elements);
   void add_masks(Fill& fill);
   void add_outputs(Fill& fill);  // and the terms a head or the output has: sinks, slopes, scale
   std::vector<uint8_t> seen_keys(int64_t seq) const;

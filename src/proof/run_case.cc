@@ -44,14 +44,18 @@ void judge(const Kernel<Op>& kernel, const Case<Op>& c, const RunOptions& option
   problem.memory.freeze();
   result.text = launch(kernel, c, problem, pool, options.style.guard, 0xff);
   if (!result.text.empty()) return;
-  Comparison comparison;
+  Comparison comparison(options.tolerance);
   problem.compare(kernel.info.reduction, options.samples, comparison);
   result.outputs = comparison.count();
   result.max_error = comparison.max_error();
   result.max_error_over_bound = comparison.max_ratio();
   result.nmse = comparison.nmse();
+  result.typical_ratio = comparison.typical_ratio();
+  result.max_of_tolerance = comparison.max_of_tolerance();
   result.where = comparison.where();
   result.text = comparison.verdict();
+  if (result.text.empty() && result.max_of_tolerance > 1)
+    result.text = fmt::format("{:.3g} times the tolerance {} + {}·|x|", result.max_of_tolerance, options.tolerance.atol, options.tolerance.rtol);
   if (!result.text.empty() || !options.twice) return;
   const auto first = problem.memory.written();
   problem.memory.restore();

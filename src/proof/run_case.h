@@ -15,15 +15,18 @@ struct CaseResult {
   double max_error = 0;
   double max_error_over_bound = 0;
   double nmse = 0;
-  std::string where;  ///< the output nearest to (or farthest beyond) its bound
-  std::string text;   ///< what is wrong; empty if passed
-  std::string repro;  ///< the command that runs this case again
+  double typical_ratio = 0;     ///< mean square error over that of independent roundings, at most 4
+  double max_of_tolerance = 0;  ///< largest error over RunOptions::tolerance
+  std::string where;            ///< the output nearest to (or farthest beyond) its bound
+  std::string text;             ///< what is wrong; empty if passed
+  std::string repro;            ///< the command that runs this case again
 };
 
 struct RunOptions {
   ProblemStyle style;
   int64_t samples = 64;        ///< outputs (attention: query heads of a row) compared; 0: all
   bool twice = true;           ///< run again, on one thread, with other garbage in the workspace: the bits must agree
+  Tolerance tolerance;         ///< exceeding it fails the case, too; none if 0
   ThreadPool* pool = nullptr;  ///< null: one of two threads is made
 };
 

@@ -1,0 +1,69 @@
+// attune verify: the declared kernels against the reference, on this machine.
+#include "attune/verify.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstring>
+
+#include "commands.h"
+#include "terminal.h"
+
+namespace attune::cli {
+namespace {
+
+/// A kernel that runs into a guard page: the line that repeats its case, then the signal's own end of the process.
+void report_fault(int signal_number) {
+  constexpr char kWords[] = "FAILED the kernel touched memory that is not its own (or the process was hit by a fault)\n    ";
+  (void)!::write(1, kWords, sizeof(kWords) - 1);
+  (void)!::write(1, verify_running_case(), std::strlen(verify_running_case()));
+  (void)!::write(1, "\n", 1);
+  ::signal(signal_number, SIG_DFL);
+  ::raise(signal_number);
+}
+
+void write_report(const std::string& path, const std::string& json) {
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  const std::string text = json + "\n";
+  size_t at = 0;
+  while (fd >= 0 && at < text.size()) {
+    const ssize_t n = ::write(fd, text.data() + at, text.size() - at);
+    if (n <= 0) break;
+    at += static_cast<size_t>(n);
+  }
+  const int error = errno;
+  const bool closed = fd >= 0 && ::close(fd) == 0;
+  if (at < text.size() || !closed) fail(ErrorCode::io_error, path, "a file that can be written", std::strerror(error));
+}
+
+}  // namespace
+
+int run_verify(const Arguments& args) {
+  if (!args.positionals().empty()) fail(ErrorCode::invalid_argument, "verify", "--op OP or --kernel GLOB", args.positionals()[0]);
+  VerifyQuery q;
+  q.mode = args.text("--mode", q.mode);
+  q.op = args.text("--op");
+  q.kernels = args.list("--kernel");
+  q.require = args.list("--require");
+  q.desc = args.text("--desc");
+  q.suite = args.text("--suite");
+  q.plant = args.text("--plant");
+  q.device = args.text("--device", q.device);
+  q.samples = args.integer("--samples", q.samples);
+  q.all = args.has("--all");
+  q.seed = args.natural("--seed", q.seed);
+  q.seconds = args.number("--seconds", q.seconds);
+  q.threads = static_cast<int>(args.integer("--threads", q.threads));
+  q.record = verify_record_path();
+  const bool json = args.has("--json");
+  if (!json) q.on_line = [](const std::string& line) { write_out(line + "\n"); };
+  if (args.has("--planted") && args.has("--list")) fail(ErrorCode::invalid_argument, "--list", "either --list or --planted", "both");
+  for (const int s : {SIGSEGV, SIGBUS, SIGILL, SIGFPE}) ::signal(s, report_fault);
+  const VerifyOutcome outcome = args.has("--planted") ? verify_planted(q) : args.has("--list") ? verify_list(q) : verify(q);
+  if (json) write_out(outcome.json + "\n");
+  if (args.has("--report")) write_report(args.text("--report"), outcome.json);
+  return outcome.held ? 0 : kSomeFailed;
+}
+
+}  // namespace attune::cli

@@ -1,0 +1,163 @@
+// What `attune verify` says: the harness of src/proof over the catalogue, as lines and as JSON.
+#include "attune/verify.h"
+
+#include <algorithm>
+#include <ctime>
+#include <nlohmann/json.hpp>
+
+#include "attune/bench.h"
+#include "attune/options.h"
+#include "build_info.h"
+#include "proof/planted_trials.h"
+#include "proof/report.h"
+#include "proof/run_case.h"
+
+namespace attune {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+VerifySuite parse_suite(const std::string& text) {
+  if (text.empty()) return VerifySuite::everything;
+  if (text == "seed") return VerifySuite::seed;
+  if (text == "lengths") return VerifySuite::lengths;
+  if (text == "laws") return VerifySuite::laws;
+  invalid("--suite", "one of {seed, lengths, laws}", printable(text));
+}
+
+void say(const VerifyQuery& q, const std::string& line) {
+  if (q.on_line) q.on_line(line);
+}
+
+void say_failures(const VerifyQuery& q, const std::vector<Failure>& failures, int64_t all) {
+  for (const Failure& f : failures) say(q, fmt::format("  FAILED {}\n    {}", f.text, f.repro));
+  if (all > static_cast<int64_t>(failures.size())) say(q, fmt::format("  … and {} more", all - static_cast<int64_t>(failures.size())));
+}
+
+std::string kernel_line(const KernelReport& k) {
+  if (k.status == KernelReport::Status::not_run) return fmt::format("{:<30} not run: {}", k.kernel, k.reason);
+  std::string out = fmt::format("{:<30} {} {:>5} cases, error {:.3f} of the bound, mean square {:.2f} of 4, {:.1f} s", k.kernel,
+                                k.held() ? "passed" : "FAILED", k.cases, k.max_error_over_bound, k.nmse_ratio, k.seconds);
+  if (k.max_of_tolerance > 0) out += fmt::format("; {:.3f} of the suite's tolerance", k.max_of_tolerance);
+  if (k.orders > 0) out += fmt::format("; {} in other orders", k.orders);
+  if (k.draws > 0) out += fmt::format("; {} draws", k.draws);
+  if (!k.where.empty()) out += "; worst at " + k.where;
+  return out;
+}
+
+void say_support(const VerifyQuery& q, const KernelReport& k) {
+  if (k.status == KernelReport::Status::not_run) return;
+  for (const auto& [field, values] : k.exercised) {
+    std::string out;
+    for (const auto& [value, cases] : values) out += fmt::format("{}{} ×{}", out.empty() ? "" : ", ", value, cases);
+    say(q, fmt::format("  {:<14} {}", field, out));
+  }
+  say(q, fmt::format("  pairs of values {} of {} possible", k.pairs_covered, k.pairs_possible));
+  for (const std::string& missing : k.unexercised) say(q, "  NOT EXERCISED " + missing);
+}
+
+VerifyOptions options_of(const VerifyQuery& q) {
+  VerifyOptions o;
+  o.op = q.op, o.kernels = q.kernels, o.require = q.require, o.desc = q.desc, o.suite = parse_suite(q.suite);
+  o.samples = q.samples, o.all = q.all, o.seed = q.seed, o.plant = q.plant;
+  o.device = find_device(q.device);
+  if (!o.device.present) invalid("--device", "a device of this machine", printable(q.device));
+  if (q.seed >> 32 != 0) invalid("--seed", "0 to 4294967295", std::to_string(q.seed));
+  if (q.samples < 0 || q.samples > 1'000'000) invalid("--samples", "0 to 1000000", std::to_string(q.samples));
+  if (!q.plant.empty() && !build::kTestBuild) invalid("--plant", "a build with ATTUNE_TESTS", "another build");
+  return o;
+}
+
+void remember(const VerifyQuery& q, const VerifyOptions& o, const VerifyReport& report) {
+  // A part of a kernel's cases says little of it.
+  if (q.record.empty() || !q.desc.empty() || o.suite != VerifySuite::everything || !q.plant.empty()) return;
+  VerifyRecord record = read_record(q.record);
+  merge(record, report, o.device.model, build::kCommit, static_cast<int64_t>(std::time(nullptr)));
+  write_record(q.record, record);
+}
+
+VerifyOutcome check(const VerifyQuery& q, VerifyOptions o) {
+  const bool support = q.mode == "support";
+  o.on_kernel = [&](const KernelReport& k) {
+    say(q, kernel_line(k));
+    if (support) say_support(q, k);
+    say_failures(q, k.failures, k.failed);
+  };
+  o.on_tag = [&](const TagReport& t) {
+    say(q, fmt::format("{} = {} ({}): {} cases, {}", t.kernel, t.other, t.reduction, t.cases, t.failures.empty() ? "equal bits" : "OTHER BITS"));
+    say_failures(q, t.failures, static_cast<int64_t>(t.failures.size()));
+  };
+  const VerifyReport report = run_verify(o);
+  for (const std::string& name : report.required_not_run) say(q, fmt::format("{}: required, but not run", name));
+  int64_t cases = 0, ran = 0;
+  for (const auto& k : report.kernels) cases += k.cases, ran += k.status != KernelReport::Status::not_run;
+  say(q, fmt::format("{}: {} kernels, {} not run, {} cases, {:.1f} s", report.held() ? "held" : "DID NOT HOLD", ran,
+                     static_cast<int64_t>(report.kernels.size()) - ran, cases, report.seconds));
+  remember(q, o, report);
+  return {report.held(), to_json(report, o, q.mode)};
+}
+
+/// "caught  mask_off_by_one  a row does not see its own key: q=1, q=1 window, q>1, q>1 window"
+std::string planted_line(const PlantedReport& r) {
+  std::string seen, hidden;
+  for (const PlantedTrial& t : r.trials)
+    if (r.name != "none") (t.caught ? seen : hidden) += ((t.caught ? seen : hidden).empty() ? "" : ", ") + t.shape;
+  std::string out = fmt::format("{}  {:<18} {}",
+                                r.name == "none" ? (r.caught() ? "passes" : "FAILED")
+                                : r.caught()     ? "caught"
+                                                 : "MISSED",
+                                r.name, r.what);
+  if (!seen.empty()) out += fmt::format(": {}at {}", hidden.empty() ? "" : "only ", seen);
+  if (!hidden.empty()) out += fmt::format("; passes at {}", hidden);
+  return out;
+}
+
+Json planted_json(const PlantedReport& r) {
+  Json j{{"defect", r.name}, {"what", r.what}, {"op", r.op}, {"caught", r.caught()}, {"trials", Json::array()}};
+  for (const PlantedTrial& t : r.trials)
+    j["trials"].push_back({{"shape", t.shape}, {"should_show", t.should_show}, {"caught", t.caught}, {"text", t.text}, {"repro", t.repro}});
+  return j;
+}
+
+}  // namespace
+
+VerifyOutcome verify(const VerifyQuery& q) {
+  VerifyOptions o = options_of(q);
+  if (q.mode == "check" || q.mode == "support") return check(q, std::move(o));
+  invalid("--mode", "one of {check, support, fuzz, bench}", printable(q.mode));
+}
+
+VerifyOutcome verify_list(const VerifyQuery& q) {
+  Json kernels = Json::array();
+  for (const ListedKernel& k : list_verify(options_of(q))) {
+    say(q, fmt::format("{:<30} {:>5} cases{}", k.kernel, k.cases.size(), k.reason.empty() ? "" : "; not run: " + k.reason));
+    if (!q.kernels.empty())
+      for (const std::string& c : k.cases) say(q, "  " + c);
+    kernels.push_back({{"kernel", k.kernel}, {"op", k.op}, {"not_run", k.reason.empty() ? Json(nullptr) : Json(k.reason)}, {"cases", k.cases}});
+  }
+  return {true, kernels.dump()};
+}
+
+VerifyOutcome verify_planted(const VerifyQuery& q) {
+  if (q.seed >> 32 != 0) invalid("--seed", "0 to 4294967295", std::to_string(q.seed));
+  Json defects = Json::array();
+  const auto reports = run_planted(q.seed, [&](const PlantedReport& r) {
+    say(q, planted_line(r));
+    for (const PlantedTrial& t : r.trials)
+      if (t.caught != t.should_show) say(q, fmt::format("  {}: {}\n    {}", t.shape, t.caught ? t.text : "passed", t.repro));
+    defects.push_back(planted_json(r));
+  });
+  const auto missed = std::count_if(reports.begin(), reports.end(), [](const PlantedReport& r) { return !r.caught(); });
+  say(q, fmt::format("{} defects, {} MISSED", reports.size() - 1, missed));
+  return {missed == 0, Json{{"held", missed == 0}, {"seed", q.seed}, {"planted", defects}}.dump()};
+}
+
+std::string verify_record_path() {
+  const auto cache = environment("XDG_CACHE_HOME"), home = environment("HOME");
+  if (cache && cache->starts_with('/')) return *cache + "/attune/verify.json";
+  return home && !home->empty() ? *home + "/.cache/attune/verify.json" : "";
+}
+
+const char* verify_running_case() { return running_case(); }
+
+}  // namespace attune

@@ -1,0 +1,170 @@
+#include "proof/laws.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "core/error.h"
+#include "proof/fill.h"
+
+namespace attune {
+namespace {
+
+constexpr int64_t kVocab = 61;
+constexpr int64_t kRowsACall = 4096;
+
+struct Law {
+  std::string_view name;
+  SampleRow row;
+};
+
+/// What the laws have in common: the logits, and the lists that rows point to.
+struct Setting {
+  explicit Setting(uint64_t seed) {
+    Fill fill(seed ^ 0x1a35);
+    logits.resize(kVocab);
+    fill.values(logits.data(), DType::f32, 0, kVocab, 3);
+  }
+  std::vector<float> logits;
+  std::vector<int32_t> prompt = {1, 2, 3, 5, 8, 13, 21, 34, 55, 2}, output = {3, 3, 3, 7, 11, 60, 0, 7}, bias_ids = {4, 9, 17}, banned = {6, 10};
+  std::vector<float> bias = {2.5f, -3, 1};
+};
+
+std::vector<Law> laws_of(const Setting& s) {
+  SampleRow plain;
+  plain.temperature = 1;
+  SampleRow penalties = plain;
+  penalties.prompt = s.prompt.data(), penalties.prompt_tokens = static_cast<int64_t>(s.prompt.size());
+  penalties.output = s.output.data(), penalties.output_tokens = static_cast<int64_t>(s.output.size());
+  SampleRow repetition = penalties, presence = penalties, frequency = penalties;
+  repetition.repetition_penalty = 1.4f, presence.presence_penalty = 0.8f, frequency.frequency_penalty = 0.5f;
+  SampleRow biased = plain;
+  biased.bias_ids = s.bias_ids.data(), biased.bias = s.bias.data(), biased.num_bias = static_cast<int64_t>(s.bias.size());
+  biased.banned = s.banned.data(), biased.num_banned = static_cast<int64_t>(s.banned.size());
+  SampleRow all = repetition;
+  all.presence_penalty = 0.4f, all.frequency_penalty = 0.2f, all.temperature = 1.3f, all.top_k = 25, all.top_p = 0.9f, all.min_p = 0.03f;
+  all.bias_ids = biased.bias_ids, all.bias = biased.bias, all.num_bias = biased.num_bias;
+  all.banned = biased.banned, all.num_banned = biased.num_banned;
+  std::vector<Law> out = {{"temperature 1", plain}, {"temperature 0.6", plain}, {"temperature 2", plain}, {"top_k 7", plain},
+                          {"top_k 1", plain},       {"top_p 0.8", plain},       {"top_p 0.3", plain},     {"min_p 0.1", plain}};
+  out[1].row.temperature = 0.6f, out[2].row.temperature = 2, out[3].row.top_k = 7, out[4].row.top_k = 1;
+  out[5].row.top_p = 0.8f, out[6].row.top_p = 0.3f, out[7].row.min_p = 0.1f;
+  for (const auto& [name, row] : {Law{"repetition penalty 1.4", repetition}, Law{"presence penalty 0.8", presence},
+                                  Law{"frequency penalty 0.5", frequency}, Law{"bias and bans", biased}, Law{"all together", all}})
+    out.push_back({name, row});
+  return out;
+}
+
+bool holds(const int32_t* list, int64_t count, int32_t id) { return std::find(list, list + count, id) != list + count; }
+
+/// Logits after bias, bans and penalties, token by token.
+std::vector<double> changed_logits(const std::vector<float>& logits, const SampleRow& r) {
+  std::vector<double> z(logits.begin(), logits.end());
+  for (int64_t i = 0; i < r.num_bias; ++i) z[static_cast<size_t>(r.bias_ids[i])] += r.bias[i];
+  for (int64_t i = 0; i < r.num_banned; ++i) z[static_cast<size_t>(r.banned[i])] = -INFINITY;
+  for (int32_t id = 0; id < kVocab; ++id) {
+    double& x = z[static_cast<size_t>(id)];
+    const auto times = static_cast<double>(std::count(r.output, r.output + r.output_tokens, id));
+    if (times > 0 || holds(r.prompt, r.prompt_tokens, id)) x = x > 0 ? x / r.repetition_penalty : x * r.repetition_penalty;
+    if (times > 0) x -= times * r.frequency_penalty + r.presence_penalty;
+  }
+  return z;
+}
+
+/// The exact law: min-p, then top-k, then top-p on the renormalised rest; ties go to the lower id.
+std::vector<double> exact_law(const std::vector<float>& logits, const SampleRow& r) {
+  const std::vector<double> z = changed_logits(logits, r);
+  std::vector<double> weight(z.size());
+  const double top = *std::max_element(z.begin(), z.end());
+  for (size_t i = 0; i < z.size(); ++i) weight[i] = std::exp((z[i] - top) / r.temperature);
+  std::vector<size_t> order(z.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return z[a] > z[b]; });
+  size_t kept = order.size();
+  if (r.top_k > 0) kept = std::min(kept, static_cast<size_t>(r.top_k));
+  while (kept > 1 && weight[order[kept - 1]] < r.min_p) --kept;
+  double total = 0;
+  for (size_t i = 0; i < kept; ++i) total += weight[order[i]];
+  double sum = 0;
+  size_t nucleus = 0;
+  while (nucleus < kept && (nucleus == 0 || sum < r.top_p * total)) sum += weight[order[nucleus++]];
+  std::vector<double> law(z.size(), 0);
+  for (size_t i = 0; i < nucleus; ++i) law[order[i]] = weight[order[i]] / sum;
+  return law;
+}
+
+/// Counts of `draws` tokens whose keys differ in position, every fourth call in sample index, every fifth in seed.
+std::vector<int64_t> draw_counts(const SampleKernel& kernel, const Setting& s, const SampleRow& law, int64_t draws, uint64_t seed, ThreadPool& pool) {
+  const SampleDesc desc{.vocab = kVocab, .greedy_only = false};
+  std::vector<float> logits(static_cast<size_t>(kRowsACall * kVocab));
+  std::vector<SampleRow> rows(static_cast<size_t>(kRowsACall), law);
+  std::vector<int32_t> token(static_cast<size_t>(kRowsACall));
+  const Limits limits{.tokens = kRowsACall, .sequences = kRowsACall, .threads = pool.size()};
+  std::vector<uint8_t> workspace(kernel.workspace ? static_cast<size_t>(kernel.workspace(desc, limits)) : 0);
+  ExecContext ctx;
+  ctx.pool = &pool, ctx.workspace = {workspace.data(), workspace.size()};
+  std::vector<int64_t> counts(static_cast<size_t>(kVocab) + 1, 0);
+  for (int64_t done = 0, call = 0; done < draws; ++call) {
+    const int64_t count = std::min(kRowsACall, draws - done);
+    for (int64_t i = 0; i < count; ++i) {
+      std::copy(s.logits.begin(), s.logits.end(), logits.begin() + i * kVocab);
+      SampleRow& row = rows[static_cast<size_t>(i)];
+      row.seed = seed, row.sample_index = 0, row.position = static_cast<uint64_t>(done);
+      if (call % 4 == 1)
+        row.sample_index = static_cast<uint32_t>(i);
+      else if (call % 5 == 2)
+        row.seed = seed + static_cast<uint64_t>(i) + 1;
+      else
+        row.position = static_cast<uint64_t>(done + i);
+    }
+    SampleParams p;
+    p.logits = logits.data(), p.rows = count, p.row = rows.data(), p.token = token.data();
+    kernel.launch(ctx, desc, p);
+    for (int64_t i = 0; i < count; ++i) {
+      const int32_t id = token[static_cast<size_t>(i)];
+      ++counts[static_cast<size_t>(id >= 0 && id < kVocab ? id : kVocab)];
+    }
+    done += count;
+  }
+  return counts;
+}
+
+LawResult judge(std::string_view name, const std::vector<double>& law, const std::vector<int64_t>& counts, int64_t draws) {
+  constexpr double kLeastExpected = 8;  // rarer outcomes share a cell
+  LawResult out{.law = std::string(name), .draws = draws};
+  if (counts.back() > 0) out.text = fmt::format("{} draws gave ids outside the vocabulary", counts.back());
+  double rare_expected = 0, rare_seen = 0, cells = 0;
+  const auto add_cell = [&](double expected, double seen) { out.chi_square += (seen - expected) * (seen - expected) / expected, ++cells; };
+  for (size_t id = 0; id < law.size(); ++id) {
+    const double expected = law[id] * static_cast<double>(draws), seen = static_cast<double>(counts[id]);
+    out.outcomes += law[id] > 0;
+    if (law[id] == 0 && counts[id] > 0) out.text = fmt::format("token {} came {} times, the law excludes it", id, counts[id]);
+    if (expected >= kLeastExpected)
+      add_cell(expected, seen);
+    else
+      rare_expected += expected, rare_seen += seen;
+  }
+  if (rare_expected > 0.5) add_cell(rare_expected, rare_seen);
+  out.limit = chi_square_limit(std::max(cells - 1, 1.0));
+  if (out.text.empty() && !(out.chi_square <= out.limit))
+    out.text = fmt::format("chi-square {:.1f} over {} cells, expected at most {:.1f}", out.chi_square, cells, out.limit);
+  return out;
+}
+
+}  // namespace
+
+double chi_square_limit(double freedom) {
+  constexpr double kQuantile = 5.997807;  // of the normal law at 1 − 10⁻⁹
+  const double a = 2 / (9 * freedom), root = 1 - a + kQuantile * std::sqrt(a);
+  return freedom * root * root * root;
+}
+
+std::vector<LawResult> check_laws(const SampleKernel& kernel, int64_t draws, uint64_t seed, ThreadPool& pool) {
+  const Setting setting(seed);
+  std::vector<LawResult> out;
+  for (const Law& law : laws_of(setting))
+    out.push_back(judge(law.name, exact_law(setting.logits, law.row), draw_counts(kernel, setting, law.row, draws, seed, pool), draws));
+  return out;
+}
+
+}  // namespace attune

@@ -1,0 +1,23 @@
+#pragma once
+
+#include "proof/cases.h"
+
+namespace attune {
+
+/// Lengths of a batch worth a name: those that the tests of others use, and those in which kernels have been wrong.
+struct LengthSet {
+  std::string_view name;
+  Phase phase;
+  std::vector<int64_t> q_lens, kv_lens;
+  std::string_view desc;      ///< fields that belong to the set, such as "mask=none kv_source=cross_paged"
+  int64_t pool = 0;           ///< blocks of the KV pool; 0: as few as needed
+  bool only_in_full = false;  ///< too long for a default run
+};
+
+const std::vector<LengthSet>& length_sets();
+
+/// Cases of a kernel over every length set, with heads, sizes, types and masks in turn; those of more than `most_flops` get fewer heads or are
+/// left out. `laps`: how often each set comes, with other fields each time.
+std::vector<Case<Attention>> length_set_cases(const AttentionKernel& kernel, uint64_t seed, double most_flops, int laps, bool full);
+
+}  // namespace attune

@@ -1,0 +1,387 @@
+#include "proof/verify.h"
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+
+#include "core/error.h"
+#include "proof/covering.h"
+#include "proof/laws.h"
+#include "proof/length_sets.h"
+#include "proof/order.h"
+#include "proof/planted.h"
+#include "proof/run_case.h"
+#include "proof/suites.h"
+#include "select/select.h"
+
+namespace attune {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr size_t kFailuresKept = 5;
+constexpr double kWholeReference = 20e6, kWholeReferenceOfAll = 1e9;  // FLOP up to which every output is compared
+constexpr double kSlowest = 20e6;                                     // FLOP that a reference kernel is asked for
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+bool matches_any(const std::vector<std::string>& globs, std::string_view name) {
+  return std::any_of(globs.begin(), globs.end(), [&](const std::string& g) { return glob_matches(g, name); });
+}
+
+/// A problem with how it is to be judged.
+template <class Op>
+struct Planned {
+  Case<Op> problem;
+  Guard guard = Guard::after;
+  bool order = false;  ///< also alone, in chunks, as decode steps
+  Tolerance tolerance;
+};
+
+/// Everything about one op.
+template <class Op>
+class OpVerifier {
+ public:
+  OpVerifier(const VerifyOptions& options, ThreadPool& pool, VerifyReport& report) : o_(options), pool_(pool), report_(report) {}
+
+  void run() {
+    std::vector<const Kernel<Op>*> ran;
+    for (const Kernel<Op>* kernel : asked()) {
+      KernelReport r = verify(*kernel);
+      if (r.status == KernelReport::Status::not_run) {
+        if (matches_any(o_.require, kernel->info.name)) report_.required_not_run.push_back(r.kernel);
+      } else {
+        ran.push_back(kernel);
+      }
+      if (o_.on_kernel) o_.on_kernel(r);
+      report_.kernels.push_back(std::move(r));
+    }
+    if (o_.suite != VerifySuite::laws && o_.fuzz_seconds == 0) compare_tags(ran);
+  }
+
+  void list(std::vector<ListedKernel>& out) const {
+    for (const Kernel<Op>* kernel : asked()) {
+      ListedKernel l{.kernel = std::string(kernel->info.name), .op = std::string(Op::kName), .reason = {}, .cases = {}};
+      l.reason = to_text(check_device(kernel->info, kernel->launch != nullptr, o_.device));
+      KernelReport unused;
+      for (const auto& p : plan_of(*kernel, unused)) l.cases.push_back(to_text(p.problem));
+      out.push_back(std::move(l));
+    }
+  }
+
+ private:
+  /// The catalogue's kernels that are asked for, and the planted one.
+  std::vector<const Kernel<Op>*> asked() const {
+    std::vector<const Kernel<Op>*> out;
+    for (const Kernel<Op>* k : catalogue().template kernels<Op>())
+      if (o_.kernels.empty() || matches_any(o_.kernels, k->info.name) || matches_any(o_.require, k->info.name)) out.push_back(k);
+    for (const auto& defect : planted<Op>())
+      if (defect.name == o_.plant && (o_.kernels.empty() || matches_any(o_.kernels, defect.kernel.info.name))) out.push_back(&defect.kernel);
+    return out;
+  }
+
+  KernelReport verify(const Kernel<Op>& kernel) {
+    KernelReport r{.kernel = std::string(kernel.info.name), .op = std::string(Op::kName), .reduction = std::string(kernel.info.reduction)};
+    r.version = kernel.info.version;
+    const auto start = Clock::now();
+    const auto reasons = check_device(kernel.info, kernel.launch != nullptr, o_.device);
+    if (!reasons.empty()) {
+      r.status = KernelReport::Status::not_run, r.reason = to_text(reasons);
+      return r;
+    }
+    std::vector<Planned<Op>> plan = plan_of(kernel, r);
+    if (plan.empty() && o_.suite != VerifySuite::laws && o_.fuzz_seconds == 0) {
+      r.status = KernelReport::Status::not_run, r.reason = o_.desc.empty() ? "no case of this suite suits it" : refusal(kernel);
+      return r;
+    }
+    for (const auto& p : plan) run_one(kernel, p, r);
+    if (o_.fuzz_seconds > 0) fuzz(kernel, r);
+    if (o_.desc.empty() && o_.suite == VerifySuite::everything) judge_declaration(kernel, plan, r);
+    if (o_.desc.empty() && (o_.suite == VerifySuite::everything || o_.suite == VerifySuite::laws)) judge_laws(kernel, r);
+    if (r.failed > 0) r.status = KernelReport::Status::failed;
+    r.seconds = seconds_since(start);
+    return r;
+  }
+
+  std::string refusal(const Kernel<Op>& kernel) const { return to_text(check(kernel, o_.device, parse_case<Op>(o_.desc).desc)); }
+
+  // ---- plans -------------------------------------------------------------------------------------------------------------------------------
+
+  std::vector<Planned<Op>> plan_of(const Kernel<Op>& kernel, KernelReport& r) const {
+    if (o_.fuzz_seconds > 0 || o_.suite == VerifySuite::laws) return {};
+    if (!o_.desc.empty()) return plan_of_desc(kernel);
+    if (o_.suite == VerifySuite::seed) return plan_of_seed_suite(kernel);
+    std::vector<Planned<Op>> plan;
+    if (o_.suite == VerifySuite::everything) add_covering(kernel, plan, r);
+    add_length_sets(kernel, plan);
+    if (kernel.info.tier == Tier::reference) std::erase_if(plan, [](const auto& p) { return flops_of(p.problem) > kSlowest; });
+    return plan;
+  }
+
+  /// The case itself; or, where the text has no lengths, some.
+  std::vector<Planned<Op>> plan_of_desc(const Kernel<Op>& kernel) const {
+    const Case<Op> given = parse_case<Op>(o_.desc);
+    std::vector<Planned<Op>> plan;
+    if (!admits(kernel, given.desc)) return plan;
+    std::vector<Case<Op>> cases;
+    const std::string words = " " + o_.desc;
+    const bool has_lengths = words.find(" q_lens=") != std::string::npos || words.find(" kv_lens=") != std::string::npos ||
+                             words.find(" m=") != std::string::npos ||
+                             words.find(std::is_same_v<Op, Matmul> ? " seed=" : " rows=") != std::string::npos;
+    if (has_lengths) cases.push_back(given);
+    for (int64_t i = 0; !has_lengths && i < std::max<int64_t>(o_.samples, 8); ++i)
+      cases.push_back(case_of<Op>(given.desc, o_.seed * 1000 + static_cast<uint64_t>(i) + 1));
+    for (const auto& c : cases) {
+      plan.push_back({c, Guard::after, true, {}});
+      plan.push_back({c, Guard::before, false, {}});
+    }
+    return plan;
+  }
+
+  std::vector<Planned<Op>> plan_of_seed_suite(const Kernel<Op>& kernel) const {
+    std::vector<Planned<Op>> plan;
+    if constexpr (std::is_same_v<Op, Attention>)
+      for (const SuiteCase& s : seed_suite())
+        if (kernel.info.tier != Tier::reference && admits(kernel, s.problem.desc)) plan.push_back({s.problem, Guard::after, false, s.tolerance});
+    (void)kernel;
+    return plan;
+  }
+
+  void add_covering(const Kernel<Op>& kernel, std::vector<Planned<Op>>& plan, KernelReport& r) const {
+    constexpr int64_t kUsualDraws = 36;
+    PairCoverage coverage;
+    std::vector<Case<Op>> cases = covering_cases(kernel, o_.seed, &coverage);
+    r.pairs_covered = coverage.covered, r.pairs_possible = coverage.possible;
+    const int64_t drawn = o_.samples > 0 ? o_.samples : kUsualDraws * (o_.all ? 10 : 1);
+    for (int64_t i = 0; i < drawn; ++i)
+      if (auto c = draw_case(kernel, o_.seed, i)) cases.push_back(std::move(*c));
+    // Half of the cases have the forbidden page before their data; every third is also run in pieces.
+    for (size_t i = 0; i < cases.size(); ++i)
+      plan.push_back({std::move(cases[i]), i % 2 == 0 ? Guard::after : Guard::before, o_.all || i % 3 == 0, {}});
+  }
+
+  void add_length_sets(const Kernel<Op>& kernel, std::vector<Planned<Op>>& plan) const {
+    if constexpr (std::is_same_v<Op, Attention>) {
+      const double most = kernel.info.tier == Tier::reference ? kSlowest : o_.all ? 4e10 : 2e8;
+      for (auto& c : length_set_cases(kernel, o_.seed, most, o_.all ? 12 : 1, o_.all)) {
+        const bool order = flops_of(c) <= (o_.all ? 1e9 : kWholeReference);
+        plan.push_back({std::move(c), Guard::after, order, {}});
+      }
+    }
+    (void)kernel, (void)plan;
+  }
+
+  // ---- running -----------------------------------------------------------------------------------------------------------------------------
+
+  void fail(KernelReport& r, std::string text, std::string repro) const {
+    if (++r.failed <= static_cast<int64_t>(kFailuresKept)) r.failures.push_back({std::move(text), std::move(repro)});
+  }
+
+  std::string repro(const Kernel<Op>& kernel, const Case<Op>& c) const {
+    return repro_line(kernel, c) + (o_.plant.empty() ? "" : " --plant " + o_.plant) + (o_.all ? " --all" : "");
+  }
+
+  void run_one(const Kernel<Op>& kernel, const Planned<Op>& p, KernelReport& r) {
+    const double flops = flops_of(p.problem);
+    RunOptions run{.style = {.guard = p.guard}, .tolerance = p.tolerance, .pool = &pool_};
+    run.samples = flops <= (o_.all ? kWholeReferenceOfAll : kWholeReference) ? 0 : 64;
+    try {
+      const CaseResult result = run_case(kernel, p.problem, run);
+      ++r.cases;
+      r.outputs += result.outputs;
+      note_values(kernel, p.problem, r);
+      if (result.max_error_over_bound > r.max_error_over_bound || r.worst_case.empty()) {
+        r.max_error_over_bound = result.max_error_over_bound;
+        r.worst_case = to_text(p.problem), r.where = result.where, r.nmse = result.nmse;
+      }
+      if (result.outputs >= 256) r.nmse_ratio = std::max(r.nmse_ratio, result.typical_ratio);
+      r.max_of_tolerance = std::max(r.max_of_tolerance, result.max_of_tolerance);
+      if (!result.passed) {
+        fail(r, result.text, repro(kernel, p.problem));
+        return;
+      }
+      if (!p.order) return;
+      if (const std::string text = order_text(kernel, p.problem, r); !text.empty()) fail(r, text, repro(kernel, p.problem));
+    } catch (const std::exception& e) {
+      fail(r, e.what(), repro(kernel, p.problem));
+    }
+  }
+
+  std::string order_text(const Kernel<Op>& kernel, const Case<Op>& c, KernelReport& r) {
+    if constexpr (std::is_same_v<Op, Attention> || std::is_same_v<Op, Matmul>) {
+      ++r.orders;
+      return check_order(kernel, c, pool_);
+    }
+    (void)kernel, (void)c, (void)r;
+    return "";
+  }
+
+  void note_values(const Kernel<Op>& kernel, const Case<Op>& c, KernelReport& r) const {
+    const typename Op::Desc defaults{};
+    Op::for_each_field(kernel.can, c.desc, defaults, [&](FieldName name, const auto&, const auto& value, const auto&, const auto&) {
+      ++r.exercised[std::string(name.field)][value_text(value)];
+    });
+  }
+
+  /// A new random case until the time is over; the seeds follow from the first.
+  void fuzz(const Kernel<Op>& kernel, KernelReport& r) {
+    const auto start = Clock::now();
+    for (uint64_t i = 0; seconds_since(start) < o_.fuzz_seconds && r.failed < static_cast<int64_t>(kFailuresKept); ++i) {
+      const auto c = random_case(kernel, o_.seed * 1'000'000'007 + i);
+      if (!c) continue;
+      run_one(kernel, {*c, i % 2 == 0 ? Guard::after : Guard::before, i % 4 == 0, {}}, r);
+    }
+  }
+
+  // ---- what is declared --------------------------------------------------------------------------------------------------------------------
+
+  void judge_declaration(const Kernel<Op>& kernel, const std::vector<Planned<Op>>& plan, KernelReport& r) {
+    std::vector<Case<Op>> cases;
+    for (const auto& p : plan) cases.push_back(p.problem);
+    r.unexercised = unexercised(kernel, cases);
+    const std::string again = fmt::format("attune verify --mode support --kernel {} --seed {}", kernel.info.name, o_.seed);
+    for (const std::string& value : r.unexercised) fail(r, "declared, but in no case: " + value, again);
+    for (const Outside<Op>& outside : outside_descs(kernel, o_.seed)) {
+      const auto reasons = check(kernel, o_.device, outside.desc);
+      const bool named = std::any_of(reasons.begin(), reasons.end(), [&](const Reason& reason) { return reason.field == outside.field; });
+      ++r.refusals;
+      if (!named)
+        fail(r, fmt::format("admits {} outside its capability: {}", outside.field, to_text(outside.desc)),
+             fmt::format("attune explain {} --desc \"{}\"", Op::kName, to_text(outside.desc)));
+    }
+  }
+
+  void judge_laws(const Kernel<Op>& kernel, KernelReport& r) {
+    if constexpr (std::is_same_v<Op, Sample>) {
+      for (const LawResult& law : check_laws(kernel, 100'000, o_.seed, pool_)) {
+        r.draws += law.draws;
+        if (!law.text.empty())
+          fail(r, fmt::format("{}: {}", law.law, law.text),
+               fmt::format("attune verify --kernel {} --suite laws --seed {}", kernel.info.name, o_.seed));
+      }
+    }
+    (void)kernel, (void)r;
+  }
+
+  // ---- equal tags, equal bits --------------------------------------------------------------------------------------------------------------
+
+  void compare_tags(const std::vector<const Kernel<Op>*>& ran) {
+    for (size_t a = 0; a < ran.size(); ++a)
+      for (size_t b = a + 1; b < ran.size(); ++b) {
+        if (ran[a]->info.reduction != ran[b]->info.reduction) continue;
+        TagReport t = compare(*ran[a], *ran[b]);
+        if (o_.on_tag) o_.on_tag(t);
+        report_.tags.push_back(std::move(t));
+      }
+  }
+
+  TagReport compare(const Kernel<Op>& a, const Kernel<Op>& b) {
+    TagReport t{.reduction = std::string(a.info.reduction), .kernel = std::string(a.info.name), .other = std::string(b.info.name)};
+    ThreadPool one(1);
+    KernelReport unused;
+    const auto plan = plan_of(a, unused);
+    const size_t step = o_.all ? 1 : std::max<size_t>(1, plan.size() / 40);
+    for (size_t i = 0; i < plan.size(); i += step) {
+      const Case<Op>& c = plan[i].problem;
+      if (!admits(b, c.desc)) continue;
+      ++t.cases;
+      if (output_bits(a, c, pool_) == output_bits(b, c, one)) continue;
+      if (t.failures.size() < kFailuresKept)
+        t.failures.push_back({fmt::format("{} and {} share the tag {} but not their bits", a.info.name, b.info.name, a.info.reduction),
+                              repro_line(a, c) + fmt::format(" --kernel {}", b.info.name)});
+    }
+    return t;
+  }
+
+  const VerifyOptions& o_;
+  ThreadPool& pool_;
+  VerifyReport& report_;
+};
+
+/// What is asked for must name something.
+void check_names(const VerifyOptions& o) {
+  bool op_known = o.op.empty(), plant_known = o.plant.empty();
+  std::string known_ops, known_plants;
+  std::vector<std::string> globs = o.kernels;
+  globs.insert(globs.end(), o.require.begin(), o.require.end());
+  std::vector<bool> used(globs.size(), false);
+  for_each_op([&]<class Op>() {
+    known_ops += (known_ops.empty() ? "" : ", ") + std::string(Op::kName);
+    op_known |= o.op == Op::kName;
+    const auto see = [&](std::string_view name) {
+      for (size_t i = 0; i < globs.size(); ++i) used[i] = used[i] || glob_matches(globs[i], name);
+    };
+    for (const auto* k : catalogue().kernels<Op>())
+      if (o.op.empty() || o.op == Op::kName) see(k->info.name);
+    for (const auto& defect : planted<Op>()) {
+      known_plants += (known_plants.empty() ? "" : ", ") + std::string(defect.name);
+      if (defect.name == o.plant) plant_known = true, see(defect.kernel.info.name);
+    }
+  });
+  if (!op_known) invalid("--op", "one of " + known_ops, printable(o.op));
+  if (!plant_known) invalid("--plant", "one of " + known_plants, printable(o.plant));
+  for (size_t i = 0; i < globs.size(); ++i)
+    if (!used[i]) invalid("--kernel", "a name, or a glob such as cpu.attention.*, that some kernel has (attune kernels)", printable(globs[i]));
+}
+
+/// The ops that have a kernel asked for.
+std::vector<std::string> ops_of(const VerifyOptions& o) {
+  std::vector<std::string> out;
+  std::vector<std::string> globs = o.kernels;
+  globs.insert(globs.end(), o.require.begin(), o.require.end());
+  for_each_op([&]<class Op>() {
+    if (!o.op.empty() && o.op != Op::kName) return;
+    bool any_kernel = globs.empty();
+    for (const auto* k : catalogue().kernels<Op>()) any_kernel = any_kernel || matches_any(globs, k->info.name);
+    for (const auto& defect : planted<Op>())
+      if (defect.name == o.plant) any_kernel = any_kernel || matches_any(globs, defect.kernel.info.name);
+    if (any_kernel) out.emplace_back(Op::kName);
+  });
+  return out;
+}
+
+}  // namespace
+
+std::string_view to_text(KernelReport::Status s) {
+  constexpr std::string_view kNames[] = {"passed", "failed", "not run"};
+  return kNames[static_cast<int>(s)];
+}
+
+bool VerifyReport::held() const {
+  const bool all_kernels = std::none_of(kernels.begin(), kernels.end(), [](const auto& k) { return k.status == KernelReport::Status::failed; });
+  return all_kernels && required_not_run.empty() && std::all_of(tags.begin(), tags.end(), [](const auto& t) { return t.failures.empty(); });
+}
+
+namespace {
+
+/// Calls f with a verifier of each op that is asked for.
+template <class F>
+void for_each_verifier(const VerifyOptions& options, VerifyReport& report, F&& f) {
+  check_names(options);
+  const auto ops = ops_of(options);
+  if (!options.desc.empty() && ops.size() != 1)
+    invalid("--desc", "the one op that it is a desc of, by --op or --kernel", fmt::format("{} ops", ops.size()));
+  ThreadPool pool(std::max(2, available_cores()));
+  for_each_op([&]<class Op>() {
+    if (std::find(ops.begin(), ops.end(), Op::kName) != ops.end()) f(OpVerifier<Op>(options, pool, report));
+  });
+}
+
+}  // namespace
+
+std::vector<ListedKernel> list_verify(const VerifyOptions& options) {
+  VerifyReport unused;
+  std::vector<ListedKernel> out;
+  for_each_verifier(options, unused, [&](const auto& verifier) { verifier.list(out); });
+  return out;
+}
+
+VerifyReport run_verify(const VerifyOptions& options) {
+  const auto start = Clock::now();
+  VerifyReport report;
+  for_each_verifier(options, report, [](auto&& verifier) { verifier.run(); });
+  report.seconds = seconds_since(start);
+  return report;
+}
+
+}  // namespace attune

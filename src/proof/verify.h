@@ -1,0 +1,90 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "proof/cases.h"
+
+namespace attune {
+
+/// A case that did not hold, and the command that runs it again.
+struct Failure {
+  std::string text, repro;
+};
+
+/// What was asked of one kernel, and what came of it.
+struct KernelReport {
+  enum class Status : uint8_t { passed, failed, not_run };
+  std::string kernel, op, reduction;
+  int version = 0;
+  Status status = Status::passed;
+  std::string reason;    ///< why it was not run
+  int64_t cases = 0;     ///< problems run against the reference
+  int64_t orders = 0;    ///< of these, run again alone, in other batches, phases and chunks
+  int64_t refusals = 0;  ///< descs outside the capability that were refused by name
+  int64_t draws = 0;     ///< tokens drawn for the laws of sampling
+  int64_t outputs = 0;   ///< elements compared
+  double max_error_over_bound = 0;
+  double nmse_ratio = 0;  ///< largest mean square error over that of independent roundings; at most 4
+  double nmse = 0;
+  double max_of_tolerance = 0;  ///< a suite's own tolerance; 0 without a suite
+  std::string worst_case, where;
+  double seconds = 0;
+  int64_t failed = 0;  ///< all failures; the first few follow
+  std::vector<Failure> failures;
+  int64_t pairs_covered = 0, pairs_possible = 0;
+  /// field -> value -> cases that had it; and "field=value" declared but in no case.
+  std::map<std::string, std::map<std::string, int64_t>> exercised;
+  std::vector<std::string> unexercised;
+
+  bool held() const { return status == Status::passed; }
+};
+std::string_view to_text(KernelReport::Status s);
+
+/// Two kernels that declare one reduction tag: their bits must be equal.
+struct TagReport {
+  std::string reduction, kernel, other;
+  int64_t cases = 0;
+  std::vector<Failure> failures;
+};
+
+struct VerifyReport {
+  std::vector<KernelReport> kernels;
+  std::vector<TagReport> tags;
+  std::vector<std::string> required_not_run;  ///< kernels of --require that did not run
+  double seconds = 0;
+
+  bool held() const;
+};
+
+enum class VerifySuite : uint8_t { everything, seed, lengths, laws };
+
+struct VerifyOptions {
+  std::string op;                    ///< empty: all
+  std::vector<std::string> kernels;  ///< globs; empty: all
+  std::vector<std::string> require;  ///< globs of kernels that must run
+  std::string desc;                  ///< a case, or a desc for which lengths are drawn; needs one op
+  VerifySuite suite = VerifySuite::everything;
+  int64_t samples = 0;  ///< drawn cases a kernel beyond the covering ones; 0: the usual number
+  bool all = false;     ///< every case at every length set, and more of each output compared
+  uint64_t seed = 1;
+  double fuzz_seconds = 0;  ///< above 0: random cases for so long instead of planned ones
+  std::string plant;        ///< a planted defect that joins the run
+  DeviceProps device;
+  std::function<void(const KernelReport&)> on_kernel;  ///< as each is done
+  std::function<void(const TagReport&)> on_tag;
+};
+
+/// Runs what is asked. InvalidArgument for what names nothing; a kernel's own failure is in the report.
+VerifyReport run_verify(const VerifyOptions& options);
+
+/// A kernel and the cases that run_verify would run, or why it would run none.
+struct ListedKernel {
+  std::string kernel, op, reason;
+  std::vector<std::string> cases;
+};
+std::vector<ListedKernel> list_verify(const VerifyOptions& options);
+
+}  // namespace attune

@@ -1,0 +1,110 @@
+// attune verify as its user sees it: exit codes, lines, repro commands that work, the report and what explain makes of it.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+
+struct Output {
+  std::string text;  // stdout and stderr
+  int code = -1;
+};
+
+std::filesystem::path cache_folder() { return std::filesystem::path(testing::TempDir()) / ("attune-verify-" + std::to_string(getpid())); }
+
+/// Runs `attune ARGUMENTS` in a cache folder of this test's own.
+Output attune(const std::string& arguments) {
+  const std::string command = "XDG_CACHE_HOME='" + cache_folder().string() + "' " ATTUNE_BINARY_DIR "/bin/attune " + arguments + " 2>&1";
+  Output out;
+  FILE* pipe = popen(command.c_str(), "r");
+  if (!pipe) return out;
+  char buffer[4096];
+  while (const size_t n = fread(buffer, 1, sizeof buffer, pipe)) out.text.append(buffer, n);
+  const int status = pclose(pipe);
+  out.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  return out;
+}
+
+TEST(Verify, OneCaseOfOneKernel) {
+  const Output out = attune("verify --kernel cpu.norm.plain --desc 'x=f32 w=bf16 hidden=80 rows=3 seed=5'");
+  EXPECT_EQ(out.code, 0) << out.text;
+  EXPECT_THAT(out.text, HasSubstr("cpu.norm.plain"));
+  EXPECT_THAT(out.text, HasSubstr("held: 1 kernels"));
+}
+
+TEST(Verify, AKernelThatCannotRunIsNotPassedAndFailsWhenRequired) {
+  const Output out = attune("verify --op attention --kernel 'gpu.*' --json");
+  EXPECT_EQ(out.code, 0) << out.text;
+  const json j = json::parse(out.text);
+  EXPECT_GT(j["counts"]["not_run"], 0);
+  EXPECT_EQ(j["counts"]["passed"], 0);
+  EXPECT_NE(j["kernels"][0]["reason"], "");
+  EXPECT_EQ(attune("verify --op attention --kernel 'gpu.*' --require 'gpu.*'").code, 1);
+}
+
+TEST(Verify, ThePlantedDefectFailsAndItsReproLineRepeatsIt) {
+  const Output out = attune("verify --op attention --kernel 'planted.*' --plant mask_off_by_one --samples 4 --json");
+  EXPECT_EQ(out.code, 1) << out.text;
+  const json j = json::parse(out.text);
+  ASSERT_EQ(j["kernels"].size(), 1u);
+  EXPECT_EQ(j["kernels"][0]["status"], "failed");
+  ASSERT_FALSE(j["kernels"][0]["failures"].empty());
+  for (const json& failure : j["kernels"][0]["failures"]) {
+    const std::string repro = failure["repro"];
+    ASSERT_EQ(repro.rfind("attune ", 0), 0u) << repro;
+    const Output again = attune(repro.substr(7));
+    EXPECT_EQ(again.code, 1) << repro << "\n" << again.text;
+    EXPECT_THAT(again.text, HasSubstr("FAILED"));
+  }
+}
+
+TEST(Verify, EveryPlantedDefectIsCaught) {
+  const Output out = attune("verify --planted --json");
+  EXPECT_EQ(out.code, 0) << out.text;
+  const json j = json::parse(out.text);
+  EXPECT_TRUE(j["held"]);
+  int hidden = 0;
+  std::vector<std::string> names;
+  for (const json& defect : j["planted"]) {
+    names.push_back(defect["defect"]);
+    for (const json& trial : defect["trials"])
+      if (defect["defect"] != "none" && trial["shape"] == "q=1" && !trial["caught"]) ++hidden;
+  }
+  EXPECT_EQ(hidden, 2);
+  EXPECT_THAT(names, testing::IsSupersetOf({"mask_off_by_one", "past_end", "wrong_kv_head", "sink_in_value", "softcap_overflow", "missing_rescale",
+                                            "scale_of_head_0", "split_race", "causal_under_none", "lens_from_q"}));
+}
+
+TEST(Verify, SupportNamesTheValuesThatWereRun) {
+  const Output out = attune("verify --mode support --kernel cpu.rope.plain");
+  EXPECT_EQ(out.code, 0) << out.text;
+  EXPECT_THAT(out.text, HasSubstr("style"));
+  EXPECT_THAT(out.text, HasSubstr("interleaved"));
+  EXPECT_THAT(out.text, testing::Not(HasSubstr("NOT EXERCISED")));
+}
+
+TEST(Verify, ListRunsNothing) {
+  const Output out = attune("verify --list --kernel cpu.attention.plain --suite lengths");
+  EXPECT_EQ(out.code, 0);
+  EXPECT_THAT(out.text, HasSubstr("q_lens=1,5,129 kv_lens=128,18,463"));
+  EXPECT_THAT(out.text, HasSubstr("pool=32768"));
+}
+
+TEST(Verify, WhatNamesNothingIsRefused) {
+  for (const char* arguments : {"--mode fly", "--suite fly", "--op fly", "--kernel 'fly.*'", "--plant fly", "--device h200", "--seed x",
+                                "--samples -1", "--desc 'x=f32'", "--op norm --desc 'x=f99'", "--op norm --desc 'x=f32 hidden=0'", "fly"}) {
+    const Output out = attune(std::string("verify ") + arguments);
+    EXPECT_EQ(out.code, 2) << arguments << "\n" << out.text;
+    EXPECT_THAT(out.text, HasSubstr("expected")) << arguments;
+  }
+}
+
+}  // namespace
