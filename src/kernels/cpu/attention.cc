@@ -86,12 +86,27 @@ uint32_t visible_bits(const TokenView& v, int key) {
   return a <= 0 ? below : a >= kWidth ? 0 : below & ~((1u << a) - 1u);
 }
 
-/// c[R][C] (+)= a · b over `steps`: a [R][steps], b [steps][C vectors]. Each element is one chain of products in rising step.
-template <int R, int C>
-void multiply_tile(const float* a, int64_t a_stride, const float* b, int64_t b_stride, int64_t steps, float* c, int64_t c_stride, bool fresh) {
+/// Calls f with the number of rows, 1 to kFewRows, as a constant.
+template <class F>
+ATTUNE_INLINE void with_few_rows(int64_t rows, const F& f) {
+  switch (rows) {
+    case 1: return f(Count<1>{});
+    case 2: return f(Count<2>{});
+    case 3: return f(Count<3>{});
+    case 4: return f(Count<4>{});
+    case 5: return f(Count<5>{});
+    case 6: return f(Count<6>{});
+    case 7: return f(Count<7>{});
+    default: return f(Count<8>{});
+  }
+}
+
+/// c[R][C] = a · b, or += where not Fresh, over `steps`: a [R][steps], b [steps][C vectors]. Each element is one chain of products in rising step.
+template <bool Fresh, int R, int C>
+void multiply_tile(const float* a, int64_t a_stride, const float* b, int64_t b_stride, int64_t steps, float* c, int64_t c_stride) {
   Vec acc[R][C];
   for (int r = 0; r < R; ++r)
-    for (int j = 0; j < C; ++j) acc[r][j] = fresh ? zero() : load(c + r * c_stride + j * kWidth);
+    for (int j = 0; j < C; ++j) acc[r][j] = Fresh ? zero() : load(c + r * c_stride + j * kWidth);
   for (int64_t k = 0; k < steps; ++k) {
     Vec x[C];
     for (int j = 0; j < C; ++j) x[j] = load(b + k * b_stride + j * kWidth);
@@ -102,27 +117,25 @@ void multiply_tile(const float* a, int64_t a_stride, const float* b, int64_t b_s
     for (int j = 0; j < C; ++j) store(c + r * c_stride + j * kWidth, acc[r][j]);
 }
 
-template <int R>
-void multiply_rows(const float* a, int64_t a_stride, const float* b, int64_t b_stride, int64_t steps, float* c, int64_t c_stride, int64_t vectors,
-                   bool fresh) {
+template <bool Fresh, int R>
+void multiply_rows(const float* a, int64_t a_stride, const float* b, int64_t b_stride, int64_t steps, float* c, int64_t c_stride, int64_t vectors) {
+  const auto columns = [&](auto count, int64_t j) {
+    multiply_tile<Fresh, R, decltype(count)::value>(a, a_stride, b + j * kWidth, b_stride, steps, c + j * kWidth, c_stride);
+  };
   int64_t j = 0;
-  for (; j + kColumns <= vectors; j += kColumns)
-    multiply_tile<R, kColumns>(a, a_stride, b + j * kWidth, b_stride, steps, c + j * kWidth, c_stride, fresh);
+  for (; j + kColumns <= vectors; j += kColumns) columns(Count<kColumns>{}, j);
   if constexpr (kColumns > 2)
-    for (; j + 2 <= vectors; j += 2) multiply_tile<R, 2>(a, a_stride, b + j * kWidth, b_stride, steps, c + j * kWidth, c_stride, fresh);
-  for (; j < vectors; ++j) multiply_tile<R, 1>(a, a_stride, b + j * kWidth, b_stride, steps, c + j * kWidth, c_stride, fresh);
+    for (; j + 2 <= vectors; j += 2) columns(Count<2>{}, j);
+  for (; j < vectors; ++j) columns(Count<1>{}, j);
 }
 
+template <bool Fresh>
 void multiply(int64_t rows, const float* a, int64_t a_stride, const float* b, int64_t b_stride, int64_t steps, float* c, int64_t c_stride,
-              int64_t vectors, bool fresh) {
-  switch (rows) {
-    case 1: return multiply_rows<1>(a, a_stride, b, b_stride, steps, c, c_stride, vectors, fresh);
-    case 2: return multiply_rows<2>(a, a_stride, b, b_stride, steps, c, c_stride, vectors, fresh);
-    case 3: return multiply_rows<3>(a, a_stride, b, b_stride, steps, c, c_stride, vectors, fresh);
-    case 4: return multiply_rows<4>(a, a_stride, b, b_stride, steps, c, c_stride, vectors, fresh);
-    case 5: return multiply_rows<5>(a, a_stride, b, b_stride, steps, c, c_stride, vectors, fresh);
-    default: return multiply_rows<6>(a, a_stride, b, b_stride, steps, c, c_stride, vectors, fresh);
-  }
+              int64_t vectors) {
+  with_few_rows(smaller(rows, kRowGroup), [&](auto count) {
+    constexpr int kRows = decltype(count)::value < kRowGroup ? decltype(count)::value : kRowGroup;
+    multiply_rows<Fresh, kRows>(a, a_stride, b, b_stride, steps, c, c_stride, vectors);
+  });
 }
 
 /// K or V of kGroup consecutive tokens, all of them readable, rows of whole vectors (see Worker::rows_of). `near` is what will be read next, `far`
@@ -133,6 +146,10 @@ struct Rows {
   int64_t stride;
   const T *near, *far;
 };
+
+/// True where keys are transposed in fours of 8-bit floats: their pairs are then the first with the third and the second with the fourth.
+template <class T>
+constexpr bool kQuads = kNativePairs && sizeof(T) == 1;
 
 /// Fetches ahead at an offset, beside load number `i` of `Bytes` each: one line for every 64 bytes read.
 template <int Bytes, class T>
@@ -146,21 +163,25 @@ ATTUNE_INLINE void fetch(const Rows<T>& rows, int64_t offset, int i) {
 template <class T, class F>
 ATTUNE_INLINE void for_each_key_step(const Rows<T>& rows, int key, int64_t padded, const F& f) {
   constexpr bool kTwoHalves = !kNativePairs && __is_same(T, bf16_t);  // transposed in pairs, widened afterwards
-  constexpr int kDims = kNativePairs || kTwoHalves ? 2 * kWidth : kWidth, kBytes = kDims * static_cast<int>(sizeof(T));
+  constexpr int kDims = kQuads<T> ? 4 * kWidth : kNativePairs || kTwoHalves ? 2 * kWidth : kWidth, kBytes = kDims * static_cast<int>(sizeof(T));
   const T* row = rows.first + key * rows.stride;
   for (int64_t d = 0; d < padded; d += kDims) {
     Vec block[kWidth];
     for (int i = 0; i < kWidth; ++i) {
       fetch<kBytes>(rows, key * padded + d * kWidth + i * kDims, i);
-      if constexpr (kNativePairs || kTwoHalves)
+      if constexpr (kQuads<T>)
+        block[i] = load(reinterpret_cast<const float*>(row + i * rows.stride + d));
+      else if constexpr (kNativePairs || kTwoHalves)
         block[i] = as_vec(load_pairs(row + i * rows.stride + d));
       else
         block[i] = load(row + i * rows.stride + d);
     }
     transpose(block);
     for (int i = 0; i < kWidth; ++i) {
-      if (i == kWidth / 2 && kDims == 2 * kWidth && padded - d == kWidth) return;  // head_dim ends in the middle of this block
-      if constexpr (kTwoHalves)
+      if (kDims > kWidth && i % 4 == 0 && padded - d <= i * (kDims / kWidth)) return;  // head_dim ends inside this block
+      if constexpr (kQuads<T>)
+        f(d / 2 + 2 * i, even_f8<T>(block[i])), f(d / 2 + 2 * i + 1, odd_f8<T>(block[i]));
+      else if constexpr (kTwoHalves)
         f(d + 2 * i, even_half(block[i])), f(d + 2 * i + 1, odd_half(block[i]));
       else
         f(d / kPair + i, block[i]);
@@ -221,10 +242,10 @@ void score_group(const Rows<T>& rows, const float* query, int64_t padded, float*
 
 /// Adds kGroup tokens to C vectors of dimensions from d on of R output rows, without packing.
 template <int R, int C, class T>
-void weigh_columns(const Rows<T>& rows, const float* weights, int64_t d, float* out, int64_t padded, bool fresh) {
+void weigh_columns(const Rows<T>& rows, const float* weights, int64_t d, float* out, int64_t padded) {
   Vec acc[R][C];
   for (int r = 0; r < R; ++r)
-    for (int j = 0; j < C; ++j) acc[r][j] = fresh ? zero() : load(out + r * padded + d + j * kWidth);
+    for (int j = 0; j < C; ++j) acc[r][j] = load(out + r * padded + d + j * kWidth);
   for (int i = 0; i < kGroup; i += kPair)
     for_each_value_vector<C>(rows, i, d, padded, [&](Vec x, int j) {
       for (int r = 0; r < R; ++r) acc[r][j] = product(weights + r * kChunk + i / kPair, x, acc[r][j]);
@@ -234,28 +255,13 @@ void weigh_columns(const Rows<T>& rows, const float* weights, int64_t d, float* 
 }
 
 template <int R, class T>
-void weigh_group(const Rows<T>& rows, const float* weights, int64_t padded, float* out, bool fresh) {
+void weigh_group(const Rows<T>& rows, const float* weights, int64_t padded, float* out) {
   constexpr int kMost = (kRegisters - 8) / R / (kFused ? 1 : 2), kVectors = kMost >= 8 ? 8 : kMost >= 4 ? 4 : kMost >= 2 ? 2 : 1;
   int64_t d = 0;
-  for (; d + kVectors * kWidth <= padded; d += kVectors * kWidth) weigh_columns<R, kVectors>(rows, weights, d, out, padded, fresh);
+  for (; d + kVectors * kWidth <= padded; d += kVectors * kWidth) weigh_columns<R, kVectors>(rows, weights, d, out, padded);
   if constexpr (kVectors > 2)
-    for (; d + 2 * kWidth <= padded; d += 2 * kWidth) weigh_columns<R, 2>(rows, weights, d, out, padded, fresh);
-  for (; d < padded; d += kWidth) weigh_columns<R, 1>(rows, weights, d, out, padded, fresh);
-}
-
-/// Calls f with the number of rows, 1 to kFewRows, as a constant.
-template <class F>
-ATTUNE_INLINE void with_few_rows(int64_t rows, const F& f) {
-  switch (rows) {
-    case 1: return f(Count<1>{});
-    case 2: return f(Count<2>{});
-    case 3: return f(Count<3>{});
-    case 4: return f(Count<4>{});
-    case 5: return f(Count<5>{});
-    case 6: return f(Count<6>{});
-    case 7: return f(Count<7>{});
-    default: return f(Count<8>{});
-  }
+    for (; d + 2 * kWidth <= padded; d += 2 * kWidth) weigh_columns<R, 2>(rows, weights, d, out, padded);
+  for (; d < padded; d += kWidth) weigh_columns<R, 1>(rows, weights, d, out, padded);
 }
 
 float exp_of(float x) {
@@ -341,6 +347,15 @@ struct Worker {
     }
   }
 
+  /// Puts a query row's pairs into the order of the keys': see kQuads.
+  void pair_as_quads(float* row) {
+    auto* x = reinterpret_cast<bf16_t*>(row);
+    for (int64_t d = 0; d < p.padded; d += 4) {
+      const bf16_t second = x[d + 1];
+      x[d + 1] = x[d + 2], x[d + 2] = second;
+    }
+  }
+
   void pack_query(const Tile& t) {
     const AttentionDesc& desc = p.desc;
     const AttentionParams& a = p.params;
@@ -355,6 +370,7 @@ struct Worker {
         case DType::f8_e4m3fnuz: pack_query_row(static_cast<const f8_e4m3fnuz_t*>(a.q) + at, out); break;
         default: pack_query_row(static_cast<const float*>(a.q) + at, out); break;
       }
+      if (kQuads<T>) pair_as_quads(out);
       float factor = a.scale;
       if (desc.q_scale != Scales::none) factor *= a.q_scale[scale_index(desc.q_scale, t.seq, row.call_token, row.head, desc.num_q_heads())];
       if (desc.kv_scale != Scales::none && desc.kv_scale != Scales::token_head)
@@ -398,9 +414,10 @@ struct Worker {
     const int64_t dim = p.desc.head_dim, stride = ragged() ? p.params.kv_stride : dim;
     if (near == nullptr || ragged()) near = first;
     if (far == nullptr || ragged()) far = near;
-    if (group.seen == 0xffffu && dim % 32 == 0) return {first, stride, near, far};
+    constexpr int64_t kWhole = kQuads<T> ? 64 : 32;
+    if (group.seen == 0xffffu && dim % kWhole == 0) return {first, stride, near, far};
     T* copy = reinterpret_cast<T*>(s.staging);
-    const int64_t copy_stride = round_up(dim, 32);
+    const int64_t copy_stride = round_up(dim, kWhole);
     __builtin_memset(copy, 0, static_cast<size_t>(kGroup * copy_stride) * sizeof(T));
     for (int i = 0; i < kGroup; ++i)
       if ((group.seen >> i & 1) != 0) __builtin_memcpy(copy + i * copy_stride, first + i * stride, static_cast<size_t>(dim) * sizeof(T));
@@ -408,17 +425,23 @@ struct Worker {
   }
 
   /// Scales of the chunk's tokens; 0 where nobody looks.
-  void load_token_scales(const Tile& t, int64_t chunk) {
+  [[gnu::flatten]] void load_token_scales(const Tile& t, int64_t chunk) {
     const AttentionDesc& desc = p.desc;
-    for (int64_t i = 0; i < t.heads * kChunk; ++i) {
-      const int64_t head = t.kv_head + i / kChunk, in_chunk = i % kChunk, key = chunk * kChunk + in_chunk;
-      s.key_scale[i] = s.value_scale[i] = 0;
-      if ((view.seen[in_chunk / 32] >> (in_chunk % 32) & 1) == 0) continue;
-      const int64_t at = ragged() ? (p.params.kv_start[t.seq] + key) * desc.num_kv_heads + head
-                                  : paged_scale_index(block_of(t, key), head, key % desc.block_size, desc.num_kv_heads, desc.block_size);
-      s.key_scale[i] = p.params.k_scale[at];
-      s.value_scale[i] = p.params.v_scale[at];
-    }
+    for (int64_t head = 0; head < t.heads; ++head)
+      for (int g = 0; g < kGroups; ++g) {
+        float *k = s.key_scale + head * kChunk + g * kGroup, *v = s.value_scale + head * kChunk + g * kGroup;
+        int64_t at = 0, stride = 1;
+        const int64_t key = chunk * kChunk + g * kGroup;
+        if (ragged())
+          at = (p.params.kv_start[t.seq] + key) * desc.num_kv_heads + t.kv_head + head, stride = desc.num_kv_heads;
+        else if (keys[g].seen != 0)
+          at = paged_scale_index(block_of(t, key), t.kv_head + head, key % desc.block_size, desc.num_kv_heads, desc.block_size);
+        for (int i = 0; i < kGroup; ++i) {
+          const bool seen = (keys[g].seen >> i & 1) != 0;
+          k[i] = seen ? p.params.k_scale[at + i * stride] : 0;
+          v[i] = seen ? p.params.v_scale[at + i * stride] : 0;
+        }
+      }
   }
 
   // ---- rows ----
@@ -490,9 +513,10 @@ struct Worker {
     node.sum()[r] = sum(sums[0]);
   }
 
-  void clear_row(const Node& node, int64_t r) {
-    node.maximum()[r] = -kInfinity, node.sum()[r] = 0;
-    for (int64_t d = 0; d < p.padded; ++d) node.acc[r * p.padded + d] = 0;
+  /// Before a chunk every row is the identity.
+  void clear_node(const Tile& t, const Node& node) {
+    for (int64_t r = 0; r < t.all_rows(); ++r) node.maximum()[r] = -kInfinity, node.sum()[r] = 0;
+    for (int64_t i = 0; i < t.all_rows() * p.padded; i += kWidth) store(node.acc + i, zero());
   }
 
   // ---- many rows of one head: K and V are packed, and register tiles of rows run over them ----
@@ -511,8 +535,8 @@ struct Worker {
         group_view(t, r, n, &first, &last);
         const int64_t a = larger(first, tile) / kWidth, b = (smaller(last, tile + kKeyTile) + kWidth - 1) / kWidth;
         if (b <= a) continue;
-        multiply(n, s.query + r * steps, steps, s.keys + (a * kWidth - tile), kKeyTile, steps, s.scores + r * kChunk + a * kWidth, kChunk, b - a,
-                 true);
+        multiply<true>(n, s.query + r * steps, steps, s.keys + (a * kWidth - tile), kKeyTile, steps, s.scores + r * kChunk + a * kWidth, kChunk,
+                       b - a);
       }
     }
   }
@@ -531,8 +555,8 @@ struct Worker {
         group_view(t, r, n, &first, &last);
         const int64_t a = larger(first, tile) / kPair, b = (smaller(last, tile + kValueTile) + kPair - 1) / kPair;
         if (b <= a) continue;
-        multiply(n, s.scores + r * kChunk + a, kChunk, s.values + (a - tile / kPair) * p.padded, p.padded, b - a, node.acc + r * p.padded, p.padded,
-                 p.padded / kWidth, first >= tile);
+        multiply<false>(n, s.scores + r * kChunk + a, kChunk, s.values + (a - tile / kPair) * p.padded, p.padded, b - a, node.acc + r * p.padded,
+                        p.padded, p.padded / kWidth);
       }
     }
   }
@@ -543,7 +567,7 @@ struct Worker {
       const int64_t n = smaller(kRowGroup, t.rows - r);
       int first, last;
       group_view(t, r, n, &first, &last);
-      for (int64_t i = r; i < r + n; ++i) first < last ? weigh_row(t, chunk, i, first, last, node) : clear_row(node, i);
+      for (int64_t i = r; i < r + n && first < last; ++i) weigh_row(t, chunk, i, first, last, node);
     }
     add_values(t, node);
   }
@@ -575,7 +599,6 @@ struct Worker {
   void run_few(const Tile& t, int64_t chunk, const Node& node) {
     int first, last;
     group_view(t, 0, t.rows, &first, &last);
-    for (int64_t r = 0; r < t.all_rows() && first >= last; ++r) clear_row(node, r);
     if (first >= last) return;
     const int a = first / kGroup, b = (last + kGroup - 1) / kGroup;
     order_pieces(t, chunk, a, b);
@@ -591,7 +614,7 @@ struct Worker {
       for (int i = 0; i < num_pieces; ++i) {
         const int g = pieces[i].group, head = pieces[i].head;
         weigh_group<kRows>(rows_of(values[g], head, ahead_of_values(i, kNear), ahead_of_values(i, kFar)),
-                           s.scores + head * kRows * kChunk + g * kGroup / kPair, p.padded, node.acc + head * kRows * p.padded, g == a);
+                           s.scores + head * kRows * kChunk + g * kGroup / kPair, p.padded, node.acc + head * kRows * p.padded);
       }
     });
   }
@@ -601,12 +624,14 @@ struct Worker {
     pack_query(t);
     Tree tree{p.tile_rows, p.padded, t.all_rows(), &s};
     for (int64_t chunk = first; chunk < last; ++chunk) {
-      float* node = s.spare[--s.spare_count];
+      float* memory = s.spare[--s.spare_count];
+      const Node node{memory, p.tile_rows, p.padded};
+      clear_node(t, node);
       view_chunk(p, t, chunk, &view);
       find_groups(t, chunk);
       if (p.desc.kv_scale == Scales::token_head) load_token_scales(t, chunk);
-      t.rows <= kFewRows ? run_few(t, chunk, {node, p.tile_rows, p.padded}) : run_many(t, chunk, {node, p.tile_rows, p.padded});
-      tree.put(node, chunk);
+      t.rows <= kFewRows ? run_few(t, chunk, node) : run_many(t, chunk, node);
+      tree.put(memory, chunk);
     }
     float* root = tree.finish();
     if (slot != nullptr)

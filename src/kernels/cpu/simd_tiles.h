@@ -61,17 +61,34 @@ constexpr F8Table f8_table(int bias, bool fnuz) {
 }
 inline constexpr F8Table kF8Ocp = f8_table(7, false), kF8Fnuz = f8_table(8, true);
 
-/// 32 f8 values as bf16, exactly.
+/// The f8 in the low byte of each word as bf16, exactly; `signs` has its sign on top.
 template <bool Fnuz>
-ATTUNE_INLINE Pairs widen_f8_pairs(__m256i bytes) {
+ATTUNE_INLINE __m512i widen_f8_words(__m512i w, __m512i signs) {
   const uint16_t* table = Fnuz ? kF8Fnuz.bf16 : kF8Ocp.bf16;
-  const __m512i w = _mm512_cvtepu8_epi16(bytes);
   const __m512i low = _mm512_permutex2var_epi16(_mm512_load_si512(table), w, _mm512_load_si512(table + 32));
   const __m512i high = _mm512_permutex2var_epi16(_mm512_load_si512(table + 64), w, _mm512_load_si512(table + 96));
   const __m512i magnitude = _mm512_mask_mov_epi16(low, _mm512_test_epi16_mask(w, _mm512_set1_epi16(0x40)), high);
-  const __m512i value = _mm512_ternarylogic_epi32(magnitude, _mm512_slli_epi16(w, 8), _mm512_set1_epi16(static_cast<int16_t>(0x8000)), 0xf8);
-  if constexpr (!Fnuz) return {value};
-  return {_mm512_mask_mov_epi16(value, _mm512_cmpeq_epi16_mask(w, _mm512_set1_epi16(0x80)), _mm512_set1_epi16(0x7fc0))};
+  const __m512i value = _mm512_ternarylogic_epi32(magnitude, signs, _mm512_set1_epi16(static_cast<int16_t>(0x8000)), 0xf8);
+  if constexpr (!Fnuz) return value;
+  const __m512i code = _mm512_and_si512(w, _mm512_set1_epi16(0xff));
+  return _mm512_mask_mov_epi16(value, _mm512_cmpeq_epi16_mask(code, _mm512_set1_epi16(0x80)), _mm512_set1_epi16(0x7fc0));
+}
+/// 32 f8 values as bf16.
+template <bool Fnuz>
+ATTUNE_INLINE Pairs widen_f8_pairs(__m256i bytes) {
+  const __m512i w = _mm512_cvtepu8_epi16(bytes);
+  return {widen_f8_words<Fnuz>(w, _mm512_slli_epi16(w, 8))};
+}
+/// Of four f8 a lane: the pairs of the first and third, and of the second and fourth.
+template <class T>
+ATTUNE_INLINE Vec even_f8(Vec bytes) {
+  const __m512i b = _mm512_castps_si512(bytes.v);
+  return {_mm512_castsi512_ps(widen_f8_words<__is_same(T, f8_e4m3fnuz_t)>(b, _mm512_slli_epi16(b, 8)))};
+}
+template <class T>
+ATTUNE_INLINE Vec odd_f8(Vec bytes) {
+  const __m512i b = _mm512_castps_si512(bytes.v);
+  return {_mm512_castsi512_ps(widen_f8_words<__is_same(T, f8_e4m3fnuz_t)>(_mm512_srli_epi16(b, 8), b))};
 }
 ATTUNE_INLINE Pairs load_pairs(const f8_e4m3_t* p) { return widen_f8_pairs<false>(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))); }
 ATTUNE_INLINE Pairs load_pairs(const f8_e4m3fnuz_t* p) { return widen_f8_pairs<true>(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))); }
@@ -138,6 +155,10 @@ ATTUNE_INLINE Vec odd_half(Vec pairs) { return odd(__builtin_bit_cast(Pairs, pai
 #endif
 
 #if !defined(ATTUNE_ISA_avx512_bf16)
+template <class T>
+Vec even_f8(Vec);  // of the bf16 instruction set alone
+template <class T>
+Vec odd_f8(Vec);
 ATTUNE_INLINE Vec product(const float* a, Vec b, Vec c) { return fma(broadcast(*a), b, c); }
 ATTUNE_INLINE void store_weights(float* row, int key, Vec a) { store(row + key, a); }
 #endif
