@@ -2,7 +2,7 @@
 # Try your own problem: make run PROMPT="…"
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build run test lint docs bench cuda rocm asan tsan format clean
+.PHONY: help build run test lint docs bench cuda rocm test-gpu asan tsan format clean
 
 BIN := build/release/bin/attune
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
@@ -10,7 +10,7 @@ PROMPT ?= Tom has 3 boxes of 12 pencils each. He gives 7 pencils to Mia. How man
 export PROMPT
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
 
 build: ## the program, build/release/bin/attune
 	@scripts/install_packages.sh build
@@ -47,6 +47,13 @@ cuda rocm:
 	@scripts/install_packages.sh build
 	@cmake --preset $@ -DATTUNE_TESTS=OFF
 	@cmake --build --preset $@ --target attune --parallel $(JOBS)
+
+test-gpu: ## the GPU kernels against the reference, on this machine's GPU (needs nvcc)
+	@PATH="$$PATH:/usr/local/cuda/bin"; command -v nvcc >/dev/null || { echo "make test-gpu: expected nvcc (CUDA 13); found none" >&2; exit 1; }
+	@scripts/install_packages.sh build test
+	@cmake --preset cuda -DATTUNE_TESTS=ON
+	@cmake --build --preset cuda --target device_split_kv --parallel $(JOBS)
+	@ctest --test-dir build/cuda -L cuda -V --no-tests=error
 
 asan: ## the tests under AddressSanitizer and UBSan
 	@$(MAKE) --no-print-directory sanitized PRESET=dev

@@ -56,7 +56,7 @@ THIRD_PARTY = {
     "gmock": {"tests"},
     "rapidcheck": {"tests"},
     "benchmark": {"bench"},
-    "cuda": {"device", "kernels/gpu", "kernels/cuda"},
+    "cuda": {"device", "kernels/gpu", "kernels/cuda", "tests"},
     "hip": {"device", "kernels/gpu", "kernels/rocm"},
     "immintrin": {"kernels/cpu", "device", "tests", "bench"},
 }

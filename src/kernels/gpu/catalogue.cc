@@ -45,7 +45,7 @@ constexpr AttentionKernel attention_of(DeviceNeed need, Mark mark, AttentionKern
           .launch = launch};
 }
 constexpr AttentionKernel kAttention[] = {
-    attention_of(kCuda, Mark::compiled, built<build::kWithCuda, &gpu::attention_split_kv<DeviceKind::cuda>>()),
+    attention_of(kCuda, Mark::run, built<build::kWithCuda, &gpu::attention_split_kv<DeviceKind::cuda>>()),
     attention_of(kHip, Mark::compiled, built<build::kWithRocm, &gpu::attention_split_kv<DeviceKind::hip>>()),
 };
 
