@@ -40,8 +40,9 @@ struct Out {
   std::map<int, std::vector<int32_t>> ids;
   std::map<int, std::vector<float>> logprobs;
   std::map<int, FinishReason> reason;
+  std::vector<float> prompt;  // log-probabilities of the prompt's tokens, where asked for
   int64_t cached = 0;
-  bool operator==(const Out& o) const { return ids == o.ids && logprobs == o.logprobs && reason == o.reason; }
+  bool operator==(const Out& o) const { return ids == o.ids && logprobs == o.logprobs && reason == o.reason && prompt == o.prompt; }
 };
 
 uint64_t submit(Engine& e, Out& out, std::vector<int32_t> ids, SamplingParams p) {
@@ -54,6 +55,8 @@ uint64_t submit(Engine& e, Out& out, std::vector<int32_t> ids, SamplingParams p)
     out.ids[event.index] = event.completion->token_ids;
     out.reason[event.index] = event.completion->finish_reason;
     out.cached = event.cached_tokens;
+    if (event.prompt_logprobs)
+      for (const auto& l : *event.prompt_logprobs) out.prompt.push_back(l.logprob);
     for (const auto& l : event.completion->logprobs) out.logprobs[event.index].push_back(l.logprob);
   };
   return e.submit(std::move(r));
@@ -138,6 +141,25 @@ TEST(Engine, PreemptedRequestsComeOutTheSame) {
   drain(e);
   EXPECT_GT(e.stats().preemptions, 0);
   for (int i = 0; i < 6; ++i) EXPECT_EQ(out[static_cast<size_t>(i)], alone(options(), prompt(50, i), sampled(static_cast<uint64_t>(i), 60))) << i;
+}
+
+TEST(Engine, PromptLogprobsSurvivePreemption) {
+  EngineOptions small = options();
+  small.max_model_len = 128;
+  Engine probe(small);
+  small.kv_cache_memory_bytes = 12 * 16 * probe.model().kv_bytes_per_token;
+  small.max_num_batched_tokens = 24;
+  Engine e(small);
+  std::vector<Out> out(5);
+  SamplingParams p = sampled(4, 50);
+  p.prompt_logprobs = 0;
+  for (int i = 0; i < 5; ++i) submit(e, out[static_cast<size_t>(i)], prompt(60, i), p);
+  drain(e);
+  EXPECT_GT(e.stats().preemptions, 0);
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_EQ(out[static_cast<size_t>(i)].prompt.size(), 59u);
+    EXPECT_EQ(out[static_cast<size_t>(i)], alone(options(), prompt(60, i), p)) << i;
+  }
 }
 
 TEST(Engine, SamplesOfOnePromptShareItAndDiffer) {
