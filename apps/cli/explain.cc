@@ -1,6 +1,7 @@
 // attune explain, attune kernels: what is declared, and why which kernel is chosen.
 #include "attune/kernels.h"
 #include "attune/model.h"
+#include "attune/verify.h"
 #include "commands.h"
 #include "engine_flags.h"
 #include "terminal.h"
@@ -25,6 +26,7 @@ int run_explain(const Arguments& args) {
   if (q.desc.empty()) q.model = model_path(args, false);
   if (!q.desc.empty() && q.op.empty()) fail(ErrorCode::invalid_argument, "--desc", "an OP whose desc it is", "none");
   q.hf_cache = hf_cache_folder();
+  q.verify_record = verify_record_path();
   q.role = args.text("--role");
   q.phase = args.text("--phase", q.phase);
   q.device = args.text("--device", q.device);

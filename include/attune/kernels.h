@@ -23,6 +23,7 @@ struct ExplainQuery {
   std::string dtype = "auto", kv_cache_dtype = "auto";
   long long batch = 1, context = 1024, block_size = 0;
   std::vector<std::string> kernels, disable_kernels;
+  std::string verify_record;  ///< file in which `attune verify` remembers what held on this machine; empty: none
 };
 
 /// The decision with all reasons: JSON (an object for one op, an array without), or text.

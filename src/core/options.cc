@@ -182,7 +182,7 @@ const std::vector<OptionSpec>& options() {
       {"--block-size", "N", "chosen", "Engine", kSelectionUsers, "tokens a KV block"},
       {"--kv-cache-memory-bytes", "N", "up to 1/4 of memory", "Engine", kEngineUsers, "such as 512M or 4G"},
       {"--no-enable-prefix-caching", "", "", "Engine", kEngineUsers, "compute every prompt anew"},
-      {"--threads", "N", "physical cores", "Engine", kEngineUsers, "CPU threads", "-t"},
+      {"--threads", "N", "physical cores", "Engine", "generate score eval bench verify", "CPU threads", "-t"},
 
       {"--kernel", "OP[.ROLE]=NAME", "", "Kernels", kKernelUsers, "require it; =prefer:NAME falls back; verify: GLOB", {}, true},
       {"--disable-kernel", "GLOB", "", "Kernels", kSelectionUsers, "never choose these", {}, true},

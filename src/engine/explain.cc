@@ -22,7 +22,16 @@ Json reason_json(const Reason& r) {
   return j;
 }
 
-Json selection_json(const Selection& s) {
+Json verified_json(const KernelInfo& kernel, const VerifyRecord& record) {
+  const auto it = record.find(std::string(kernel.name));
+  if (it == record.end()) return nullptr;
+  const VerifiedKernel& v = it->second;
+  return {{"time", v.time},          {"held", v.held},       {"cases", v.cases},
+          {"version", v.version},    {"machine", v.machine}, {"commit", v.commit},
+          {"max_error_over_bound", v.max_error_over_bound}, {"worst", v.where},     {"text", to_text(v, kernel.version, detect_cpu().model)}};
+}
+
+Json selection_json(const Selection& s, const VerifyRecord* record) {
   Json j{{"op", s.op},
          {"role", s.role},
          {"desc", s.desc},
@@ -35,6 +44,7 @@ Json selection_json(const Selection& s) {
   for (const auto& e : s.eligible) {
     Json k{{"kernel", e.kernel->name}, {"tier", to_text(e.kernel->tier)}, {"reduction", e.kernel->reduction}, {"mark", to_text(e.kernel->mark)}};
     if (e.median_us) k["median_us"] = *e.median_us;
+    if (record && !s.as_if_built) k["verified"] = verified_json(*e.kernel, *record);
     j["eligible"].push_back(std::move(k));
   }
   for (const auto& r : s.rejected) {
@@ -227,23 +237,28 @@ ModelDecisions decide_all(const ExplainQuery& q) {
 
 }  // namespace
 
-std::string selection_to_json(const Selection& s) { return selection_json(s).dump(); }
+std::string selection_to_json(const Selection& s, const VerifyRecord* record) { return selection_json(s, record).dump(); }
 
-std::string selections_to_json(const std::vector<Selection>& all) {
+std::string selections_to_json(const std::vector<Selection>& all, const VerifyRecord* record) {
   Json j = Json::array();
-  for (const auto& s : all) j.push_back(selection_json(s));
+  for (const auto& s : all) j.push_back(selection_json(s, record));
   return j.dump();
 }
 
-std::string selection_to_text(const Selection& s) {
+std::string selection_to_text(const Selection& s, const VerifyRecord* record) {
   std::string out = fmt::format("{}{}{}  {}\n", s.op, s.role.empty() ? "" : ".", s.role, s.desc);
   out += fmt::format("  device    {}{}\n", s.device,
                      s.as_if_built ? " (not this machine: kernels are judged as if built; only a run can tell their speed)" : "");
   out += fmt::format("  chosen    {}\n  rule      {}\n", s.chosen ? s.chosen->name : "none", s.rule);
   if (!s.override_text.empty()) out += fmt::format("  override  {}\n", s.override_text);
-  for (const auto& e : s.eligible)
+  for (const auto& e : s.eligible) {
     out += fmt::format("  eligible  {:<32} {:<12} {:<9} {}\n", e.kernel->name, to_text(e.kernel->tier), to_text(e.kernel->mark),
                        e.median_us ? fmt::format("{:.1f} us", *e.median_us) : "unmeasured");
+    if (!record || s.as_if_built) continue;
+    const auto it = record->find(std::string(e.kernel->name));
+    out += fmt::format("            {:<32}   verified: {}\n", "",
+                       it == record->end() ? "never on this machine (attune verify)" : to_text(it->second, e.kernel->version, detect_cpu().model));
+  }
   for (const auto& r : s.rejected) {
     out += fmt::format("  rejected  {:<32} {}\n", r.kernel->name, to_text(r.reasons));
     for (const auto& reason : r.reasons)
@@ -297,14 +312,18 @@ std::string kernels_text(const std::string& op) {
 std::string explain_json(const ExplainQuery& q) {
   const auto all = decide_all(q).selections;
   if (!q.op.empty() && all.empty()) invalid("--role", "a role of " + q.op + " in this model", printable(q.role));
-  return q.op.empty() ? selections_to_json(all) : selection_to_json(all.front());
+  const VerifyRecord record = read_record(q.verify_record);
+  return q.op.empty() ? selections_to_json(all, &record) : selection_to_json(all.front(), &record);
 }
 
 std::string explain_text(const ExplainQuery& q) {
   const ModelDecisions all = decide_all(q);
   if (all.selections.empty()) invalid("--role", "a role of " + q.op + " in this model", printable(q.role));
   std::string out = q.op.empty() || q.op == "attention" ? all.kv : "";
-  for (const auto& s : all.selections) out += selection_to_text(s) + "\n";
+  std::string complaint;
+  const VerifyRecord record = read_record(q.verify_record, &complaint);
+  for (const auto& s : all.selections) out += selection_to_text(s, &record) + "\n";
+  if (!complaint.empty()) out += "what was verified is unknown: " + complaint + "\n";
   return out;
 }
 

@@ -11,6 +11,7 @@
 #include "proof/planted_trials.h"
 #include "proof/report.h"
 #include "proof/run_case.h"
+#include "select/select.h"
 
 namespace attune {
 namespace {
@@ -70,10 +71,46 @@ VerifyOptions options_of(const VerifyQuery& q) {
 
 void remember(const VerifyQuery& q, const VerifyOptions& o, const VerifyReport& report) {
   // A part of a kernel's cases says little of it.
-  if (q.record.empty() || !q.desc.empty() || o.suite != VerifySuite::everything || !q.plant.empty()) return;
+  if (q.record.empty() || q.mode == "fuzz" || !q.desc.empty() || o.suite != VerifySuite::everything || !q.plant.empty()) return;
   VerifyRecord record = read_record(q.record);
   merge(record, report, o.device.model, build::kCommit, static_cast<int64_t>(std::time(nullptr)));
   write_record(q.record, record);
+}
+
+/// Problems that bench times unless --desc names one.
+std::vector<BenchQuery> bench_problems(const VerifyQuery& q) {
+  std::vector<BenchQuery> out;
+  const bool attention = q.op.empty() || q.op == "attention", matmul = q.op.empty() || q.op == "matmul";
+  if (!attention && !matmul) invalid("--op", "attention or matmul, which can be timed", printable(q.op));
+  if (!q.desc.empty() && q.op.empty()) invalid("--desc", "the op that it is a desc of, by --op", "none");
+  const std::string heads = "heads=16:8 head_dim=128";
+  if (attention && q.desc.empty())
+    for (const BenchQuery& b : {BenchQuery{.batch = 1, .context = 8192}, BenchQuery{.batch = 8, .context = 2048},
+                                BenchQuery{.batch = 1, .context = 2048, .q_len = 8}, BenchQuery{.batch = 1, .context = 512, .q_len = 512}})
+      out.push_back(b), out.back().op = "attention", out.back().desc = heads;
+  if (matmul && q.desc.empty())
+    for (const int64_t rows : {1, 8, 512}) out.push_back({.op = "matmul", .desc = "n=3072 k=1024", .rows = rows});
+  if (!q.desc.empty()) out.push_back({.op = q.op, .desc = q.desc});
+  for (BenchQuery& b : out) b.threads = q.threads, b.iterations = 11;
+  return out;
+}
+
+VerifyOutcome bench(const VerifyQuery& q) {
+  Json all = Json::array();
+  const auto asked = [&](const std::string& name) {
+    return q.kernels.empty() || std::any_of(q.kernels.begin(), q.kernels.end(), [&](const std::string& g) { return glob_matches(g, name); });
+  };
+  for (const BenchQuery& problem : bench_problems(q)) {
+    Json j = Json::parse(bench_json(problem));
+    say(q, fmt::format("{} {}: {}", j["op"].get<std::string>(), j["desc"].get<std::string>(), j["call"].get<std::string>()));
+    std::erase_if(j["kernels"].get_ref<Json::array_t&>(), [&](const Json& k) { return !asked(k["kernel"].get<std::string>()); });
+    for (const Json& k : j["kernels"])
+      say(q, fmt::format("  {:<30} {:>10.1f} us (least {:.1f}), {:.1f} GB/s, {:.0f} % of reading, {:.1f} GFLOP/s, {:.2f}×",
+                         k["kernel"].get<std::string>(), k["median_us"].get<double>(), k["min_us"].get<double>(), k["gb_per_s"].get<double>(),
+                         100 * k["share_of_read"].get<double>(), k["gflop_per_s"].get<double>(), k["speedup"].get<double>()));
+    all.push_back(std::move(j));
+  }
+  return {true, all.dump()};
 }
 
 VerifyOutcome check(const VerifyQuery& q, VerifyOptions o) {
@@ -81,6 +118,9 @@ VerifyOutcome check(const VerifyQuery& q, VerifyOptions o) {
   o.on_kernel = [&](const KernelReport& k) {
     say(q, kernel_line(k));
     if (support) say_support(q, k);
+    for (const SuiteResult& c : k.suite)
+      say(q, fmt::format("  {} {:<70} error {:.2e}: {:.3f} of the bound, {:.3f} of {} + {}·|x|", c.passed ? "passed" : "FAILED", c.name, c.max_error,
+                         c.error_over_bound, c.error_over_tolerance, c.atol, c.rtol));
     say_failures(q, k.failures, k.failed);
   };
   o.on_tag = [&](const TagReport& t) {
@@ -123,7 +163,13 @@ Json planted_json(const PlantedReport& r) {
 
 VerifyOutcome verify(const VerifyQuery& q) {
   VerifyOptions o = options_of(q);
-  if (q.mode == "check" || q.mode == "support") return check(q, std::move(o));
+  if (q.mode == "fuzz") {
+    if (!(q.seconds > 0 && q.seconds <= 1e7)) invalid("--seconds", "above 0, up to 10000000", std::to_string(q.seconds));
+    if (!q.desc.empty()) invalid("--mode fuzz", "no --desc: the cases are random", q.desc);
+    o.fuzz_seconds = q.seconds;
+  }
+  if (q.mode == "check" || q.mode == "support" || q.mode == "fuzz") return check(q, std::move(o));
+  if (q.mode == "bench") return bench(q);
   invalid("--mode", "one of {check, support, fuzz, bench}", printable(q.mode));
 }
 

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "core/error.h"
 #include "proof/fill.h"
+#include "proof/sample_law.h"
 
 namespace attune {
 namespace {
@@ -55,42 +55,12 @@ std::vector<Law> laws_of(const Setting& s) {
   return out;
 }
 
-bool holds(const int32_t* list, int64_t count, int32_t id) { return std::find(list, list + count, id) != list + count; }
-
-/// Logits after bias, bans and penalties, token by token.
-std::vector<double> changed_logits(const std::vector<float>& logits, const SampleRow& r) {
-  std::vector<double> z(logits.begin(), logits.end());
-  for (int64_t i = 0; i < r.num_bias; ++i) z[static_cast<size_t>(r.bias_ids[i])] += r.bias[i];
-  for (int64_t i = 0; i < r.num_banned; ++i) z[static_cast<size_t>(r.banned[i])] = -INFINITY;
-  for (int32_t id = 0; id < kVocab; ++id) {
-    double& x = z[static_cast<size_t>(id)];
-    const auto times = static_cast<double>(std::count(r.output, r.output + r.output_tokens, id));
-    if (times > 0 || holds(r.prompt, r.prompt_tokens, id)) x = x > 0 ? x / r.repetition_penalty : x * r.repetition_penalty;
-    if (times > 0) x -= times * r.frequency_penalty + r.presence_penalty;
-  }
-  return z;
-}
-
-/// The exact law: min-p, then top-k, then top-p on the renormalised rest; ties go to the lower id.
+/// The probability of each token.
 std::vector<double> exact_law(const std::vector<float>& logits, const SampleRow& r) {
-  const std::vector<double> z = changed_logits(logits, r);
-  std::vector<double> weight(z.size());
-  const double top = *std::max_element(z.begin(), z.end());
-  for (size_t i = 0; i < z.size(); ++i) weight[i] = std::exp((z[i] - top) / r.temperature);
-  std::vector<size_t> order(z.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return z[a] > z[b]; });
-  size_t kept = order.size();
-  if (r.top_k > 0) kept = std::min(kept, static_cast<size_t>(r.top_k));
-  while (kept > 1 && weight[order[kept - 1]] < r.min_p) --kept;
-  double total = 0;
-  for (size_t i = 0; i < kept; ++i) total += weight[order[i]];
-  double sum = 0;
-  size_t nucleus = 0;
-  while (nucleus < kept && (nucleus == 0 || sum < r.top_p * total)) sum += weight[order[nucleus++]];
-  std::vector<double> law(z.size(), 0);
-  for (size_t i = 0; i < nucleus; ++i) law[order[i]] = weight[order[i]] / sum;
-  return law;
+  const SampleLaw law = sample_law(logits, r);
+  std::vector<double> out(logits.size(), 0);
+  for (const auto& [token, weight] : law.kept) out[static_cast<size_t>(token)] = weight / law.total;
+  return out;
 }
 
 /// Counts of `draws` tokens whose keys differ in position, every fourth call in sample index, every fifth in seed.

@@ -68,12 +68,39 @@ class Part {
   std::vector<float> lse_;
 };
 
-/// The keys a lone row needs to see the same; −1 where one row cannot say it.
-int64_t lone_kv_len(const AttentionDesc& d, const RowView& row) {
-  if (d.ranges || d.mask == Mask::tree) return -1;
-  if (row.causal) return row.position >= 0 ? row.position + 1 : -1;
+/// The keys that a run of rows needs to see the same as a call of its own; −1 where no call can say it. The last rows of a sequence always
+/// can; earlier ones if their positions do not matter, or if the causal mask hides the keys that are left out.
+int64_t kv_len_of_part(const AttentionDesc& d, const RowView& last_row, bool ends_the_sequence) {
+  if (ends_the_sequence) return last_row.kv_len;
+  if (d.ranges) return -1;
+  if (last_row.causal) return last_row.position >= 0 ? last_row.position + 1 : -1;
   const bool position_matters = d.window > 0 || d.window_right >= 0 || d.alibi != Alibi::none;
-  return position_matters ? -1 : row.kv_len;
+  return position_matters ? -1 : last_row.kv_len;
+}
+
+struct Rows {
+  int64_t first, count;
+};
+
+/// The whole sequence, its halves, its last 32 rows and some single ones.
+std::vector<Rows> parts_of(int64_t rows) {
+  std::vector<Rows> out = {{0, rows}};
+  const auto add = [&](int64_t first, int64_t count) {
+    const bool known = std::any_of(out.begin(), out.end(), [&](const Rows& r) { return r.first == first && r.count == count; });
+    if (count > 0 && !known) out.push_back({first, count});
+  };
+  add(0, rows / 2);
+  add(rows / 2, rows - rows / 2);
+  add(std::max<int64_t>(0, rows - 32), std::min<int64_t>(rows, 32));
+  for (const int64_t row : {int64_t{0}, rows / 2, rows - 1}) add(row, 1);
+  return out;
+}
+
+/// Every phase in which so many rows may come.
+std::vector<Phase> phases_of(int64_t rows) {
+  if (rows == 1) return {Phase::decode, Phase::prefill};
+  if (rows <= 32) return {Phase::verify, Phase::prefill};
+  return {Phase::prefill};
 }
 
 }  // namespace
@@ -90,18 +117,20 @@ std::string check_order(const AttentionKernel& kernel, const Case<Attention>& c,
   Problem<Attention> problem(c, {});
   const AttentionParams& p = problem.params;
   launch<Attention>(kernel, c.desc, p, problem.limits(), pool);
-  AttentionDesc decode = c.desc;
-  decode.phase = Phase::decode;
   for (int64_t s = 0; s < p.num_seqs; ++s) {
     const int64_t rows = p.q_start[s + 1] - p.q_start[s];
     if (rows == 0) continue;
-    if (!Part(c.desc, p, s, 0, rows, p.kv_lens[s]).agrees(kernel, p, pool))
-      return fmt::format("sequence {} alone gives other bits than in the batch", s);
-    for (const int64_t r : {int64_t{0}, rows / 2, rows - 1}) {
-      const int64_t kv_len = lone_kv_len(c.desc, AttentionRows::view(c.desc, p, s, p.q_start[s] + r));
-      if (kv_len < 0 || !admits(kernel, decode)) continue;
-      if (!Part(decode, p, s, r, 1, kv_len).agrees(kernel, p, pool))
-        return fmt::format("row {} of sequence {} gives other bits as a decode step", r, s);
+    for (const Rows& part : parts_of(rows)) {
+      const int64_t last = part.first + part.count - 1;
+      const int64_t kv_len = kv_len_of_part(c.desc, AttentionRows::view(c.desc, p, s, p.q_start[s] + last), last == rows - 1);
+      if (kv_len < 0) continue;
+      for (const Phase phase : phases_of(part.count)) {
+        AttentionDesc desc = c.desc;
+        desc.phase = phase;
+        if (!admits(kernel, desc)) continue;
+        if (!Part(desc, p, s, part.first, part.count, kv_len).agrees(kernel, p, pool))
+          return fmt::format("rows {}..{} of sequence {} give other bits alone, as {}, than in the batch", part.first, last, s, to_text(phase));
+      }
     }
   }
   return "";

@@ -14,8 +14,9 @@ namespace attune {
 template <class Op>
 std::vector<uint8_t> output_bits(const Kernel<Op>& kernel, const Case<Op>& c, ThreadPool& pool);
 
-/// Runs each sequence of the batch alone, and rows of it alone as decode steps (where the mask allows to say the same with one row), and
-/// compares bits with the batch. Empty if all agree, else the first difference. Tree masks are outside the property.
+/// Runs each sequence of the batch alone, in halves, its last rows and single rows of it, in every phase in which so many rows may come (decode,
+/// verify, prefill), where a call can say the same, and compares bits with the batch. Empty if all agree, else the first difference. Tree
+/// masks are outside the property.
 std::string check_order(const AttentionKernel& kernel, const Case<Attention>& c, ThreadPool& pool);
 
 /// Runs single rows and pairs of rows and compares bits with the whole call.

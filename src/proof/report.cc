@@ -45,6 +45,14 @@ Json kernel_json(const KernelReport& k) {
   j["exercised"] = Json::object();
   for (const auto& [field, values] : k.exercised) j["exercised"][field] = Json(values);
   j["unexercised"] = k.unexercised;
+  for (const SuiteResult& c : k.suite)
+    j["suite"].push_back({{"case", c.name},
+                          {"passed", c.passed},
+                          {"max_error", number(c.max_error)},
+                          {"over_bound", number(c.error_over_bound)},
+                          {"over_tolerance", number(c.error_over_tolerance)},
+                          {"atol", c.atol},
+                          {"rtol", c.rtol}});
   j["failed"] = k.failed, j["failures"] = failures_json(k.failures), j["seconds"] = k.seconds;
   return j;
 }
@@ -234,7 +242,7 @@ std::string to_text(const VerifiedKernel& v, int version, const std::string& mac
   const auto day = std::chrono::floor<std::chrono::days>(when);
   const std::chrono::year_month_day date(day);
   const std::chrono::hh_mm_ss clock(when - day);
-  std::string out = fmt::format("{}{:04}-{:02}-{:02} {:02}:{:02} UTC, {} cases, largest error {:.2g} of its bound", v.held ? "" : "FAILED ",
+  std::string out = fmt::format("{}{:04}-{:02}-{:02} {:02}:{:02} UTC, {} cases, largest error {:.3f} of its bound", v.held ? "" : "FAILED ",
                                 static_cast<int>(date.year()), static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
                                 clock.hours().count(), clock.minutes().count(), v.cases, v.max_error_over_bound);
   if (v.version != version) out += fmt::format(" (version {} then, {} now)", v.version, version);

@@ -39,7 +39,7 @@ void write_record(const std::string& path, const VerifyRecord& record);
 /// Adds what a report says of the kernels that ran; the others keep what was known.
 void merge(VerifyRecord& record, const VerifyReport& report, const std::string& machine, const std::string& commit, int64_t time);
 
-/// "2026-05-04 13:37 UTC, 214 cases, largest error 0.41 of its bound"; says if kernel or machine were others.
+/// "2026-05-04 13:37 UTC, 214 cases, largest error 0.410 of its bound"; says if kernel or machine were others.
 std::string to_text(const VerifiedKernel& v, int version, const std::string& machine);
 
 }  // namespace attune

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "proof/problem.h"
+#include "proof/sample_law.h"
 
 namespace attune {
 
@@ -70,6 +71,12 @@ void Problem<Sample>::compare(std::string_view, int64_t, Comparison& out) const 
   sample_ref({}, d, p);
   for (int64_t r = 0; r < params.rows; ++r) {
     const auto at = static_cast<size_t>(r);
+    // A draw so near to the border of two tokens that rounded weights may fall on either side.
+    constexpr double kBorder = 2e-6;
+    const SampleRow& law = rows_[at];
+    if (!d.greedy_only && law.temperature > 0 && params.token[r] != token[at] &&
+        sample_law({logits_.data() + r * d.vocab, static_cast<size_t>(d.vocab)}, law).distance(law, params.token[r]) < kBorder)
+      continue;
     out.add(params.token[r], token[at], {}, [&] { return fmt::format("token of row {}", r); });
     if (params.logprob == nullptr || params.token[r] != token[at]) continue;
     const float* z = logits_.data() + r * d.vocab;

@@ -36,13 +36,15 @@ struct Planned {
   Guard guard = Guard::after;
   bool order = false;  ///< also alone, in chunks, as decode steps
   Tolerance tolerance;
+  std::string name;  ///< in a suite
 };
 
 /// Everything about one op.
 template <class Op>
 class OpVerifier {
  public:
-  OpVerifier(const VerifyOptions& options, ThreadPool& pool, VerifyReport& report) : o_(options), pool_(pool), report_(report) {}
+  OpVerifier(const VerifyOptions& options, double fuzz_share, ThreadPool& pool, VerifyReport& report)
+      : o_(options), fuzz_share_(fuzz_share), pool_(pool), report_(report) {}
 
   void run() {
     std::vector<const Kernel<Op>*> ran;
@@ -96,8 +98,9 @@ class OpVerifier {
     }
     for (const auto& p : plan) run_one(kernel, p, r);
     if (o_.fuzz_seconds > 0) fuzz(kernel, r);
-    if (o_.desc.empty() && o_.suite == VerifySuite::everything) judge_declaration(kernel, plan, r);
-    if (o_.desc.empty() && (o_.suite == VerifySuite::everything || o_.suite == VerifySuite::laws)) judge_laws(kernel, r);
+    const bool planned = o_.desc.empty() && o_.fuzz_seconds == 0;
+    if (planned && o_.suite == VerifySuite::everything) judge_declaration(kernel, plan, r);
+    if (planned && (o_.suite == VerifySuite::everything || o_.suite == VerifySuite::laws)) judge_laws(kernel, r);
     if (r.failed > 0) r.status = KernelReport::Status::failed;
     r.seconds = seconds_since(start);
     return r;
@@ -132,8 +135,8 @@ class OpVerifier {
     for (int64_t i = 0; !has_lengths && i < std::max<int64_t>(o_.samples, 8); ++i)
       cases.push_back(case_of<Op>(given.desc, o_.seed * 1000 + static_cast<uint64_t>(i) + 1));
     for (const auto& c : cases) {
-      plan.push_back({c, Guard::after, true, {}});
-      plan.push_back({c, Guard::before, false, {}});
+      plan.push_back({c, Guard::after, true, {}, {}});
+      plan.push_back({c, Guard::before, false, {}, {}});
     }
     return plan;
   }
@@ -142,7 +145,8 @@ class OpVerifier {
     std::vector<Planned<Op>> plan;
     if constexpr (std::is_same_v<Op, Attention>)
       for (const SuiteCase& s : seed_suite())
-        if (kernel.info.tier != Tier::reference && admits(kernel, s.problem.desc)) plan.push_back({s.problem, Guard::after, false, s.tolerance});
+        if (kernel.info.tier != Tier::reference && admits(kernel, s.problem.desc))
+          plan.push_back({s.problem, Guard::after, false, s.tolerance, s.name});
     (void)kernel;
     return plan;
   }
@@ -157,7 +161,7 @@ class OpVerifier {
       if (auto c = draw_case(kernel, o_.seed, i)) cases.push_back(std::move(*c));
     // Half of the cases have the forbidden page before their data; every third is also run in pieces.
     for (size_t i = 0; i < cases.size(); ++i)
-      plan.push_back({std::move(cases[i]), i % 2 == 0 ? Guard::after : Guard::before, o_.all || i % 3 == 0, {}});
+      plan.push_back({std::move(cases[i]), i % 2 == 0 ? Guard::after : Guard::before, o_.all || i % 3 == 0, {}, {}});
   }
 
   void add_length_sets(const Kernel<Op>& kernel, std::vector<Planned<Op>>& plan) const {
@@ -165,7 +169,7 @@ class OpVerifier {
       const double most = kernel.info.tier == Tier::reference ? kSlowest : o_.all ? 4e10 : 2e8;
       for (auto& c : length_set_cases(kernel, o_.seed, most, o_.all ? 12 : 1, o_.all)) {
         const bool order = flops_of(c) <= (o_.all ? 1e9 : kWholeReference);
-        plan.push_back({std::move(c), Guard::after, order, {}});
+        plan.push_back({std::move(c), Guard::after, order, {}, {}});
       }
     }
     (void)kernel, (void)plan;
@@ -196,6 +200,9 @@ class OpVerifier {
       }
       if (result.outputs >= 256) r.nmse_ratio = std::max(r.nmse_ratio, result.typical_ratio);
       r.max_of_tolerance = std::max(r.max_of_tolerance, result.max_of_tolerance);
+      if (!p.name.empty())
+        r.suite.push_back(
+            {p.name, result.passed, result.max_error, result.max_error_over_bound, result.max_of_tolerance, p.tolerance.atol, p.tolerance.rtol});
       if (!result.passed) {
         fail(r, result.text, repro(kernel, p.problem));
         return;
@@ -226,7 +233,7 @@ class OpVerifier {
   /// A new random case until the time is over; the seeds follow from the first.
   void fuzz(const Kernel<Op>& kernel, KernelReport& r) {
     const auto start = Clock::now();
-    for (uint64_t i = 0; seconds_since(start) < o_.fuzz_seconds && r.failed < static_cast<int64_t>(kFailuresKept); ++i) {
+    for (uint64_t i = 0; seconds_since(start) < fuzz_share_ && r.failed < static_cast<int64_t>(kFailuresKept); ++i) {
       const auto c = random_case(kernel, o_.seed * 1'000'000'007 + i);
       if (!c) continue;
       run_one(kernel, {*c, i % 2 == 0 ? Guard::after : Guard::before, i % 4 == 0, {}}, r);
@@ -294,6 +301,7 @@ class OpVerifier {
   }
 
   const VerifyOptions& o_;
+  double fuzz_share_;  ///< seconds
   ThreadPool& pool_;
   VerifyReport& report_;
 };
@@ -331,6 +339,8 @@ std::vector<std::string> ops_of(const VerifyOptions& o) {
   globs.insert(globs.end(), o.require.begin(), o.require.end());
   for_each_op([&]<class Op>() {
     if (!o.op.empty() && o.op != Op::kName) return;
+    if ((o.suite == VerifySuite::seed || o.suite == VerifySuite::lengths) && Op::kName != "attention") return;
+    if (o.suite == VerifySuite::laws && Op::kName != "sample") return;
     bool any_kernel = globs.empty();
     for (const auto* k : catalogue().kernels<Op>()) any_kernel = any_kernel || matches_any(globs, k->info.name);
     for (const auto& defect : planted<Op>())
@@ -354,6 +364,17 @@ bool VerifyReport::held() const {
 
 namespace {
 
+/// Kernels that can run here, of these ops.
+int64_t runnable_kernels(const VerifyOptions& o, const std::vector<std::string>& ops) {
+  int64_t count = 0;
+  for_each_op([&]<class Op>() {
+    if (std::find(ops.begin(), ops.end(), Op::kName) == ops.end()) return;
+    for (const auto* k : catalogue().kernels<Op>())
+      count += (o.kernels.empty() || matches_any(o.kernels, k->info.name)) && check_device(k->info, k->launch != nullptr, o.device).empty();
+  });
+  return std::max<int64_t>(count, 1);
+}
+
 /// Calls f with a verifier of each op that is asked for.
 template <class F>
 void for_each_verifier(const VerifyOptions& options, VerifyReport& report, F&& f) {
@@ -362,8 +383,9 @@ void for_each_verifier(const VerifyOptions& options, VerifyReport& report, F&& f
   if (!options.desc.empty() && ops.size() != 1)
     invalid("--desc", "the one op that it is a desc of, by --op or --kernel", fmt::format("{} ops", ops.size()));
   ThreadPool pool(std::max(2, available_cores()));
+  const double fuzz_share = options.fuzz_seconds / static_cast<double>(runnable_kernels(options, ops));
   for_each_op([&]<class Op>() {
-    if (std::find(ops.begin(), ops.end(), Op::kName) != ops.end()) f(OpVerifier<Op>(options, pool, report));
+    if (std::find(ops.begin(), ops.end(), Op::kName) != ops.end()) f(OpVerifier<Op>(options, fuzz_share, pool, report));
   });
 }
 

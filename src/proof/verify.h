@@ -14,6 +14,14 @@ struct Failure {
   std::string text, repro;
 };
 
+/// A case of a suite, judged by its own tolerance beside our bound.
+struct SuiteResult {
+  std::string name;
+  bool passed = false;
+  double max_error = 0, error_over_bound = 0, error_over_tolerance = 0;
+  double atol = 0, rtol = 0;
+};
+
 /// What was asked of one kernel, and what came of it.
 struct KernelReport {
   enum class Status : uint8_t { passed, failed, not_run };
@@ -32,7 +40,8 @@ struct KernelReport {
   double max_of_tolerance = 0;  ///< a suite's own tolerance; 0 without a suite
   std::string worst_case, where;
   double seconds = 0;
-  int64_t failed = 0;  ///< all failures; the first few follow
+  std::vector<SuiteResult> suite;  ///< each case of the seed suite
+  int64_t failed = 0;              ///< all failures; the first few follow
   std::vector<Failure> failures;
   int64_t pairs_covered = 0, pairs_possible = 0;
   /// field -> value -> cases that had it; and "field=value" declared but in no case.
