@@ -26,9 +26,15 @@ Json verified_json(const KernelInfo& kernel, const VerifyRecord& record) {
   const auto it = record.find(std::string(kernel.name));
   if (it == record.end()) return nullptr;
   const VerifiedKernel& v = it->second;
-  return {{"time", v.time},          {"held", v.held},       {"cases", v.cases},
-          {"version", v.version},    {"machine", v.machine}, {"commit", v.commit},
-          {"max_error_over_bound", v.max_error_over_bound}, {"worst", v.where},     {"text", to_text(v, kernel.version, detect_cpu().model)}};
+  return {{"time", v.time},
+          {"held", v.held},
+          {"cases", v.cases},
+          {"version", v.version},
+          {"machine", v.machine},
+          {"commit", v.commit},
+          {"max_error_over_bound", v.max_error_over_bound},
+          {"worst", v.where},
+          {"text", to_text(v, kernel.version, detect_cpu().model)}};
 }
 
 Json selection_json(const Selection& s, const VerifyRecord* record) {
