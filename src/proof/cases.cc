@@ -43,6 +43,8 @@ std::vector<int64_t> parse_list(std::string_view key, std::string_view text) {
 }
 
 constexpr int64_t kLargestPool = 65536;
+template <class Op>
+constexpr bool kHasPool = std::is_same_v<Op, Attention> || std::is_same_v<Op, KvWrite>;
 
 constexpr std::string_view rows_key(std::string_view op) { return op == "matmul" ? "m" : "rows"; }
 
@@ -154,7 +156,7 @@ std::string to_text(const Case<Op>& c) {
     return fmt::format("{} q_lens={} kv_lens={}{}{} seed={}", to_text(c.desc), list_text(c.q_lens), list_text(c.kv_lens),
                        c.pool > 0 ? fmt::format(" pool={}", c.pool) : "", c.contents == Contents::report ? " contents=report" : "", c.seed);
   else
-    return fmt::format("{} {}={} seed={}", to_text(c.desc), Op::kName == "matmul" ? "m" : "rows", c.rows, c.seed);
+    return fmt::format("{} {}={}{} seed={}", to_text(c.desc), rows_key(Op::kName), c.rows, c.pool > 0 ? fmt::format(" pool={}", c.pool) : "", c.seed);
 }
 
 template <class Op>
@@ -170,7 +172,7 @@ Case<Op> parse_case(std::string_view text) {
       c.q_lens = parse_list(word.key, word.value);
     } else if (std::is_same_v<Op, Attention> && word.key == "kv_lens") {
       c.kv_lens = parse_list(word.key, word.value);
-    } else if (std::is_same_v<Op, Attention> && word.key == "pool") {
+    } else if (kHasPool<Op> && word.key == "pool") {
       parse_value(word.key, word.value, c.pool);
       if (c.pool < 0 || c.pool > kLargestPool) bad_value(word.key, fmt::format("0..{}", kLargestPool), word.value);
     } else if (std::is_same_v<Op, Attention> && word.key == "contents") {

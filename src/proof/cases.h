@@ -19,13 +19,13 @@ struct Case {
   std::vector<int64_t> q_lens, kv_lens;  ///< attention
   int64_t rows = 1;                      ///< every other op: rows (tokens) of the call; a matmul's M
   uint64_t seed = 1;
-  int64_t pool = 0;  ///< attention: blocks of the KV pool; 0: as many as needed, and two
+  int64_t pool = 0;  ///< attention, kv_write: blocks of the KV pool; 0: as many as needed, and two
   Contents contents = Contents::varied;
   bool operator==(const Case&) const = default;
 };
 
 /// Case text: desc text, then `q_lens=1*3,5 kv_lens=7*3,129 seed=4` (attention; also `pool=32768`, `contents=report`), `m=5 seed=4` (matmul)
-/// or `rows=5 seed=4`. `7*3` is three sevens.
+/// or `rows=5 seed=4` (kv_write: also `pool=`). `7*3` is three sevens.
 template <class Op>
 std::string to_text(const Case<Op>& c);
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <set>
 
 #include "ops/attention_math.h"
 #include "proof/problem.h"
@@ -13,7 +14,7 @@ Problem<KvWrite>::Problem(const Case<KvWrite>& c, const ProblemStyle& style) : m
   Fill fill(c.seed ^ 0x4b7);
   params.tokens = c.rows;
   params.x_stride = d.num_kv_heads * d.head_dim + 8 * fill.below(3);
-  params.num_blocks = params.tokens / d.block_size + 3;
+  params.num_blocks = std::max(case_.pool, params.tokens / d.block_size + 3);
   params.k = add_input(fill, "k");
   params.v = add_input(fill, "v");
   map_slots(fill);
@@ -36,9 +37,18 @@ const void* Problem<KvWrite>::add_input(Fill& fill, const char* name) {
 
 void Problem<KvWrite>::map_slots(Fill& fill) {
   const KvWriteDesc& d = case_.desc;
-  std::vector<int64_t> order(static_cast<size_t>(params.num_blocks * d.block_size));
-  std::iota(order.begin(), order.end(), 0);
-  for (size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[static_cast<size_t>(fill.below(static_cast<int64_t>(i)))]);
+  // A permutation of all slots; in a large pool, the last slot and then drawn ones.
+  const int64_t slots = params.num_blocks * d.block_size;
+  std::vector<int64_t> order;
+  if (case_.pool == 0) {
+    order.resize(static_cast<size_t>(slots));
+    std::iota(order.begin(), order.end(), 0);
+    for (size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[static_cast<size_t>(fill.below(static_cast<int64_t>(i)))]);
+  }
+  for (std::set<int64_t> taken; case_.pool > 0 && static_cast<int64_t>(order.size()) < params.tokens;) {
+    const int64_t slot = order.empty() ? slots - 1 : fill.below(slots);
+    if (taken.insert(slot).second) order.push_back(slot);
+  }
   auto* mapping = memory.add<int64_t>("slot_mapping", DType::i64, params.tokens);
   for (int64_t t = 0; t < params.tokens; ++t) {
     mapping[t] = t > 0 && fill.one_in(5) ? -1 : order[static_cast<size_t>(t)];
@@ -49,9 +59,21 @@ void Problem<KvWrite>::map_slots(Fill& fill) {
   params.slot_mapping = mapping;
 }
 
+/// `width` elements for each block of the pool; a large one is poisoned where tokens are written, and beside.
+void* Problem<KvWrite>::add_pool(const char* name, DType t, int64_t width, size_t align) {
+  if (case_.pool == 0) return memory.add(name, t, params.num_blocks * width, align);
+  void* data = memory.add_sparse(name, t, params.num_blocks * width, align);
+  std::set<int64_t> near;
+  for (const int64_t p : places_)
+    for (int64_t step = -1; step <= 1; ++step) near.insert(p / (case_.desc.num_kv_heads * case_.desc.block_size) + step);
+  for (const int64_t block : near)
+    if (block >= 0 && block < params.num_blocks) memory.poison(data, block * width, width);
+  return data;
+}
+
 void* Problem<KvWrite>::add_cache(const char* name) {
   const KvWriteDesc& d = case_.desc;
-  void* cache = memory.add(name, d.kv_dtype, params.num_blocks * d.block_size * d.num_kv_heads * d.head_dim, 128);
+  void* cache = add_pool(name, d.kv_dtype, d.block_size * d.num_kv_heads * d.head_dim, 128);
   for (int64_t place : places_) memory.may_write(cache, place * d.head_dim, d.head_dim);
   return cache;
 }
@@ -59,8 +81,9 @@ void* Problem<KvWrite>::add_cache(const char* name) {
 float* Problem<KvWrite>::add_scales(Fill& fill, const char* name) {
   const KvWriteDesc& d = case_.desc;
   const bool dynamic = d.kv_scale == Scales::token_head;
-  const int64_t count = dynamic ? params.num_blocks * d.block_size * d.num_kv_heads : d.kv_scale == Scales::head ? d.num_kv_heads : 1;
-  auto* scales = memory.add<float>(name, DType::f32, count);
+  const int64_t count = d.kv_scale == Scales::head ? d.num_kv_heads : 1;
+  auto* scales =
+      dynamic ? static_cast<float*>(add_pool(name, DType::f32, d.block_size * d.num_kv_heads, 4)) : memory.add<float>(name, DType::f32, count);
   if (!dynamic) fill.scales(scales, count, 0.01, 0.05);
   if (dynamic)
     for (int64_t place : places_) memory.may_write(scales, place, 1);

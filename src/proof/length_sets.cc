@@ -135,4 +135,49 @@ std::vector<Case<Attention>> length_set_cases(const AttentionKernel& kernel, uin
   return out;
 }
 
+std::vector<Case<Matmul>> layer_cases(const MatmulKernel& kernel, uint64_t seed, double most_flops, bool full) {
+  struct Layer {
+    int64_t n, k, m;
+  };
+  // Of models of 0.6 to 8 billion parameters, a head of a large vocabulary, and odd ones; the last two in a full run only.
+  constexpr std::array<Layer, 11> kLayers = {{{4096, 1024, 1},
+                                              {1024, 3072, 1},
+                                              {6144, 1024, 8},
+                                              {1024, 2048, 17},
+                                              {151936, 64, 1},
+                                              {768, 4100, 5},
+                                              {1000, 8192, 3},
+                                              {1024, 1024, 129},
+                                              {3072, 1024, 64},
+                                              {14336, 4096, 4},
+                                              {2048, 2048, 512}}};
+  constexpr std::array<std::string_view, 6> kKinds = {"x=bf16 w=bf16",
+                                                      "x=f32 w=f32 bias=yes",
+                                                      "x=bf16 w=bf16 segments=3",
+                                                      "x=f16 w=f16 out=f16",
+                                                      "x=bf16 w=f8_e4m3 w_scale=channel out=bf16",
+                                                      "x=f8_e4m3 w=f8_e4m3 w_scale=block_128x128 x_scale=block_1x128 out=bf16"};
+  std::vector<Case<Matmul>> out;
+  size_t turn = static_cast<size_t>(seed % 1000);
+  for (size_t l = 0; l < kLayers.size() - (full ? 0 : 2); ++l)
+    for (size_t i = 0, found = 0; i < kKinds.size() && found < (full ? kKinds.size() : 2); ++i) {
+      const auto& [n, k, m] = kLayers[l];
+      Case<Matmul> c{.desc = parse_desc<Matmul>(fmt::format("{} n={} k={} rows={}", kKinds[turn++ % kKinds.size()], n, k, m)), .rows = m};
+      c.seed = seed * 7919 + turn;
+      if (!admits(kernel, c.desc) || flops_of(c) > most_flops) continue;
+      out.push_back(c), ++found;
+    }
+  return out;
+}
+
+std::vector<Case<KvWrite>> large_pool_cases(const KvWriteKernel& kernel, uint64_t seed) {
+  std::vector<Case<KvWrite>> out;
+  for (const std::string_view kind : {"kv=bf16 kv_heads=8 head_dim=128 block=64", "kv=f16 kv_heads=4 head_dim=96 block=256",
+                                      "kv=f8_e4m3 kv_scale=token_head kv_heads=8 head_dim=256 block=128", "kv=f32 kv_heads=2 head_dim=80 block=16"}) {
+    const Case<KvWrite> c{.desc = parse_desc<KvWrite>(kind), .rows = 40, .seed = seed * 7919 + out.size(), .pool = kLargePool};
+    if (admits(kernel, c.desc)) out.push_back(c);
+  }
+  return out;
+}
+
 }  // namespace attune

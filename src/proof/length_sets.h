@@ -20,4 +20,10 @@ const std::vector<LengthSet>& length_sets();
 /// left out. `laps`: how often each set comes, with other fields each time.
 std::vector<Case<Attention>> length_set_cases(const AttentionKernel& kernel, uint64_t seed, double most_flops, int laps, bool full);
 
+/// Matmul at the sizes of real layers, beyond the tiles and strips that the covering cases reach.
+std::vector<Case<Matmul>> layer_cases(const MatmulKernel& kernel, uint64_t seed, double most_flops, bool full);
+
+/// kv_write into a pool whose offsets leave 32 bits.
+std::vector<Case<KvWrite>> large_pool_cases(const KvWriteKernel& kernel, uint64_t seed);
+
 }  // namespace attune

@@ -56,6 +56,7 @@ class Problem<KvWrite> {
  private:
   const void* add_input(Fill& fill, const char* name);
   void map_slots(Fill& fill);
+  void* add_pool(const char* name, DType t, int64_t width, size_t align);
   void* add_cache(const char* name);
   float* add_scales(Fill& fill, const char* name);
   int64_t place(int64_t slot, int64_t head) const;

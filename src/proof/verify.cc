@@ -23,6 +23,9 @@ constexpr size_t kFailuresKept = 5;
 constexpr double kWholeReference = 20e6, kWholeReferenceOfAll = 1e9;  // FLOP up to which every output is compared
 constexpr double kSlowest = 20e6;                                     // FLOP that a reference kernel is asked for
 
+template <class Op>
+constexpr bool kHasLengthSets = std::is_same_v<Op, Attention> || std::is_same_v<Op, Matmul> || std::is_same_v<Op, KvWrite>;
+
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 bool matches_any(const std::vector<std::string>& globs, std::string_view name) {
@@ -159,18 +162,24 @@ class OpVerifier {
     const int64_t drawn = o_.samples > 0 ? o_.samples : kUsualDraws * (o_.all ? 10 : 1);
     for (int64_t i = 0; i < drawn; ++i)
       if (auto c = draw_case(kernel, o_.seed, i)) cases.push_back(std::move(*c));
-    // Half of the cases have the forbidden page before their data; every third is also run in pieces.
+    // Half of the cases have the forbidden page before their data; every third is also run in pieces (of a reference, which is slow, every 12th).
+    const size_t pieces = kernel.info.tier == Tier::reference ? 12 : 3;
     for (size_t i = 0; i < cases.size(); ++i)
-      plan.push_back({std::move(cases[i]), i % 2 == 0 ? Guard::after : Guard::before, o_.all || i % 3 == 0, {}, {}});
+      plan.push_back({std::move(cases[i]), i % 2 == 0 ? Guard::after : Guard::before, o_.all || i % pieces == 0, {}, {}});
   }
 
   void add_length_sets(const Kernel<Op>& kernel, std::vector<Planned<Op>>& plan) const {
     if constexpr (std::is_same_v<Op, Attention>) {
       const double most = kernel.info.tier == Tier::reference ? kSlowest : o_.all ? 4e10 : 2e8;
       for (auto& c : length_set_cases(kernel, o_.seed, most, o_.all ? 12 : 1, o_.all)) {
-        const bool order = flops_of(c) <= (o_.all ? 1e9 : kWholeReference);
+        const bool order = kernel.info.tier != Tier::reference && flops_of(c) <= (o_.all ? 1e9 : kWholeReference);
         plan.push_back({std::move(c), Guard::after, order, {}, {}});
       }
+    } else if constexpr (std::is_same_v<Op, Matmul>) {
+      for (auto& c : layer_cases(kernel, o_.seed, kernel.info.tier == Tier::reference ? kSlowest : 1e11, o_.all))
+        plan.push_back({std::move(c), Guard::after, flops_of(c) <= kWholeReference, {}, {}});
+    } else if constexpr (std::is_same_v<Op, KvWrite>) {
+      for (auto& c : large_pool_cases(kernel, o_.seed)) plan.push_back({std::move(c), Guard::after, false, {}, {}});
     }
     (void)kernel, (void)plan;
   }
@@ -339,7 +348,8 @@ std::vector<std::string> ops_of(const VerifyOptions& o) {
   globs.insert(globs.end(), o.require.begin(), o.require.end());
   for_each_op([&]<class Op>() {
     if (!o.op.empty() && o.op != Op::kName) return;
-    if ((o.suite == VerifySuite::seed || o.suite == VerifySuite::lengths) && Op::kName != "attention") return;
+    if (o.suite == VerifySuite::seed && Op::kName != "attention") return;
+    if (o.suite == VerifySuite::lengths && !kHasLengthSets<Op>) return;
     if (o.suite == VerifySuite::laws && Op::kName != "sample") return;
     bool any_kernel = globs.empty();
     for (const auto* k : catalogue().kernels<Op>()) any_kernel = any_kernel || matches_any(globs, k->info.name);

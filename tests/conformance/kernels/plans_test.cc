@@ -1,0 +1,189 @@
+// What the harness runs: pairs of values, length sets, the suite of another project, large pools; and that a wrong law of sampling shows.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "core/error.h"
+#include "core/rng.h"
+#include "proof/covering.h"
+#include "proof/laws.h"
+#include "proof/length_sets.h"
+#include "proof/planted.h"
+#include "proof/run_case.h"
+#include "proof/sample_law.h"
+#include "proof/suites.h"
+
+namespace attune {
+namespace {
+
+const SampleKernel& reference_sample() { return *catalogue().kernels<Sample>().back(); }
+
+template <class Op>
+void expect_pairs_covered() {
+  for (const Kernel<Op>* kernel : catalogue().template kernels<Op>()) {
+    PairCoverage coverage;
+    const auto cases = covering_cases(*kernel, 3, &coverage);
+    EXPECT_EQ(coverage.covered, coverage.possible) << kernel->info.name;
+    EXPECT_GT(coverage.possible, 0) << kernel->info.name;
+    EXPECT_THAT(unexercised(*kernel, cases), testing::IsEmpty()) << kernel->info.name;
+    for (const auto& c : cases) EXPECT_TRUE(admits(*kernel, c.desc)) << kernel->info.name << ": " << to_text(c);
+    EXPECT_EQ(cases, covering_cases(*kernel, 3)) << "a seed gives the same cases";
+  }
+}
+
+TEST(Covering, EveryPairOfValuesThatAKernelAdmitsMeets) {
+  for_each_op([]<class Op>() { expect_pairs_covered<Op>(); });
+}
+
+/// Head sizes and mask of which only some pairs are admitted: what is counted as possible must be just these.
+TEST(Covering, CountsOnlyPairsThatTheRulesAdmit) {
+  static constexpr Rule<NormDesc> kRules[] = {{"residual needs hidden 64", [](const NormDesc& d) { return !d.residual || d.hidden == 64; }}};
+  NormKernel kernel = *catalogue().kernels<Norm>().back();
+  kernel.can = {.hidden = one_of({64, 80, 256}), .residual = flag};
+  kernel.rules = kRules;
+  PairCoverage coverage;
+  const auto cases = covering_cases(kernel, 1, &coverage);
+  // Fields: x, w, out and unit_offset have one value each; hidden three, residual two. Of the 6 pairs (hidden, residual) 4 are admitted.
+  EXPECT_EQ(coverage.possible, 6 + 4 * (3 + 2) + 4);
+  std::set<std::pair<int64_t, bool>> met;
+  for (const auto& c : cases) met.emplace(c.desc.hidden, c.desc.residual);
+  EXPECT_EQ(met.size(), 4u);
+}
+
+TEST(LengthSets, HoldWhatTheFieldHasAndReachEveryKernel) {
+  std::vector<std::string> texts;
+  for (const LengthSet& s : length_sets()) {
+    ASSERT_EQ(s.q_lens.size(), s.kv_lens.size()) << s.name;
+    texts.push_back(to_text(Case<Attention>{.q_lens = s.q_lens, .kv_lens = s.kv_lens}));
+  }
+  for (const char* wanted : {"q_lens=1,5,129 kv_lens=128,18,463 ", "q_lens=10,5,32 kv_lens=256,64,128 ", "q_lens=1,5,129 kv_lens=1024,18,1328 ",
+                             "q_lens=1*4 kv_lens=128,256,384,512 ", "q_lens=1*3 kv_lens=1024,1536,2048 ", "q_lens=256,128 kv_lens=256,512 ",
+                             "q_lens=64,32,16 kv_lens=128,256,512 ", "q_lens=256,128 kv_lens=1024,2048 ", "q_lens=1*533 kv_lens=1*533 ",
+                             "q_lens=567 kv_lens=275 ", "q_lens=17*5 kv_lens=1,15,16,17,1500 "})
+    EXPECT_THAT(texts, testing::Contains(testing::HasSubstr(wanted)));
+  for (const AttentionKernel* kernel : catalogue().kernels<Attention>()) {
+    const auto cases = length_set_cases(*kernel, 1, 2e8, 1, false);
+    std::set<int64_t> heads, sizes, blocks;
+    bool large = false;
+    for (const auto& c : cases) {
+      EXPECT_TRUE(admits(*kernel, c.desc)) << kernel->info.name;
+      EXPECT_LE(flops_of(c), 2e8);
+      heads.insert(c.desc.gqa_group), sizes.insert(c.desc.head_dim), blocks.insert(c.desc.block_size);
+      large |= c.pool == 32768;
+    }
+    EXPECT_TRUE(large) << kernel->info.name;
+    EXPECT_GE(cases.size(), length_sets().size() - 2) << kernel->info.name;
+    EXPECT_GE(heads.size(), 4u) << kernel->info.name;
+    EXPECT_GE(sizes.size(), 5u) << kernel->info.name;
+    EXPECT_GE(blocks.size(), 4u) << kernel->info.name;
+  }
+}
+
+TEST(SeedSuite, HasItsSixtyFiveCasesAndTolerances) {
+  const auto suite = seed_suite();
+  ASSERT_EQ(suite.size(), 65u);
+  int wide = 0, eight = 0;
+  std::set<std::string> texts;
+  for (const SuiteCase& s : suite) {
+    const AttentionDesc& d = s.problem.desc;
+    EXPECT_EQ(d.num_kv_heads, 8);
+    EXPECT_EQ(d.gqa_group, 1);
+    EXPECT_EQ(d.mask, Mask::causal);
+    EXPECT_EQ(d.window, 0);
+    (is_f8(d.q_dtype) || is_f8(d.kv_dtype) ? eight : wide) += 1;
+    EXPECT_EQ(s.tolerance.atol, is_f8(d.q_dtype) || is_f8(d.kv_dtype) ? 0.15 : 1.5e-2);
+    texts.insert(s.name);
+    EXPECT_EQ(parse_case<Attention>(to_text(s.problem)), s.problem);
+  }
+  EXPECT_EQ(wide, 35);
+  EXPECT_EQ(eight, 30);
+  EXPECT_EQ(texts.size(), 65u);
+}
+
+TEST(LargePool, IsSparsePoisonedAndWatched) {
+  const auto c = parse_case<Attention>("q=bf16 kv=f32 heads=2:1 head_dim=256 block=256 mask=causal phase=prefill q_lens=3 kv_lens=20 pool=32768");
+  Problem<Attention> problem(c, {});
+  const AttentionParams& p = problem.params;
+  EXPECT_EQ(p.num_blocks, 32768);
+  EXPECT_EQ(p.block_table[0], 32767) << "the largest offset is used";
+  const auto* k = static_cast<const float*>(p.k);
+  const int64_t block = 256 * 256, used = p.block_table[0] * block;
+  EXPECT_FALSE(std::isnan(k[used]));
+  EXPECT_TRUE(std::isnan(k[used + 20 * 256])) << "past the last key";
+  EXPECT_TRUE(std::isnan(k[used - 1])) << "the block before";
+  problem.memory.freeze();
+  EXPECT_EQ(problem.memory.damage(), "");
+  const_cast<float*>(k)[used - 5] = 0;
+  EXPECT_NE(problem.memory.damage(), "");
+  problem.memory.restore();
+  EXPECT_EQ(problem.memory.damage(), "");
+  EXPECT_TRUE(run_case(unplanted_attention(), c).passed);
+}
+
+TEST(CaseText, PoolAndContentsRoundTrip) {
+  const std::string text = "q=bf16 kv=bf16 heads=8:2 head_dim=80 block=32 mask=causal q_lens=1 kv_lens=7 pool=64 contents=report seed=4";
+  EXPECT_EQ(to_text(parse_case<Attention>(text)), text);
+  for (const char* bad : {"pool=-1", "pool=99999999", "contents=other", "pool=x"}) EXPECT_THROW(parse_case<Attention>(bad), Error) << bad;
+  EXPECT_THROW(parse_case<Norm>("pool=4"), Error);
+  EXPECT_EQ(parse_case<KvWrite>("pool=70 rows=3").pool, 70);
+}
+
+// ---- the laws of sampling ------------------------------------------------------------------------------------------------------------------
+
+TEST(Laws, TheReferenceFollowsThemAll) {
+  ThreadPool pool(1);
+  for (const LawResult& law : check_laws(reference_sample(), 20000, 5, pool)) {
+    EXPECT_EQ(law.text, "") << law.law;
+    EXPECT_EQ(law.draws, 20000);
+  }
+}
+
+/// Draws as the reference does, with one thing wrong.
+template <class Spoil>
+void spoiled(const ExecContext& ctx, const SampleDesc& d, const SampleParams& p) {
+  std::vector<SampleRow> rows(p.row, p.row + p.rows);
+  for (SampleRow& r : rows) Spoil{}(r);
+  SampleParams wrong = p;
+  wrong.row = rows.data();
+  sample_ref(ctx, d, wrong);
+}
+
+template <class Spoil>
+std::vector<std::string> laws_broken_by(Spoil) {
+  ThreadPool pool(1);
+  SampleKernel kernel = reference_sample();
+  kernel.launch = spoiled<Spoil>;
+  std::vector<std::string> out;
+  for (const LawResult& law : check_laws(kernel, 20000, 5, pool))
+    if (!law.text.empty()) out.push_back(law.law);
+  return out;
+}
+
+TEST(Laws, AWrongLawShows) {
+  using testing::Contains;
+  EXPECT_THAT(laws_broken_by([](SampleRow& r) { r.temperature *= 1.2f; }), Contains("temperature 1"));
+  EXPECT_THAT(laws_broken_by([](SampleRow& r) { r.top_k += r.top_k > 0; }), Contains("top_k 7"));
+  EXPECT_THAT(laws_broken_by([](SampleRow& r) { r.top_p = r.top_p < 1 ? r.top_p + 0.04f : 1; }), Contains("top_p 0.8"));
+  EXPECT_THAT(laws_broken_by([](SampleRow& r) { r.min_p = 0; }), Contains("min_p 0.1"));
+  EXPECT_THAT(laws_broken_by([](SampleRow& r) { r.repetition_penalty = 1; }), Contains("repetition penalty 1.4"));
+  EXPECT_THAT(laws_broken_by([](SampleRow& r) { r.presence_penalty = 0; }), Contains("presence penalty 0.8"));
+  EXPECT_THAT(laws_broken_by([](SampleRow& r) { r.frequency_penalty = 0; }), Contains("frequency penalty 0.5"));
+  EXPECT_THAT(laws_broken_by([](SampleRow& r) { r.num_banned = 0; }), Contains("bias and bans"));
+  EXPECT_THAT(laws_broken_by([](SampleRow& r) { r.position = 7; }), testing::Not(testing::IsEmpty()));
+}
+
+TEST(Laws, DistanceOfADrawToATokensShare) {
+  const std::vector<float> logits = {0, 0};
+  SampleRow row;
+  row.temperature = 1, row.seed = 3;
+  const SampleLaw law = sample_law(logits, row);
+  ASSERT_EQ(law.kept.size(), 2u);
+  const double drawn = uniform(3, 0, 0, Draw::sample);
+  EXPECT_DOUBLE_EQ(law.distance(row, drawn < 0.5 ? 0 : 1), 0);
+  EXPECT_NEAR(law.distance(row, drawn < 0.5 ? 1 : 0), std::abs(drawn - 0.5), 1e-12);
+  EXPECT_EQ(law.distance(row, 2), INFINITY);
+}
+
+}  // namespace
+}  // namespace attune
