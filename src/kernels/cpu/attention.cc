@@ -412,11 +412,11 @@ struct Worker {
   Rows<T> rows_of(const Group& group, int64_t head, const T* near, const T* far) {
     const T* first = first_of(group, head);
     const int64_t dim = p.desc.head_dim, stride = ragged() ? p.params.kv_stride : dim;
-    if (near == nullptr || ragged()) near = first;
-    if (far == nullptr || ragged()) far = near;
     constexpr int64_t kWhole = kQuads<T> ? 64 : 32;
-    if (group.seen == 0xffffu && dim % kWhole == 0) return {first, stride, near, far};
     T* copy = reinterpret_cast<T*>(s.staging);
+    if (near == nullptr || ragged()) near = first != nullptr ? first : copy;
+    if (far == nullptr || ragged()) far = near;
+    if (group.seen == 0xffffu && dim % kWhole == 0) return {first, stride, near, far};
     const int64_t copy_stride = round_up(dim, kWhole);
     __builtin_memset(copy, 0, static_cast<size_t>(kGroup * copy_stride) * sizeof(T));
     for (int i = 0; i < kGroup; ++i)
