@@ -16,9 +16,9 @@ namespace {
 /// A kernel that runs into a guard page: the line that repeats its case, then the signal's own end of the process.
 void report_fault(int signal_number) {
   constexpr char kWords[] = "FAILED the kernel touched memory that is not its own (or the process was hit by a fault)\n    ";
-  (void)!::write(1, kWords, sizeof(kWords) - 1);
-  (void)!::write(1, verify_running_case(), std::strlen(verify_running_case()));
-  (void)!::write(1, "\n", 1);
+  (void)!::write(2, kWords, sizeof(kWords) - 1);
+  (void)!::write(2, verify_running_case(), std::strlen(verify_running_case()));
+  (void)!::write(2, "\n", 1);
   ::signal(signal_number, SIG_DFL);
   ::raise(signal_number);
 }
