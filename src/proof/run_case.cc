@@ -11,12 +11,6 @@ namespace {
 
 char running_line[1024];
 
-void note_running(const std::string& line) {
-  const size_t length = std::min(line.size(), sizeof(running_line) - 1);
-  std::memcpy(running_line, line.data(), length);
-  running_line[length] = 0;
-}
-
 /// One launch with a workspace full of `garbage`; the text of what went wrong, or nothing.
 template <class Op>
 std::string launch(const Kernel<Op>& kernel, const Case<Op>& c, Problem<Op>& problem, ThreadPool& pool, Guard guard, uint8_t garbage) {
@@ -68,6 +62,12 @@ void judge(const Kernel<Op>& kernel, const Case<Op>& c, const RunOptions& option
 
 const char* running_case() { return running_line; }
 
+void note_running_case(const std::string& line) {
+  const size_t length = std::min(line.size(), sizeof(running_line) - 1);
+  std::memcpy(running_line, line.data(), length);
+  running_line[length] = 0;
+}
+
 template <class Op>
 std::string repro_line(const Kernel<Op>& kernel, const Case<Op>& c) {
   return fmt::format("attune verify --kernel {} --desc \"{}\"", kernel.info.name, to_text(c));
@@ -81,7 +81,7 @@ CaseResult run_case(const Kernel<Op>& kernel, const Case<Op>& c, const RunOption
     result.text = "not built";
     return result;
   }
-  note_running(result.repro);
+  note_running_case(result.repro);
   std::optional<ThreadPool> own;
   if (options.pool == nullptr) own.emplace(2);
   judge(kernel, c, options, options.pool ? *options.pool : *own, result);

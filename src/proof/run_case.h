@@ -41,5 +41,6 @@ std::string repro_line(const Kernel<Op>& kernel, const Case<Op>& c);
 
 /// The repro line of the case that runs now (or ran last), for a handler that reports a fault: a kernel may run into a guard page.
 const char* running_case();
+void note_running_case(const std::string& line);
 
 }  // namespace attune

@@ -23,6 +23,9 @@ constexpr size_t kFailuresKept = 5;
 constexpr double kWholeReference = 20e6, kWholeReferenceOfAll = 1e9;  // FLOP up to which every output is compared
 constexpr double kSlowest = 20e6;                                     // FLOP that a reference kernel is asked for
 
+/// Kernels made to be read, or to be wrong: they are asked for small problems only.
+bool is_slow(const KernelInfo& kernel) { return kernel.tier == Tier::reference || kernel.backend() == "planted"; }
+
 template <class Op>
 constexpr bool kHasLengthSets = std::is_same_v<Op, Attention> || std::is_same_v<Op, Matmul> || std::is_same_v<Op, KvWrite>;
 
@@ -120,7 +123,7 @@ class OpVerifier {
     std::vector<Planned<Op>> plan;
     if (o_.suite == VerifySuite::everything) add_covering(kernel, plan, r);
     add_length_sets(kernel, plan);
-    if (kernel.info.tier == Tier::reference) std::erase_if(plan, [](const auto& p) { return flops_of(p.problem) > kSlowest; });
+    if (is_slow(kernel.info)) std::erase_if(plan, [](const auto& p) { return flops_of(p.problem) > kSlowest; });
     return plan;
   }
 
@@ -163,20 +166,20 @@ class OpVerifier {
     for (int64_t i = 0; i < drawn; ++i)
       if (auto c = draw_case(kernel, o_.seed, i)) cases.push_back(std::move(*c));
     // Half of the cases have the forbidden page before their data; every third is also run in pieces (of a reference, which is slow, every 12th).
-    const size_t pieces = kernel.info.tier == Tier::reference ? 12 : 3;
+    const size_t pieces = is_slow(kernel.info) ? 12 : 3;
     for (size_t i = 0; i < cases.size(); ++i)
       plan.push_back({std::move(cases[i]), i % 2 == 0 ? Guard::after : Guard::before, o_.all || i % pieces == 0, {}, {}});
   }
 
   void add_length_sets(const Kernel<Op>& kernel, std::vector<Planned<Op>>& plan) const {
     if constexpr (std::is_same_v<Op, Attention>) {
-      const double most = kernel.info.tier == Tier::reference ? kSlowest : o_.all ? 4e10 : 2e8;
+      const double most = is_slow(kernel.info) ? kSlowest : o_.all ? 4e10 : 2e8;
       for (auto& c : length_set_cases(kernel, o_.seed, most, o_.all ? 12 : 1, o_.all)) {
-        const bool order = kernel.info.tier != Tier::reference && flops_of(c) <= (o_.all ? 1e9 : kWholeReference);
+        const bool order = !is_slow(kernel.info) && flops_of(c) <= (o_.all ? 1e9 : kWholeReference);
         plan.push_back({std::move(c), Guard::after, order, {}, {}});
       }
     } else if constexpr (std::is_same_v<Op, Matmul>) {
-      for (auto& c : layer_cases(kernel, o_.seed, kernel.info.tier == Tier::reference ? kSlowest : 1e11, o_.all))
+      for (auto& c : layer_cases(kernel, o_.seed, is_slow(kernel.info) ? kSlowest : 1e11, o_.all))
         plan.push_back({std::move(c), Guard::after, flops_of(c) <= kWholeReference, {}, {}});
     } else if constexpr (std::is_same_v<Op, KvWrite>) {
       for (auto& c : large_pool_cases(kernel, o_.seed)) plan.push_back({std::move(c), Guard::after, false, {}, {}});
@@ -269,11 +272,11 @@ class OpVerifier {
 
   void judge_laws(const Kernel<Op>& kernel, KernelReport& r) {
     if constexpr (std::is_same_v<Op, Sample>) {
+      const std::string again = fmt::format("attune verify --kernel {} --suite laws --seed {}", kernel.info.name, o_.seed);
+      note_running_case(again);
       for (const LawResult& law : check_laws(kernel, 100'000, o_.seed, pool_)) {
         r.draws += law.draws;
-        if (!law.text.empty())
-          fail(r, fmt::format("{}: {}", law.law, law.text),
-               fmt::format("attune verify --kernel {} --suite laws --seed {}", kernel.info.name, o_.seed));
+        if (!law.text.empty()) fail(r, fmt::format("{}: {}", law.law, law.text), again);
       }
     }
     (void)kernel, (void)r;
@@ -301,10 +304,11 @@ class OpVerifier {
       const Case<Op>& c = plan[i].problem;
       if (!admits(b, c.desc)) continue;
       ++t.cases;
+      const std::string again = repro_line(a, c) + fmt::format(" --kernel {}", b.info.name);
+      note_running_case(again);
       if (output_bits(a, c, pool_) == output_bits(b, c, one)) continue;
       if (t.failures.size() < kFailuresKept)
-        t.failures.push_back({fmt::format("{} and {} share the tag {} but not their bits", a.info.name, b.info.name, a.info.reduction),
-                              repro_line(a, c) + fmt::format(" --kernel {}", b.info.name)});
+        t.failures.push_back({fmt::format("{} and {} share the tag {} but not their bits", a.info.name, b.info.name, a.info.reduction), again});
     }
     return t;
   }
