@@ -108,10 +108,10 @@ class BrokenAttention {
   /// Two halves of the keys on two workers, each added to the row's result by a read and a later write that nothing holds together: where both
   /// read before either writes, one half is lost. (The words are atomic, the update is not.)
   void race_splits(const RowView& r, int64_t token, int64_t head, int64_t kv_head, KeySpan span, float& largest, float& sum) {
-    constexpr auto kPatience = std::chrono::milliseconds(20);  // how long a worker leaves the other time to read, too
     std::atomic<float> shared_largest{largest}, shared_sum{sum};
     std::vector<std::atomic<float>> shared(acc_.size());
     std::atomic<int> readers{0};
+    std::atomic<bool> waited{false};
     pool_.parallel_for(2, [&](int64_t half, int) {
       const int64_t middle = (span.first + span.last) / 2;
       BrokenAttention part(d_, p_, pool_);
@@ -126,13 +126,15 @@ class BrokenAttention {
       std::vector<float> old(shared.begin(), shared.end());
       ++readers;
       const auto start = std::chrono::steady_clock::now();
-      while (pool_.size() > 1 && readers < 2 && std::chrono::steady_clock::now() - start < kPatience) std::this_thread::yield();
+      while (pool_.size() > 1 && readers < 2 && std::chrono::steady_clock::now() - start < patience_) std::this_thread::yield();
+      if (readers < 2) waited = true;
       const float top = std::max(old_largest, part_largest);
       const float keep = old_largest == -INFINITY ? 0 : std::exp(old_largest - top),
                   add = part_largest == -INFINITY ? 0 : std::exp(part_largest - top);
       shared_largest = top, shared_sum = old_sum * keep + part_sum * add;
       for (size_t i = 0; i < old.size(); ++i) shared[i] = old[i] * keep + part.acc_[i] * add;
     });
+    if (waited) patience_ /= 2;  // on a busy machine not every row can have its race
     largest = shared_largest, sum = shared_sum;
     std::copy(shared.begin(), shared.end(), acc_.begin());
   }
@@ -167,6 +169,7 @@ class BrokenAttention {
   const AttentionDesc& d_;
   const AttentionParams& p_;
   ThreadPool& pool_;
+  std::chrono::steady_clock::duration patience_ = std::chrono::milliseconds(20);  ///< how long a worker leaves the other time to read, too
   std::vector<float> acc_;
   int64_t seq_ = 0, element_ = 0, scale_ = 0;
 };

@@ -98,6 +98,48 @@ TEST(Verify, ListRunsNothing) {
   EXPECT_THAT(out.text, HasSubstr("pool=32768"));
 }
 
+TEST(Verify, ExplainSaysWhenAKernelWasLastVerified) {
+  const std::string asked = "explain embed --desc 'w=f32 hidden=64'";
+  std::filesystem::remove_all(cache_folder());
+  EXPECT_THAT(attune(asked).text, HasSubstr("verified: never on this machine"));
+  EXPECT_EQ(attune("verify --op embed --desc 'w=f32 hidden=64 rows=3'").code, 0);
+  EXPECT_THAT(attune(asked).text, HasSubstr("verified: never on this machine")) << "one case says little";
+  EXPECT_EQ(attune("verify --kernel cpu.embed.plain").code, 0);
+  EXPECT_THAT(attune(asked).text,
+              testing::ContainsRegex("verified: 2[0-9]+-[0-9]+-[0-9]+ [0-9:]+ UTC, [0-9]+ cases, largest error 0.000 of its bound"));
+  const json explained = json::parse(attune("explain embed --desc 'w=f32 hidden=64' --json").text);
+  int known = 0;
+  for (const json& k : explained["eligible"]) known += !k["verified"].is_null();
+  EXPECT_EQ(known, 1);
+  std::ofstream(cache_folder() / "attune" / "verify.json") << "{\"format\": 1, \"kernels\": {\"cpu.embed.plain\": []}}";
+  const Output broken = attune(asked);
+  EXPECT_EQ(broken.code, 0) << broken.text;
+  EXPECT_THAT(broken.text, HasSubstr("what was verified is unknown"));
+  std::filesystem::remove_all(cache_folder());
+}
+
+TEST(Verify, TheReportFileHoldsTheJson) {
+  const std::filesystem::path file = std::filesystem::path(testing::TempDir()) / ("attune-report-" + std::to_string(getpid()) + ".json");
+  EXPECT_EQ(attune("verify --kernel cpu.embed.plain --report " + file.string()).code, 0);
+  std::ifstream in(file);
+  const json j = json::parse(in);
+  EXPECT_TRUE(j["held"]);
+  EXPECT_EQ(j["kernels"][0]["kernel"], "cpu.embed.plain");
+  EXPECT_GT(j["kernels"][0]["exercised"]["hidden"].size(), 3u);
+  std::filesystem::remove(file);
+  EXPECT_EQ(attune("verify --kernel cpu.embed.plain --report /proc/none/x.json").code, 5);
+}
+
+TEST(Verify, FuzzAndBenchRun) {
+  const Output fuzz = attune("verify --mode fuzz --seconds 0.3 --op norm --seed 4");
+  EXPECT_EQ(fuzz.code, 0) << fuzz.text;
+  EXPECT_THAT(fuzz.text, HasSubstr("held"));
+  const Output bench = attune("verify --mode bench --op matmul --desc 'n=64 k=64 rows=1' --kernel 'cpu.matmul.plain'");
+  EXPECT_EQ(bench.code, 0) << bench.text;
+  EXPECT_THAT(bench.text, HasSubstr("GFLOP/s"));
+  EXPECT_THAT(bench.text, testing::Not(HasSubstr("ref.matmul")));
+}
+
 TEST(Verify, WhatNamesNothingIsRefused) {
   for (const char* arguments : {"--mode fly", "--suite fly", "--op fly", "--kernel 'fly.*'", "--plant fly", "--device h200", "--seed x",
                                 "--samples -1", "--desc 'x=f32'", "--op norm --desc 'x=f99'", "--op norm --desc 'x=f32 hidden=0'", "fly"}) {
