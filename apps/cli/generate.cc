@@ -49,8 +49,9 @@ struct Timing {
     const double rate = generated > 1 && span > 0 ? static_cast<double>(generated - 1) / span
                         : whole > 0               ? static_cast<double>(generated) / whole
                                                   : 0;
-    write_note(fmt::format("{} prompt tokens, {} generated; first token after {:.1f} ms; {:.1f} tokens/s", prompt_tokens, generated,
-                           1e3 * seconds(first - start), rate));
+    const int64_t cached = engine.stats().cached_tokens;
+    write_note(fmt::format("{} prompt tokens{}, {} generated; first token after {:.1f} ms; {:.1f} tokens/s", prompt_tokens,
+                           cached > 0 ? fmt::format(" ({} from the prefix cache)", cached) : "", generated, 1e3 * seconds(first - start), rate));
     write_note(fmt::format("kernels: {}; to see why: attune explain{}", engine.kernels_line(),
                            args.has("--model") ? " --model " + args.text("--model") : ""));
   }
