@@ -42,13 +42,14 @@ void write_json(const Item& item) {
 struct Timing {
   Clock::time_point start = Clock::now(), first{}, last{};
   int64_t prompt_tokens = 0, generated = 0;
+  bool streamed = false;  // one sequence whose tokens were seen one by one
 
   void write(const Arguments& args, const Engine& engine) const {
     const auto seconds = [](Clock::duration d) { return std::chrono::duration<double>(d).count(); };
     const double span = seconds(last - first), whole = seconds(last - start);
-    const double rate = generated > 1 && span > 0 ? static_cast<double>(generated - 1) / span
-                        : whole > 0               ? static_cast<double>(generated) / whole
-                                                  : 0;
+    const double rate = streamed && generated > 1 && span > 0 ? static_cast<double>(generated - 1) / span
+                        : whole > 0                           ? static_cast<double>(generated) / whole
+                                                              : 0;
     const int64_t cached = engine.stats().cached_tokens;
     write_note(fmt::format("{} prompt tokens{}, {} generated; first token after {:.1f} ms; {:.1f} tokens/s", prompt_tokens,
                            cached > 0 ? fmt::format(" ({} from the prefix cache)", cached) : "", generated, 1e3 * seconds(first - start), rate));
@@ -122,6 +123,7 @@ class Generate {
 
   void stream(std::string_view text) {
     if (timing_.first == Clock::time_point{}) timing_.first = Clock::now();
+    timing_.streamed = true;
     write_out(text);
     if (!text.empty()) open_line_ = text.back() != '\n';
   }

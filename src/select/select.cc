@@ -19,7 +19,7 @@ void apply_policy(Rejected& judged, const Policy& policy) {
   if (!policy.reduction.empty() && judged.kernel->reduction != policy.reduction)
     judged.reasons.push_back(
         {ReasonCode::policy, "reduction", std::string(judged.kernel->reduction),
-         fmt::format("--invariant binds the order of arithmetic {}; this kernel's is {}", policy.reduction, judged.kernel->reduction), ""});
+         fmt::format("all phases share the order of arithmetic {}; this kernel's is {}", policy.reduction, judged.kernel->reduction), ""});
 }
 
 /// The last override for this op and role: a later flag wins over an earlier, one with a role over one without.
