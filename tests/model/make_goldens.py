@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Makes the tiny models and reference logits of tests/model/goldens with Transformers.
 
-    python3 -m venv /tmp/hf && /tmp/hf/bin/pip install torch==2.15.0 transformers==5.23.0 safetensors numpy
-    /tmp/hf/bin/python tests/model/make_goldens.py            # writes every folder again
-    /tmp/hf/bin/python tests/model/make_goldens.py --check    # compares the stored ones only
+    python3 -m venv build/hf-venv && build/hf-venv/bin/pip install torch==2.15.0 transformers==5.23.0 safetensors numpy
+    build/hf-venv/bin/python tests/model/make_goldens.py            # writes every folder again
+    build/hf-venv/bin/python tests/model/make_goldens.py --check    # compares the stored ones only
 
 Each folder is a plain Hugging Face model folder plus
   golden.json         prompts (token ids), greedy continuations, versions, tolerances, sensitivities
