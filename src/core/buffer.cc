@@ -7,8 +7,12 @@
 namespace attune {
 
 namespace {
+
 constexpr size_t kHugePage = size_t{2} << 20;
-}
+
+void unmap(void* data, size_t bytes) { munmap(data, bytes); }
+
+}  // namespace
 
 Buffer::Buffer(size_t bytes, const char* what) {
   if (bytes == 0) return;
@@ -19,12 +23,12 @@ Buffer::Buffer(size_t bytes, const char* what) {
     bytes_ = 0;
     fail(ErrorCode::out_of_memory, what, fmt::format("{} bytes of memory", bytes), "none left");
   }
-  data_ = p;
+  data_ = p, release_ = unmap;
   madvise(data_, bytes_, MADV_HUGEPAGE);
 }
 
 Buffer::~Buffer() {
-  if (data_) munmap(data_, bytes_);
+  if (data_) release_(data_, bytes_);
 }
 
 }  // namespace attune

@@ -5,7 +5,7 @@
 
 #include "core/error.h"
 #include "core/thread_pool.h"
-#include "device/device.h"
+#include "device/runtime.h"
 
 namespace attune {
 namespace {
@@ -100,8 +100,13 @@ const std::vector<DeviceProps>& invented_devices() {
 }
 
 DeviceProps find_device(std::string_view name) {
-  if (name == "cpu") return detect_cpu();
-  std::string known = "cpu";
+  if (name == "cpu") return detect_cpu();  // without a look for drivers
+  std::string known;
+  for (const auto& d : present_devices()) {
+    if (d.name == name) return d;
+    known += (known.empty() ? "" : ", ") + d.name;
+  }
+  if (name == "cuda") fail(ErrorCode::not_supported, "--device", "a CUDA device", cuda_absence());
   for (const auto& d : invented_devices()) {
     if (d.name == name) return d;
     known += ", " + d.name;

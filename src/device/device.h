@@ -56,7 +56,8 @@ DeviceProps detect_cpu();
 /// Invented records by name: cpu-plain, cpu-avx2, cpu-avx512, cpu-avx512-bf16, sm80, h100, h200, b200, mi250x, mi300x.
 const std::vector<DeviceProps>& invented_devices();
 
-/// "cpu" is this machine; any other name is an invented record. Unknown names are InvalidArgument and list the known ones.
+/// A device of this machine ("cpu", "cuda", "cuda:1") or an invented record. Unknown names are InvalidArgument and list the known ones; "cuda" where
+/// there is none is NotSupported and says why.
 DeviceProps find_device(std::string_view name);
 
 }  // namespace attune

@@ -1,0 +1,59 @@
+#include "device/runtime.h"
+
+#include <gtest/gtest.h>
+
+#include "core/error.h"
+
+namespace attune {
+namespace {
+
+std::string refusal_of(const char* name) {
+  try {
+    find_device(name);
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "";
+}
+
+TEST(Runtime, TheCpuCopiesFillsAndTimes) {
+  ASSERT_EQ(present_devices().front().name, "cpu");
+  const auto device = open_device(find_device("cpu"));
+  const Stream stream = device->make_stream();
+  const Buffer a = device->allocate(64, "a"), b = device->allocate_pinned(64, "b");
+  const Event first = device->make_event(), last = device->make_event();
+  device->record(first, stream);
+  device->fill(a.data(), 7, 64, stream);
+  device->copy(b.data(), a.data(), 64, stream);
+  device->record(last, stream);
+  device->synchronize(stream);
+  EXPECT_EQ(b.as<uint8_t>()[63], 7);
+  EXPECT_GE(device->elapsed_us(first, last), 0);
+  EXPECT_THROW(device->begin_capture(stream), Error);
+}
+
+TEST(Runtime, AnInventedRecordCannotBeOpened) { EXPECT_THROW(open_device(find_device("h200")), Error); }
+
+TEST(Runtime, WithoutACudaDeviceTheReasonIsGiven) {
+  if (present_devices().size() > 1) {
+    EXPECT_EQ(present_devices()[1].name, "cuda");
+    return;
+  }
+  EXPECT_EQ(refusal_of("cuda"), "--device: expected a CUDA device; got " + cuda_absence());
+  EXPECT_NE(refusal_of("toaster").find("h200"), std::string::npos);
+}
+
+TEST(Runtime, AHandleDestroysOnce) {
+  static int destroyed = 0;
+  static int thing = 0;
+  {
+    Handle a(&thing, [](void*) { ++destroyed; });
+    Handle b = std::move(a);
+    EXPECT_FALSE(a);
+    EXPECT_TRUE(b);
+  }
+  EXPECT_EQ(destroyed, 1);
+}
+
+}  // namespace
+}  // namespace attune
