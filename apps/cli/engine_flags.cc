@@ -67,6 +67,9 @@ EngineOptions engine_options(const Arguments& args, bool text) {
   o.max_num_seqs = args.integer("--max-num-seqs", o.max_num_seqs);
   o.max_num_batched_tokens = args.integer("--max-num-batched-tokens", o.max_num_batched_tokens);
   o.kv_cache_memory_bytes = args.bytes("--kv-cache-memory-bytes", o.kv_cache_memory_bytes);
+  o.gpu_memory_utilization = args.number("--gpu-memory-utilization", o.gpu_memory_utilization);
+  if (args.has("--invariant")) o.invariant = true;
+  o.graphs = !args.has("--enforce-eager");
   o.enable_prefix_caching = !args.has("--no-enable-prefix-caching");
   o.probe = !args.has("--no-probe");
   o.threads = narrow<int>(args, "--threads", o.threads);

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,12 +23,15 @@ struct EngineOptions {
   int64_t block_size = 0;               ///< 0: chosen with the kernels
   int64_t max_model_len = 0;            ///< 0: the model's
   int64_t max_num_seqs = 64;
-  int64_t max_num_batched_tokens = 512;
-  int64_t kv_cache_memory_bytes = 0;  ///< 0: enough for max_num_seqs × max_model_len, at most a quarter of the memory
+  int64_t max_num_batched_tokens = -1;  ///< −1: 512 on the CPU, 2048 on a GPU
+  int64_t kv_cache_memory_bytes = 0;    ///< 0: enough for max_num_seqs × max_model_len, at most a quarter of the memory (of a GPU: what is left)
+  double gpu_memory_utilization = 0.9;  ///< share of a GPU's memory that weights, pages and scratch may take together
   bool enable_prefix_caching = true;
   bool tokenizer = true;  ///< false: token ids only
   bool probe = true;
-  int threads = 0;  ///< 0: physical cores
+  std::optional<bool> invariant;  ///< one order of arithmetic over all phases and batch sizes; unset: on for the CPU, off for GPUs
+  bool graphs = true;             ///< decode steps as captured graphs, on GPUs
+  int threads = 0;                ///< 0: physical cores
   uint64_t seed = 0;
   std::vector<std::string> kernels;          ///< "OP[.ROLE]=NAME" or "OP[.ROLE]=prefer:NAME"
   std::vector<std::string> disable_kernels;  ///< globs
@@ -54,7 +58,7 @@ struct LaunchRecord {
 
 /// Facts about the loaded model, for statistics and benchmarks.
 struct ModelInfo {
-  std::string path, architecture, dtype, kv_cache_dtype, device;
+  std::string path, architecture, dtype, kv_cache_dtype, device, device_model;
   int64_t num_layers = 0, hidden_size = 0, vocab_size = 0, max_model_len = 0, block_size = 0, num_blocks = 0;
   int64_t parameters = 0;
   int64_t weight_bytes = 0;            ///< bytes of all weights as they lie in memory

@@ -178,9 +178,12 @@ const std::vector<OptionSpec>& options() {
       {"--logprobs", "K", "", "Sampling", "generate", "log-probabilities and the K likeliest, in --json"},
 
       {"--max-num-seqs", "N", "64", "Engine", kEngineUsers, "sequences that run at once"},
-      {"--max-num-batched-tokens", "N", "512", "Engine", kEngineUsers, "tokens of one step"},
+      {"--max-num-batched-tokens", "N", "512; GPU: 2048", "Engine", kEngineUsers, "tokens of one step"},
       {"--block-size", "N", "chosen", "Engine", kSelectionUsers, "tokens a KV block"},
       {"--kv-cache-memory-bytes", "N", "up to 1/4 of memory", "Engine", kEngineUsers, "such as 512M or 4G"},
+      {"--gpu-memory-utilization", "F", "0.9", "Engine", kEngineUsers, "share of a GPU's memory to use"},
+      {"--invariant", "", "", "Engine", kEngineUsers, "one order of arithmetic on a GPU, too: batch and chunks change no bit"},
+      {"--enforce-eager", "", "", "Engine", kEngineUsers, "no captured graphs on a GPU"},
       {"--no-enable-prefix-caching", "", "", "Engine", kEngineUsers, "compute every prompt anew"},
       {"--threads", "N", "physical cores", "Engine", "generate score eval bench verify", "CPU threads", "-t"},
 

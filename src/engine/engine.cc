@@ -16,7 +16,7 @@
 namespace attune {
 namespace {
 
-constexpr int64_t kLogitRows = 32;  // rows of logits that exist at once
+constexpr int64_t kLogitRows = 32;  // rows of logits that exist at once on a CPU
 constexpr bool kCheckBlocks = std::string_view(build::kBuildType) == "Debug" || !std::string_view(build::kSanitize).empty();
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
@@ -27,20 +27,32 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 
 struct Engine::State final : LaunchTrace {
   explicit State(const EngineOptions& o)
-      : options(o),
+      : options(with_device_defaults(o)),
         pool(o.threads),
-        binder(binder_options(o, pool.size())),
-        loaded(load_model(o, binder)),
+        binder(binder_options(options, pool.size())),
+        device(binder.runtime()),
+        stream(device.make_stream()),
+        loaded(load_model(options, binder)),
         blocks(loaded.info.num_blocks, loaded.info.block_size, o.enable_prefix_caching),
-        scheduler({o.max_num_seqs, o.max_num_batched_tokens}, [this](int32_t from, int32_t to) { loaded.kv->copy_block(from, to); }),
-        runner(*loaded.model, *loaded.kv),
-        sampler(binder, loaded.info.vocab_size, loaded.eos_ids, o.seed),
+        scheduler({o.max_num_seqs, options.max_num_batched_tokens}, [this](int32_t from, int32_t to) { loaded.kv->copy_block(from, to, stream); }),
+        runner(device, stream, *loaded.model, *loaded.kv, runner_limits()),
+        sampler(binder, stream, loaded.info.vocab_size, runner.logits_rows(), loaded.eos_ids, o.seed),
         stop{loaded.eos_ids, loaded.info.max_model_len},
-        logits(static_cast<size_t>(kLogitRows * loaded.info.vocab_size) * sizeof(float), "logits"),
-        workspace(static_cast<size_t>(binder.workspace_bytes()), "workspace") {
+        workspace(device.allocate(static_cast<size_t>(binder.workspace_bytes()), "workspace")) {
     loaded.info.threads = pool.size();
     loaded.info.fingerprint = binder.fingerprint();
-    ctx = {.pool = &pool, .workspace = {workspace.data(), workspace.bytes()}, .trace = o.trace_kernels ? this : nullptr};
+    ctx = {.pool = &pool, .stream = stream.get(), .workspace = {workspace.data(), workspace.bytes()}, .trace = nullptr};
+    if (on_gpu() && o.graphs) runner.capture_graphs(ctx);
+    if (o.trace_kernels) ctx.trace = this;
+  }
+
+  bool on_gpu() const { return device.props().kind != DeviceKind::cpu; }
+  ModelRunner::Limits runner_limits() const {
+    return {.tokens = options.max_num_batched_tokens,
+            .sequences = options.max_num_seqs,
+            .longest_kv = loaded.info.max_model_len,
+            .logits_rows = on_gpu() ? std::max(kLogitRows, options.max_num_seqs) : kLogitRows,
+            .vocab = loaded.info.vocab_size};
   }
 
   void launched(std::string_view op, std::string_view role, std::string_view variant, std::string_view kernel) override {
@@ -58,13 +70,14 @@ struct Engine::State final : LaunchTrace {
   EngineOptions options;
   ThreadPool pool;
   KernelBinder binder;
+  Device& device;
+  Stream stream;
   LoadedModel loaded;
   BlockPool blocks;
   Scheduler scheduler;
   ModelRunner runner;
   Sampler sampler;
   StopRules stop;
-  Buffer logits;
   Buffer workspace;
   ExecContext ctx;
   std::unordered_map<uint64_t, std::unique_ptr<RequestState>> requests;
@@ -141,10 +154,9 @@ std::vector<RowResult> Engine::State::launch(const std::vector<Slice>& plan) {
   runner.forward(ctx, plan);
   std::vector<RowResult> results;
   const auto total = static_cast<int64_t>(runner.rows().size());
-  for (int64_t first = 0; first < total; first += kLogitRows) {
-    const int64_t rows = std::min(kLogitRows, total - first);
-    runner.logits(ctx, first, rows, logits.as<float>());
-    const auto some = sampler.sample(ctx, runner.rows().data() + first, rows, logits.as<float>());
+  for (int64_t first = 0; first < total; first += runner.logits_rows()) {
+    const int64_t rows = std::min(runner.logits_rows(), total - first);
+    const auto some = sampler.sample(ctx, runner.rows().data() + first, rows, runner.logits(ctx, first, rows));
     results.insert(results.end(), some.begin(), some.end());
   }
   return results;

@@ -200,6 +200,7 @@ ModelDecisions select_model(const ExplainQuery& q, const DeviceProps& device) {
   const auto folder = resolve_model(q.model, q.hf_cache);
   const ModelConfig config = ModelConfig::load(folder, supported_architectures());
   KernelBinder binder({.device = device,
+                       .runtime = open_device(find_device("cpu")),
                        .policy = policy_of(q),
                        .limits = {},
                        .invariant = device.kind == DeviceKind::cpu,

@@ -7,6 +7,8 @@
 namespace attune {
 namespace {
 
+constexpr int64_t kGpuReserve = int64_t{1} << 30;  // logits, scratch, graphs: made after the pages
+
 /// A model that is no folder and no cached id ends here; a dummy needs config.json alone.
 std::filesystem::path find_folder(const EngineOptions& o) {
   if (o.model.empty()) invalid("--model", "a folder or a Hugging Face id", "nothing");
@@ -25,19 +27,27 @@ int64_t context_length(const EngineOptions& o, const ModelConfig& config) {
   return o.max_model_len == 0 ? longest : o.max_model_len;
 }
 
-/// Blocks for the asked memory, or for max_num_seqs full contexts within a quarter of the machine's memory.
-int64_t count_blocks(const EngineOptions& o, const DeviceProps& device, int64_t bytes_per_block, int64_t block_size, int64_t context) {
-  if (o.kv_cache_memory_bytes > 0) return o.kv_cache_memory_bytes / bytes_per_block;
-  const int64_t a_sequence = (context + block_size - 1) / block_size + 1;  // one more for copy-on-write
-  return std::min(o.max_num_seqs * a_sequence, device.memory / 4 / bytes_per_block);
+/// Bytes for pages: a quarter of the machine's memory; on a GPU what --gpu-memory-utilization leaves beside what is taken already.
+int64_t kv_memory(const EngineOptions& o, Device& runtime) {
+  const int64_t memory = runtime.props().memory;
+  if (runtime.props().kind == DeviceKind::cpu) return memory / 4;
+  const auto budget = static_cast<int64_t>(o.gpu_memory_utilization * static_cast<double>(memory));
+  return std::max<int64_t>(budget - (memory - static_cast<int64_t>(runtime.free_memory())) - kGpuReserve, 0);
 }
 
-void make_kv_cache(LoadedModel& m, const EngineOptions& o, const KvPlan& plan, const DeviceProps& device) {
+/// Blocks for the asked memory, or for max_num_seqs full contexts within kv_memory().
+int64_t count_blocks(const EngineOptions& o, Device& runtime, int64_t bytes_per_block, int64_t block_size, int64_t context) {
+  if (o.kv_cache_memory_bytes > 0) return o.kv_cache_memory_bytes / bytes_per_block;
+  const int64_t a_sequence = (context + block_size - 1) / block_size + 1;  // one more for copy-on-write
+  return std::min(o.max_num_seqs * a_sequence, kv_memory(o, runtime) / bytes_per_block);
+}
+
+void make_kv_cache(LoadedModel& m, const EngineOptions& o, const KvPlan& plan, Device& runtime) {
   const auto layers = m.model->kv_layers();
   const int64_t per_token = KvCache::bytes_per_token(layers, plan.dtype, plan.scales);
   m.info.max_model_len = context_length(o, m.config);
   const int64_t blocks =
-      std::min<int64_t>(count_blocks(o, device, per_token * plan.block_size, plan.block_size, m.info.max_model_len), INT32_MAX - 1);
+      std::min<int64_t>(count_blocks(o, runtime, per_token * plan.block_size, plan.block_size, m.info.max_model_len), INT32_MAX - 1);
   const int64_t capacity = (blocks - 1) * plan.block_size;
   if (capacity < m.info.max_model_len) {
     if (o.max_model_len > 0 || capacity < plan.block_size)
@@ -47,7 +57,7 @@ void make_kv_cache(LoadedModel& m, const EngineOptions& o, const KvPlan& plan, c
     log_info("context shortened from {} to {} tokens: that is what the KV cache holds", m.info.max_model_len, capacity);
     m.info.max_model_len = capacity;
   }
-  m.kv = std::make_unique<KvCache>(layers, plan.dtype, plan.scales, blocks, plan.block_size);
+  m.kv = std::make_unique<KvCache>(runtime, layers, plan.dtype, plan.scales, blocks, plan.block_size);
   m.info.num_blocks = blocks, m.info.block_size = plan.block_size, m.info.block_size_set_by = plan.set_by;
   m.info.kv_bytes_per_token = per_token, m.info.kv_cache_dtype = to_text(plan.dtype);
 }
@@ -59,6 +69,17 @@ void check_tokenizer(const LoadedModel& m) {
 }
 
 }  // namespace
+
+std::string present_names() {
+  std::string names;
+  for (const auto& d : present_devices()) names += (names.empty() ? "" : ", ") + d.name;
+  return names;
+}
+
+EngineOptions with_device_defaults(EngineOptions o) {
+  if (o.max_num_batched_tokens == -1) o.max_num_batched_tokens = o.device == "cpu" ? 512 : 2048;
+  return o;
+}
 
 Override parse_override(const std::string& text) {
   const size_t eq = text.find('=');
@@ -83,11 +104,17 @@ KernelBinder::Options binder_options(const EngineOptions& o, int threads) {
   KernelBinder::Options b;
   b.device = find_device(o.device);
   if (!b.device.present)
-    fail(ErrorCode::not_supported, "--device", "a device of this machine: cpu", o.device + ", which only explain can be asked about");
+    fail(ErrorCode::not_supported, "--device", "a device of this machine: " + present_names(), o.device + ", which only explain can be asked about");
+  b.runtime = open_device(b.device);
+  const bool gpu = b.device.kind != DeviceKind::cpu;
+  b.invariant = o.invariant.value_or(!gpu);
+  if (!b.invariant && !gpu) invalid("--invariant", "on: the CPU has one order of arithmetic", "off");
   for (const auto& text : o.kernels) b.policy.overrides.push_back(parse_override(text));
   b.policy.disabled = o.disable_kernels;
-  b.limits = {
-      .tokens = o.max_num_batched_tokens, .sequences = o.max_num_seqs, .longest_kv = std::max<int64_t>(o.max_model_len, 1), .threads = threads};
+  b.limits = {.tokens = o.max_num_batched_tokens,
+              .sequences = o.max_num_seqs,
+              .longest_kv = std::max<int64_t>(o.max_model_len, 1),
+              .threads = gpu ? b.device.cores : threads};
   b.probe = o.probe;
   return b;
 }
@@ -139,13 +166,14 @@ LoadedModel load_model(const EngineOptions& o, KernelBinder& binder) {
             .architecture = m.config.architecture,
             .dtype = std::string(to_text(l.compute)),
             .device = binder.device().name,
+            .device_model = binder.device().model,
             .num_layers = m.config.num_layers,
             .hidden_size = m.config.hidden_size,
             .vocab_size = m.config.vocab_size,
             .parameters = builder.parameters(),
             .weight_bytes = builder.weight_bytes(),
             .weight_bytes_per_token = builder.streamed_bytes()};
-  make_kv_cache(m, o, builder.kv_plan(), binder.device());
+  make_kv_cache(m, o, builder.kv_plan(), binder.runtime());
   return m;
 }
 

@@ -25,6 +25,12 @@ struct LoadedModel {
   std::vector<int32_t> eos_ids;
 };
 
+/// "cpu, cuda": the devices of this machine.
+std::string present_names();
+
+/// The options with what depends on the device filled in.
+EngineOptions with_device_defaults(EngineOptions options);
+
 /// The device, policy and limits that options ask for. InvalidArgument for a --kernel or --disable-kernel that cannot be read.
 KernelBinder::Options binder_options(const EngineOptions& options, int threads);
 

@@ -2,21 +2,30 @@
 
 #include <algorithm>
 
+#include "core/log.h"
+
 namespace attune {
 namespace {
 
 Phase phase_of(int64_t q_len) { return q_len == 1 ? Phase::decode : q_len <= 32 ? Phase::verify : Phase::prefill; }
 
-/// Lays the sequences' tables side by side, padded to the longest.
-void fill_block_table(PhaseBatch& phase, const std::vector<const BlockTable*>& tables) {
-  for (const BlockTable* t : tables) phase.max_blocks = std::max(phase.max_blocks, static_cast<int64_t>(t->blocks().size()));
-  for (const BlockTable* t : tables) {
-    phase.block_table.insert(phase.block_table.end(), t->blocks().begin(), t->blocks().end());
-    phase.block_table.resize(phase.block_table.size() + static_cast<size_t>(phase.max_blocks) - t->blocks().size(), 0);
-  }
+int64_t blocks_of(int64_t tokens, int64_t block_size) { return (tokens + block_size - 1) / block_size; }
+
+size_t input_bytes(const ModelRunner::Limits& l, int64_t block_size) {
+  const int64_t tables = l.sequences * (blocks_of(l.longest_kv, block_size) + 1) * 4;
+  return static_cast<size_t>(l.tokens * (4 + 4 + 8 + 4) + l.sequences * 16 + tables + 1024);
 }
 
 }  // namespace
+
+ModelRunner::ModelRunner(Device& device, const Stream& stream, Model& model, KvCache& kv, const Limits& limits)
+    : device_(device),
+      stream_(stream),
+      model_(model),
+      kv_(kv),
+      limits_(limits),
+      inputs_(device, input_bytes(limits, kv.block_size())),
+      logits_(device.allocate(static_cast<size_t>(limits.logits_rows * limits.vocab) * sizeof(float), "logits")) {}
 
 void ModelRunner::want_rows(const Slice& slice, int64_t first_row) {
   Sequence& s = *slice.sequence;
@@ -24,7 +33,7 @@ void ModelRunner::want_rows(const Slice& slice, int64_t first_row) {
   const int64_t end = s.computed + slice.count;
   if (request.sampling().prompt_logprobs) {
     for (int64_t p = s.computed; p < std::min(end, request.prompt_tokens - 1); ++p) {
-      batch_.logits_rows.push_back(static_cast<int32_t>(first_row + p - s.computed));
+      lists_.logits_rows.push_back(static_cast<int32_t>(first_row + p - s.computed));
       rows_.push_back({&s, -1, p + 1});
     }
   }
@@ -32,7 +41,7 @@ void ModelRunner::want_rows(const Slice& slice, int64_t first_row) {
   // The first draw of a request serves all its samples from one row.
   const int first = s.completion.index, last = request.forked() ? first : request.sampling().n - 1;
   for (int sample = first; sample <= last; ++sample) {
-    batch_.logits_rows.push_back(static_cast<int32_t>(first_row + slice.count - 1));
+    lists_.logits_rows.push_back(static_cast<int32_t>(first_row + slice.count - 1));
     rows_.push_back({&s, sample, end});
   }
 }
@@ -41,35 +50,124 @@ void ModelRunner::add(const Slice& slice) {
   const Sequence& s = *slice.sequence;
   const int64_t size = kv_.block_size();
   for (int64_t p = s.computed; p < s.computed + slice.count; ++p) {
-    batch_.ids.push_back(s.tokens[static_cast<size_t>(p)]);
-    batch_.positions.push_back(static_cast<int32_t>(p));
-    batch_.slot_mapping.push_back(s.table.blocks()[static_cast<size_t>(p / size)] * size + p % size);
+    lists_.ids.push_back(s.tokens[static_cast<size_t>(p)]);
+    lists_.positions.push_back(static_cast<int32_t>(p));
+    lists_.slot_mapping.push_back(s.table.blocks()[static_cast<size_t>(p / size)] * size + p % size);
   }
 }
 
-void ModelRunner::forward(const ExecContext& ctx, const std::vector<Slice>& slices) {
-  batch_ = Batch{};
+void ModelRunner::list(const std::vector<Slice>& slices) {
+  lists_ = StepLists{};
   rows_.clear();
-  std::vector<const BlockTable*> tables;
   for (const Slice& slice : slices) {
     const Phase phase = phase_of(slice.count);
-    if (batch_.phases.empty() || batch_.phases.back().phase != phase) {
-      if (!batch_.phases.empty()) fill_block_table(batch_.phases.back(), tables);
-      tables.clear();
-      batch_.phases.push_back({.phase = phase, .first_token = batch_.num_tokens(), .q_start = {0}});
-    }
-    PhaseBatch& p = batch_.phases.back();
-    want_rows(slice, batch_.num_tokens());
+    const auto tokens = static_cast<int64_t>(lists_.ids.size());
+    if (lists_.phases.empty() || lists_.phases.back().phase != phase) lists_.phases.push_back({.phase = phase, .first_token = tokens});
+    PhaseLists& p = lists_.phases.back();
+    const int64_t kv_len = slice.sequence->computed + slice.count;
+    want_rows(slice, tokens);
     add(slice);
-    tables.push_back(&slice.sequence->table);
+    p.tables.push_back(&slice.sequence->table);
     p.num_tokens += slice.count;
     p.q_start.push_back(static_cast<int32_t>(p.num_tokens));
-    p.kv_lens.push_back(static_cast<int32_t>(slice.sequence->computed + slice.count));
+    p.kv_lens.push_back(static_cast<int32_t>(kv_len));
     p.longest_q = std::max(p.longest_q, slice.count);
-    p.longest_kv = std::max(p.longest_kv, slice.sequence->computed + slice.count);
+    p.longest_kv = std::max(p.longest_kv, kv_len);
   }
-  fill_block_table(batch_.phases.back(), tables);
-  model_.forward(ctx, batch_, kv_);
+}
+
+/// Lays a phase's tables side by side, `table_stride` entries apart (0: as many as the longest has).
+PhaseBatch ModelRunner::place(const PhaseLists& l, int64_t table_stride) {
+  const size_t seqs = l.kv_lens.size();
+  if (table_stride == 0)
+    for (const BlockTable* t : l.tables) table_stride = std::max(table_stride, static_cast<int64_t>(t->blocks().size()));
+  PhaseBatch b{.phase = l.phase, .first_token = l.first_token, .num_tokens = l.num_tokens, .num_seqs = static_cast<int64_t>(seqs)};
+  b.q_start = inputs_.add(std::span<const int32_t>(l.q_start));
+  b.kv_lens = inputs_.add(std::span<const int32_t>(l.kv_lens));
+  auto* tables = inputs_.reserve<int32_t>(seqs * static_cast<size_t>(table_stride));
+  for (size_t i = 0; i < l.tables.size(); ++i) {
+    const auto& blocks = l.tables[i]->blocks();
+    int32_t* row = tables + i * static_cast<size_t>(table_stride);
+    std::fill(std::copy(blocks.begin(), blocks.end(), row), row + table_stride, 0);
+  }
+  b.block_table = inputs_.on_device(tables), b.max_blocks = table_stride;
+  b.longest_q = l.longest_q, b.longest_kv = l.longest_kv;
+  return b;
+}
+
+Batch ModelRunner::place(int64_t table_stride) {
+  inputs_.clear();
+  Batch b{.num_tokens = static_cast<int64_t>(lists_.ids.size())};
+  b.ids = inputs_.add(std::span<const int32_t>(lists_.ids));
+  b.positions = inputs_.add(std::span<const int32_t>(lists_.positions));
+  b.slot_mapping = inputs_.add(std::span<const int64_t>(lists_.slot_mapping));
+  b.logits_rows = inputs_.add(std::span<const int32_t>(lists_.logits_rows));
+  b.num_logits_rows = static_cast<int64_t>(lists_.logits_rows.size());
+  for (const PhaseLists& l : lists_.phases) b.phases.push_back(place(l, table_stride));
+  return b;
+}
+
+/// Fills a decode step up to `sequences` with sequences that have no keys and store nothing.
+void ModelRunner::pad_decode(int64_t sequences) {
+  const auto n = static_cast<size_t>(sequences);
+  PhaseLists& p = lists_.phases.front();
+  lists_.ids.resize(n), lists_.positions.resize(n), lists_.slot_mapping.resize(n, -1);
+  p.kv_lens.resize(n);
+  while (p.q_start.size() <= n) p.q_start.push_back(static_cast<int32_t>(p.q_start.size()));
+  while (lists_.logits_rows.size() < n) lists_.logits_rows.push_back(static_cast<int32_t>(lists_.logits_rows.size()));
+  p.num_tokens = sequences, p.longest_q = 1;
+}
+
+/// The padded lists as the batch that a graph of `sequences` was captured with: the same addresses and bounds.
+Batch ModelRunner::decode_batch(int64_t sequences) {
+  pad_decode(sequences);
+  Batch b = place(blocks_of(limits_.longest_kv, kv_.block_size()));
+  b.phases.front().longest_kv = limits_.longest_kv;
+  return b;
+}
+
+int64_t ModelRunner::capture_graphs(const ExecContext& ctx) {
+  const int64_t most = std::min({limits_.sequences, limits_.logits_rows, limits_.tokens});
+  for (int64_t n = 1; n <= most; n = n < 8 ? 2 * n : n + 8) {
+    lists_ = StepLists{};
+    lists_.phases.push_back({});
+    const Batch batch = decode_batch(n);
+    inputs_.upload(stream_);
+    model_.forward(ctx, batch, kv_);  // once as it is: what a kernel sets up at its first launch must not be captured
+    model_.logits(ctx, 0, n, logits_.as<float>());
+    device_.synchronize(stream_);
+    device_.begin_capture(stream_);
+    model_.forward(ctx, batch, kv_);
+    model_.logits(ctx, 0, n, logits_.as<float>());
+    graphs_.emplace(n, device_.end_capture(stream_));
+    report_progress("capturing graphs", n, most);
+  }
+  return static_cast<int64_t>(graphs_.size());
+}
+
+/// The smallest graph that holds a step of so many sequences, or 0.
+int64_t ModelRunner::graph_for(int64_t sequences) const {
+  const auto it = graphs_.lower_bound(sequences);
+  return it == graphs_.end() ? 0 : it->first;
+}
+
+void ModelRunner::forward(const ExecContext& ctx, const std::vector<Slice>& slices) {
+  list(slices);
+  const bool decodes = lists_.phases.size() == 1 && lists_.phases[0].phase == Phase::decode && lists_.logits_rows.size() == lists_.ids.size();
+  const int64_t graph = decodes && !ctx.trace ? graph_for(static_cast<int64_t>(lists_.ids.size())) : 0;
+  logits_ready_ = graph > 0;
+  const Batch batch = graph > 0 ? decode_batch(graph) : place(0);
+  inputs_.upload(stream_);
+  if (graph > 0)
+    device_.replay(graphs_.at(graph), stream_);
+  else
+    model_.forward(ctx, batch, kv_);
+}
+
+float* ModelRunner::logits(const ExecContext& ctx, int64_t first, int64_t rows) {
+  if (logits_ready_) return logits_.as<float>() + first * limits_.vocab;
+  model_.logits(ctx, first, rows, logits_.as<float>());
+  return logits_.as<float>();
 }
 
 }  // namespace attune

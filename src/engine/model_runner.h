@@ -1,8 +1,10 @@
 #pragma once
 
+#include <map>
 #include <vector>
 
 #include "engine/scheduler.h"
+#include "engine/step_inputs.h"
 #include "models/model.h"
 
 namespace attune {
@@ -14,24 +16,64 @@ struct RowUse {
   int64_t position;  ///< of the token that the row predicts
 };
 
-/// Turns the slices of a step into a batch and runs the model over it.
+/// Turns the slices of a step into a batch on the device and runs the model over it, decode steps by a captured graph where there is one.
 class ModelRunner {
  public:
-  ModelRunner(Model& model, KvCache& kv) : model_(model), kv_(kv) {}
+  struct Limits {
+    int64_t tokens;       ///< of a step
+    int64_t sequences;    ///< of a step
+    int64_t longest_kv;   ///< of a sequence
+    int64_t logits_rows;  ///< that exist at once
+    int64_t vocab;
+  };
+  ModelRunner(Device& device, const Stream& stream, Model& model, KvCache& kv, const Limits& limits);
+
+  /// Captures decode steps of 1, 2, 4, 8, then multiples of 8 sequences, up to the limit. Returns how many.
+  int64_t capture_graphs(const ExecContext& ctx);
 
   /// Runs the layers. rows() then tells what each wanted row of logits is for.
   void forward(const ExecContext& ctx, const std::vector<Slice>& slices);
   const std::vector<RowUse>& rows() const { return rows_; }
-  void logits(const ExecContext& ctx, int64_t first, int64_t rows, float* out) { model_.logits(ctx, first, rows, out); }
+  /// Rows [first, first + rows) of logits on the device, f32 (rows, vocab); the caller may change them.
+  float* logits(const ExecContext& ctx, int64_t first, int64_t rows);
+  int64_t logits_rows() const { return limits_.logits_rows; }
 
  private:
+  /// One phase's sequences, on the host.
+  struct PhaseLists {
+    Phase phase = Phase::decode;
+    int64_t first_token = 0, num_tokens = 0;
+    std::vector<int32_t> q_start{0}, kv_lens;
+    std::vector<const BlockTable*> tables;
+    int64_t longest_q = 0, longest_kv = 0;
+  };
+  /// A step's lists, on the host.
+  struct StepLists {
+    std::vector<int32_t> ids, positions, logits_rows;
+    std::vector<int64_t> slot_mapping;
+    std::vector<PhaseLists> phases;
+  };
+
+  void list(const std::vector<Slice>& slices);
   void add(const Slice& slice);
   void want_rows(const Slice& slice, int64_t first_row);
+  Batch place(int64_t table_stride);
+  PhaseBatch place(const PhaseLists& lists, int64_t table_stride);
+  void pad_decode(int64_t sequences);
+  Batch decode_batch(int64_t sequences);
+  int64_t graph_for(int64_t sequences) const;
 
+  Device& device_;
+  const Stream& stream_;
   Model& model_;
   KvCache& kv_;
-  Batch batch_;
+  Limits limits_;
+  StepInputs inputs_;
+  Buffer logits_;
+  StepLists lists_;
   std::vector<RowUse> rows_;
+  std::map<int64_t, Graph> graphs_;  // by number of sequences
+  bool logits_ready_ = false;        // a graph has made them
 };
 
 }  // namespace attune

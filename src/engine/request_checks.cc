@@ -51,7 +51,9 @@ void validate(const SamplingParams& p) {
 
 void validate(const EngineOptions& o) {
   in_range("--max-num-seqs", static_cast<double>(o.max_num_seqs), 1, 65536, "an integer from 1 to 65536");
-  in_range("--max-num-batched-tokens", static_cast<double>(o.max_num_batched_tokens), 1, 1 << 20, "an integer from 1 to 1048576");
+  if (o.max_num_batched_tokens != -1)
+    in_range("--max-num-batched-tokens", static_cast<double>(o.max_num_batched_tokens), 1, 1 << 20, "an integer from 1 to 1048576");
+  in_range("--gpu-memory-utilization", o.gpu_memory_utilization, 0.01, 1, "a number from 0.01 to 1");
   in_range("--block-size", static_cast<double>(o.block_size), 0, 4096, "a multiple of 16 up to 4096");
   if (o.block_size % 16 != 0) invalid("--block-size", "a multiple of 16 up to 4096", std::to_string(o.block_size));
   in_range("--threads", o.threads, 0, 4096, "an integer from 0 to 4096");

@@ -11,17 +11,25 @@ bool plain_greedy(const SamplingParams& p) {
          p.min_tokens == 0;
 }
 
-Sampler::Sampler(KernelBinder& binder, int64_t vocab, std::vector<int32_t> eos_ids, uint64_t default_seed)
+Sampler::Sampler(KernelBinder& binder, const Stream& stream, int64_t vocab, int64_t most_rows, std::vector<int32_t> eos_ids, uint64_t default_seed)
     : greedy_(binder.bind<Sample>("greedy", {{"rows", SampleDesc{.vocab = vocab, .greedy_only = true}, {}}})),
       full_(binder.bind<Sample>("full", {{"rows", SampleDesc{.vocab = vocab, .greedy_only = false}, {}}})),
+      device_(binder.runtime()),
+      stream_(stream),
       vocab_(vocab),
+      most_rows_(most_rows),
       eos_ids_(std::move(eos_ids)),
-      default_seed_(default_seed) {}
+      default_seed_(default_seed) {
+  const size_t bytes = static_cast<size_t>(most_rows) * (sizeof(int32_t) + sizeof(float));
+  if (device_.props().kind != DeviceKind::cpu)
+    drawn_ = device_.allocate(bytes, "drawn tokens"), drawn_on_host_ = device_.allocate_pinned(bytes, "drawn tokens");
+}
 
-SampleRow Sampler::law(const RowUse& use, std::vector<int32_t>& banned) const {
+Sampler::Law Sampler::law(const RowUse& use) const {
   const RequestState& r = *use.sequence->request;
   const SamplingParams& p = r.sampling();
-  SampleRow row;
+  Law law;
+  SampleRow& row = law.row;
   row.temperature = static_cast<float>(p.temperature);
   row.top_k = p.top_k < 0 ? 0 : p.top_k;
   row.top_p = static_cast<float>(p.top_p), row.min_p = static_cast<float>(p.min_p);
@@ -33,12 +41,14 @@ SampleRow Sampler::law(const RowUse& use, std::vector<int32_t>& banned) const {
   row.prompt = use.sequence->tokens.data(), row.prompt_tokens = r.prompt_tokens;
   row.output = row.prompt + r.prompt_tokens, row.output_tokens = use.sequence->length() - r.prompt_tokens;
   if (row.output_tokens < p.min_tokens) {
-    if (!p.ignore_eos) banned.insert(banned.end(), eos_ids_.begin(), eos_ids_.end());
-    banned.insert(banned.end(), p.stop_token_ids.begin(), p.stop_token_ids.end());
-    std::erase_if(banned, [this](int32_t id) { return id < 0 || id >= vocab_; });
+    if (!p.ignore_eos) law.banned.insert(law.banned.end(), eos_ids_.begin(), eos_ids_.end());
+    law.banned.insert(law.banned.end(), p.stop_token_ids.begin(), p.stop_token_ids.end());
+    std::erase_if(law.banned, [this](int32_t id) { return id < 0 || id >= vocab_; });
   }
-  row.banned = banned.data(), row.num_banned = static_cast<int64_t>(banned.size());
-  return row;
+  for (const auto& [id, value] : p.logit_bias) law.bias_ids.push_back(id), law.bias.push_back(value);
+  row.banned = law.banned.data(), row.num_banned = static_cast<int64_t>(law.banned.size());
+  row.bias_ids = law.bias_ids.data(), row.bias = law.bias.data(), row.num_bias = static_cast<int64_t>(law.bias.size());
+  return law;
 }
 
 /// log softmax in double, top-k by partial sort.
@@ -57,31 +67,94 @@ TokenLogprob Sampler::log_probabilities(const float* logits, int32_t token, int 
   return out;
 }
 
-std::vector<RowResult> Sampler::sample(const ExecContext& ctx, const RowUse* uses, int64_t rows, float* logits) {
+RowResult Sampler::read_row(const RowUse& use, const float* logits) const {
+  const SamplingParams& p = use.sequence->request->sampling();
+  RowResult result;
+  result.finite = std::none_of(logits, logits + vocab_, [](float x) { return std::isnan(x); });
+  if (!result.finite) return result;
+  if (use.sample < 0)
+    result.logprob = log_probabilities(logits, use.sequence->tokens[static_cast<size_t>(use.position)], *p.prompt_logprobs);
+  else if (p.logprobs)
+    result.logprob = log_probabilities(logits, -1, *p.logprobs);
+  return result;
+}
+
+std::vector<RowResult> Sampler::sample_on_cpu(const ExecContext& ctx, const RowUse* uses, int64_t rows, float* logits) {
   std::vector<RowResult> results(static_cast<size_t>(rows));
   for (int64_t i = 0; i < rows; ++i) {
-    RowResult& result = results[static_cast<size_t>(i)];
-    const RowUse& use = uses[i];
-    const SamplingParams& p = use.sequence->request->sampling();
     float* row = logits + i * vocab_;
-    result.finite = std::none_of(row, row + vocab_, [](float x) { return std::isnan(x); });
-    if (!result.finite) continue;
-    if (use.sample < 0) {
-      result.logprob = log_probabilities(row, use.sequence->tokens[static_cast<size_t>(use.position)], *p.prompt_logprobs);
-      continue;
-    }
-    if (p.logprobs) result.logprob = log_probabilities(row, -1, *p.logprobs);
-    std::vector<int32_t> banned, bias_ids;
-    std::vector<float> bias;
-    for (const auto& [id, value] : p.logit_bias) bias_ids.push_back(id), bias.push_back(value);
-    SampleRow r = law(use, banned);
-    r.bias_ids = bias_ids.data(), r.bias = bias.data(), r.num_bias = static_cast<int64_t>(bias.size());
+    const SamplingParams& p = uses[i].sequence->request->sampling();
+    RowResult& result = results[static_cast<size_t>(i)] = read_row(uses[i], row);
+    if (!result.finite || uses[i].sample < 0) continue;
+    const Law l = law(uses[i]);
     float logprob = 0;
-    (plain_greedy(p) ? greedy_ : full_)(ctx,
-                                        {.logits = row, .rows = 1, .row = &r, .token = &result.token, .logprob = p.logprobs ? &logprob : nullptr});
+    (plain_greedy(p) ? greedy_ : full_)(
+        ctx, {.logits = row, .rows = 1, .row = &l.row, .token = &result.token, .logprob = p.logprobs ? &logprob : nullptr});
     result.logprob.token = result.token, result.logprob.logprob = logprob;
   }
   return results;
+}
+
+/// The rows' laws in device memory. Token lists travel only where a penalty counts them.
+const SampleRow* Sampler::place_laws(const RowUse* uses, int64_t rows) {
+  std::vector<Law> laws;
+  size_t bytes = static_cast<size_t>(rows) * (sizeof(SampleRow) + 80) + 64;
+  for (int64_t i = 0; i < rows; ++i) {
+    Law& l = laws.emplace_back(uses[i].sample < 0 ? Law{} : law(uses[i]));
+    SampleRow& r = l.row;
+    if (r.repetition_penalty == 1) r.prompt_tokens = 0;
+    if (r.repetition_penalty == 1 && r.presence_penalty == 0 && r.frequency_penalty == 0) r.output_tokens = 0;
+    bytes += 4 * static_cast<size_t>(r.prompt_tokens + r.output_tokens) + 4 * l.banned.size() + 8 * l.bias.size();
+  }
+  if (bytes > laws_bytes_) laws_bytes_ = 2 * bytes, laws_.emplace(device_, laws_bytes_);
+  laws_->clear();
+  std::vector<SampleRow> on_device;
+  for (Law& l : laws) {
+    SampleRow r = l.row;
+    r.prompt = laws_->add(std::span(r.prompt, static_cast<size_t>(r.prompt_tokens)));
+    r.output = laws_->add(std::span(r.output, static_cast<size_t>(r.output_tokens)));
+    r.banned = laws_->add(std::span<const int32_t>(l.banned));
+    r.bias_ids = laws_->add(std::span<const int32_t>(l.bias_ids));
+    r.bias = laws_->add(std::span<const float>(l.bias));
+    on_device.push_back(r);
+  }
+  const SampleRow* first = laws_->add(std::span<const SampleRow>(on_device));
+  laws_->upload(stream_);
+  return first;
+}
+
+std::vector<RowResult> Sampler::sample_on_gpu(const ExecContext& ctx, const RowUse* uses, int64_t rows, float* logits) {
+  std::vector<RowResult> results(static_cast<size_t>(rows));
+  std::vector<float> host;
+  bool plain = true;
+  for (int64_t i = 0; i < rows; ++i) {
+    const SamplingParams& p = uses[i].sequence->request->sampling();
+    plain &= uses[i].sample < 0 || plain_greedy(p);
+    if (uses[i].sample >= 0 && !p.logprobs) continue;
+    host.resize(static_cast<size_t>(vocab_));
+    device_.copy(host.data(), logits + i * vocab_, host.size() * sizeof(float), stream_);
+    device_.synchronize(stream_);
+    results[static_cast<size_t>(i)] = read_row(uses[i], host.data());
+  }
+  auto* tokens = drawn_.as<int32_t>();
+  SampleParams p{.logits = logits, .rows = rows, .token = tokens, .logprob = reinterpret_cast<float*>(tokens + most_rows_)};
+  if (!plain) p.row = place_laws(uses, rows);
+  (plain ? greedy_ : full_)(ctx, p);
+  device_.copy(drawn_on_host_.data(), drawn_.data(), drawn_.bytes(), stream_);
+  device_.synchronize(stream_);
+  for (int64_t i = 0; i < rows; ++i) {
+    RowResult& result = results[static_cast<size_t>(i)];
+    if (uses[i].sample < 0) continue;
+    result.token = drawn_on_host_.as<int32_t>()[i];
+    const float logprob = drawn_on_host_.as<float>()[most_rows_ + i];
+    result.finite = !std::isnan(logprob);  // the sum of the exponentials has met every logit
+    if (uses[i].sequence->request->sampling().logprobs) result.logprob.token = result.token, result.logprob.logprob = logprob;
+  }
+  return results;
+}
+
+std::vector<RowResult> Sampler::sample(const ExecContext& ctx, const RowUse* uses, int64_t rows, float* logits) {
+  return device_.props().kind == DeviceKind::cpu ? sample_on_cpu(ctx, uses, rows, logits) : sample_on_gpu(ctx, uses, rows, logits);
 }
 
 }  // namespace attune

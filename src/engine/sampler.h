@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "engine/model_runner.h"
@@ -14,20 +15,36 @@ struct RowResult {
   bool finite = true;    ///< false: the logits hold a NaN; the token is meaningless
 };
 
-/// Draws tokens from rows of logits, and reads log-probabilities off them.
+/// Draws tokens from rows of logits, and reads log-probabilities off them. On a GPU the draws are made there, and only tokens come back.
 class Sampler {
  public:
-  Sampler(KernelBinder& binder, int64_t vocab, std::vector<int32_t> eos_ids, uint64_t default_seed);
+  Sampler(KernelBinder& binder, const Stream& stream, int64_t vocab, int64_t most_rows, std::vector<int32_t> eos_ids, uint64_t default_seed);
 
   /// One result a row of `logits` (rows, vocab), which is changed.
   std::vector<RowResult> sample(const ExecContext& ctx, const RowUse* uses, int64_t rows, float* logits);
 
  private:
-  SampleRow law(const RowUse& use, std::vector<int32_t>& banned) const;
+  /// A row's law and the lists that it points to.
+  struct Law {
+    SampleRow row;
+    std::vector<int32_t> banned, bias_ids;
+    std::vector<float> bias;
+  };
+  Law law(const RowUse& use) const;
+  /// What is read off a row before a draw changes it.
+  RowResult read_row(const RowUse& use, const float* logits) const;
+  std::vector<RowResult> sample_on_cpu(const ExecContext& ctx, const RowUse* uses, int64_t rows, float* logits);
+  std::vector<RowResult> sample_on_gpu(const ExecContext& ctx, const RowUse* uses, int64_t rows, float* logits);
+  const SampleRow* place_laws(const RowUse* uses, int64_t rows);
   TokenLogprob log_probabilities(const float* logits, int32_t token, int top) const;
 
   Bound<Sample> greedy_, full_;
-  int64_t vocab_;
+  Device& device_;
+  const Stream& stream_;
+  int64_t vocab_, most_rows_;
+  Buffer drawn_, drawn_on_host_;  ///< tokens [most_rows], then log-probabilities [most_rows]
+  std::optional<StepInputs> laws_;
+  size_t laws_bytes_ = 0;
   std::vector<int32_t> eos_ids_;
   uint64_t default_seed_;
 };

@@ -1,29 +1,27 @@
 #include "kv/kv_cache.h"
 
-#include <cstring>
-
 namespace attune {
 
-KvCache::KvCache(std::vector<KvLayer> layers, DType dtype, Scales scales, int64_t num_blocks, int64_t block_size)
-    : layers_(std::move(layers)), dtype_(dtype), scales_(scales), num_blocks_(num_blocks), block_size_(block_size) {
+KvCache::KvCache(Device& device, std::vector<KvLayer> layers, DType dtype, Scales scales, int64_t num_blocks, int64_t block_size)
+    : device_(device), layers_(std::move(layers)), dtype_(dtype), scales_(scales), num_blocks_(num_blocks), block_size_(block_size) {
   for (const KvLayer& l : layers_) {
     const auto slots = static_cast<size_t>(num_blocks * l.num_kv_heads * block_size);
     const size_t bytes = slots * static_cast<size_t>(l.head_dim) * size_of(dtype);
-    Pages p{Buffer(bytes, "KV cache"), Buffer(bytes, "KV cache"), Buffer(), Buffer()};
+    Pages p{device.allocate(bytes, "KV cache"), device.allocate(bytes, "KV cache"), Buffer(), Buffer()};
     if (scales == Scales::token_head) {
-      p.k_scale = Buffer(slots * sizeof(float), "KV scales");
-      p.v_scale = Buffer(slots * sizeof(float), "KV scales");
+      p.k_scale = device.allocate(slots * sizeof(float), "KV scales");
+      p.v_scale = device.allocate(slots * sizeof(float), "KV scales");
     }
     pages_.push_back(std::move(p));
   }
 }
 
-void KvCache::copy_block(int32_t from, int32_t to) {
+void KvCache::copy_block(int32_t from, int32_t to, const Stream& stream) {
   for (size_t i = 0; i < layers_.size(); ++i) {
     const size_t slots = static_cast<size_t>(layers_[i].num_kv_heads * block_size_);
     const auto copy = [&](void* base, size_t bytes) {
-      if (base)
-        std::memcpy(static_cast<char*>(base) + bytes * static_cast<size_t>(to), static_cast<char*>(base) + bytes * static_cast<size_t>(from), bytes);
+      char* pages = static_cast<char*>(base);
+      if (base) device_.copy(pages + bytes * static_cast<size_t>(to), pages + bytes * static_cast<size_t>(from), bytes, stream);
     };
     const size_t page = slots * static_cast<size_t>(layers_[i].head_dim) * size_of(dtype_);
     copy(k(i), page);

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "core/buffer.h"
+#include "device/runtime.h"
 #include "ops/kv_write.h"
 
 namespace attune {
@@ -18,8 +18,8 @@ struct KvLayer {
 /// The KV memory of a model: per layer K and V in the hnd layout, and f32 token-head scales where the dtype is 8-bit.
 class KvCache {
  public:
-  /// Token-head scales are kept when `scales` says so.
-  KvCache(std::vector<KvLayer> layers, DType dtype, Scales scales, int64_t num_blocks, int64_t block_size);
+  /// Token-head scales are kept when `scales` says so. The device must outlive the cache.
+  KvCache(Device& device, std::vector<KvLayer> layers, DType dtype, Scales scales, int64_t num_blocks, int64_t block_size);
 
   DType dtype() const { return dtype_; }
   Scales scales() const { return scales_; }
@@ -32,8 +32,8 @@ class KvCache {
   float* k_scale(size_t layer) const { return pages_[layer].k_scale.as<float>(); }
   float* v_scale(size_t layer) const { return pages_[layer].v_scale.as<float>(); }
 
-  /// Copies one page of every layer (copy-on-write).
-  void copy_block(int32_t from, int32_t to);
+  /// Copies one page of every layer (copy-on-write), in the order of the stream.
+  void copy_block(int32_t from, int32_t to, const Stream& stream);
 
   /// Bytes one token takes over all layers, scales included.
   static int64_t bytes_per_token(const std::vector<KvLayer>& layers, DType dtype, Scales scales);
@@ -42,6 +42,7 @@ class KvCache {
   struct Pages {
     Buffer k, v, k_scale, v_scale;
   };
+  Device& device_;
   std::vector<KvLayer> layers_;
   DType dtype_;
   Scales scales_;

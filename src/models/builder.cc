@@ -15,16 +15,20 @@ Phase phase_at(int i) { return static_cast<Phase>(i); }
 }  // namespace
 
 ModelBuilder::ModelBuilder(const ModelConfig& config, const Weights& weights, KernelBinder& binder, const LoadOptions& options)
-    : config_(config), weights_(weights), binder_(binder), options_(options), inv_freq_(rope_inverse_frequencies(config.rope, config.head_dim)) {
-  memory_.emplace_back(inv_freq_.size() * sizeof(float), "rope frequencies");
-  std::memcpy(memory_.back().data(), inv_freq_.data(), inv_freq_.size() * sizeof(float));
+    : config_(config), weights_(weights), binder_(binder), options_(options), stream_(binder.runtime().make_stream()) {
+  const std::vector<float> inv_freq = rope_inverse_frequencies(config.rope, config.head_dim);
+  const size_t bytes = inv_freq.size() * sizeof(float);
+  memory_.push_back(device().allocate(bytes, "rope frequencies"));
   memory_used_ = memory_.back().bytes();
+  inv_freq_ = memory_.back().as<float>();
+  device().copy(memory_.back().data(), inv_freq.data(), bytes, stream_);
+  device().synchronize(stream_);
 }
 
 void* ModelBuilder::allocate(size_t bytes) {
   const size_t aligned = (bytes + 127) / 128 * 128;
   if (memory_.back().bytes() - memory_used_ < aligned) {
-    memory_.emplace_back(std::max(aligned, kChunk), "weights");
+    memory_.push_back(device().allocate(std::max(aligned, kChunk), "weights"));
     memory_used_ = 0;
   }
   void* p = memory_.back().as<char>() + memory_used_;
@@ -42,13 +46,8 @@ TensorView ModelBuilder::place(const std::string& name, const Shape& shape, bool
   if (view.dtype != DType::f32 && view.dtype != DType::bf16 && view.dtype != DType::f16)
     fail(ErrorCode::not_supported, name, "f32, bf16 or f16 weights", std::string(to_text(view.dtype)));
   const DType stored = stored_dtype(view.dtype);
-  if (options_.copy_weights || stored != view.dtype) {
-    TensorView copy{allocate(static_cast<size_t>(shape.count()) * size_of(stored)), stored, shape};
-    if (stored == view.dtype) {
-      std::memcpy(const_cast<void*>(copy.data), view.data, static_cast<size_t>(view.bytes()));
-    } else {
-      for (int64_t i = 0; i < shape.count(); ++i) store_from_float(const_cast<void*>(copy.data), stored, i, load_as_float(view.data, view.dtype, i));
-    }
+  if (options_.copy_weights || stored != view.dtype || !on_cpu()) {
+    const TensorView copy = store(view, stored);
     weights_.release(view);
     view = copy;
   }
@@ -57,6 +56,24 @@ TensorView ModelBuilder::place(const std::string& name, const Shape& shape, bool
   if (streamed) streamed_bytes_ += view.bytes();
   report_progress("loading weights", weight_bytes_, weights_.total_bytes());
   return view;
+}
+
+/// A copy on the device, rounded where `stored` is narrower.
+TensorView ModelBuilder::store(const TensorView& view, DType stored) {
+  if (view.data == nullptr) return {nullptr, stored, view.shape};  // a question about a config alone
+  TensorView copy{allocate(static_cast<size_t>(view.shape.count()) * size_of(stored)), stored, view.shape};
+  void* to = const_cast<void*>(copy.data);
+  if (stored == view.dtype) {
+    device().copy(to, view.data, static_cast<size_t>(view.bytes()), stream_);
+    device().synchronize(stream_);
+    return copy;
+  }
+  const Buffer rounded(on_cpu() ? 0 : static_cast<size_t>(copy.bytes()), "a rounded tensor");
+  void* host = on_cpu() ? to : rounded.data();
+  for (int64_t i = 0; i < view.shape.count(); ++i) store_from_float(host, stored, i, load_as_float(view.data, view.dtype, i));
+  device().copy(to, host, on_cpu() ? 0 : static_cast<size_t>(copy.bytes()), stream_);
+  device().synchronize(stream_);
+  return copy;
 }
 
 Linear ModelBuilder::linear(const LinearSpec& spec) {
@@ -117,6 +134,10 @@ Embedding ModelBuilder::embedding(const std::string& name, float scale) {
   embedding_table_ = place(name + ".weight", {config_.vocab_size, config_.hidden_size}, false);
   EmbedDesc d{.w_dtype = embedding_table_.dtype, .out_dtype = DType::f32, .hidden = config_.hidden_size};
   return {binder_.bind<Embed>("tokens", {{"rows", d, {}}}), embedding_table_.data, config_.vocab_size, scale};
+}
+
+RowGather ModelBuilder::row_gather() {
+  return {binder_.bind<Embed>("logits_rows", {{"rows", {.w_dtype = DType::f32, .out_dtype = DType::f32, .hidden = config_.hidden_size}, {}}})};
 }
 
 Elementwise ModelBuilder::activation(const std::string& role, Activation activation, int64_t width, DType out, bool gated, double softcap) {
@@ -205,7 +226,7 @@ SelfAttention ModelBuilder::self_attention(size_t layer) {
   a.layer = layer;
   a.num_q_heads = config_.num_q_heads, a.num_kv_heads = config_.num_kv_heads, a.head_dim = config_.head_dim;
   a.x_dtype = options_.compute;
-  a.inv_freq = memory_.front().as<float>();
+  a.inv_freq = inv_freq_;
   a.attention_factor = static_cast<float>(config_.rope.attention_factor);
   a.scale = static_cast<float>(1 / std::sqrt(config_.query_pre_attn_scalar));
   return a;
@@ -222,17 +243,18 @@ Activations ModelBuilder::activations() const {
   const size_t x = size_of(options_.compute);
   const auto hidden = static_cast<size_t>(config_.hidden_size), inner = static_cast<size_t>(config_.intermediate_size);
   const auto q = static_cast<size_t>(config_.num_q_heads * config_.head_dim), kv = static_cast<size_t>(config_.num_kv_heads * config_.head_dim);
+  const auto make = [this](size_t bytes) { return device().allocate(bytes, "activations"); };
   Activations a;
-  a.hidden = Buffer(t * hidden * 4, "activations");
-  a.normed = Buffer(t * hidden * x, "activations");
-  a.qkv = Buffer(t * (q + 2 * kv) * 4, "activations");
-  a.q = Buffer(t * q * x, "activations");
-  a.attended = Buffer(t * q * x, "activations");
-  a.gate_up = Buffer(t * 2 * inner * 4, "activations");
-  a.activated = Buffer(t * inner * x, "activations");
-  a.branch = Buffer(t * hidden * 4, "activations");
-  a.rows = Buffer(t * hidden * 4, "activations");
-  a.final = Buffer(t * hidden * x, "activations");
+  a.hidden = make(t * hidden * 4);
+  a.normed = make(t * hidden * x);
+  a.qkv = make(t * (q + 2 * kv) * 4);
+  a.q = make(t * q * x);
+  a.attended = make(t * q * x);
+  a.gate_up = make(t * 2 * inner * 4);
+  a.activated = make(t * inner * x);
+  a.branch = make(t * hidden * 4);
+  a.rows = make(t * hidden * 4);
+  a.final = make(t * hidden * x);
   return a;
 }
 

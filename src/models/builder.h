@@ -47,6 +47,7 @@ class ModelBuilder {
   Linear head(const std::string& name);
   RmsNorm norm(const std::string& role, const std::string& name, int64_t hidden, DType out, bool unit_offset = false, bool residual = false);
   Embedding embedding(const std::string& name, float scale = 1);
+  RowGather row_gather();
   Elementwise activation(const std::string& role, Activation activation, int64_t width, DType out, bool gated, double softcap = 0);
 
   /// Attention of `layer`, with the window, softcap and scale of the config.
@@ -65,7 +66,10 @@ class ModelBuilder {
 
  private:
   TensorView place(const std::string& name, const Shape& shape, bool streamed);
+  TensorView store(const TensorView& view, DType stored);
   void* allocate(size_t bytes);
+  Device& device() const { return binder_.runtime(); }
+  bool on_cpu() const { return binder_.device().kind == DeviceKind::cpu; }
   DType stored_dtype(DType source) const;
   std::vector<Ask<Attention>> attention_asks(int64_t window, int64_t block_size, Scales scales) const;
   KvWriteDesc kv_write_desc(int64_t block_size, Scales scales) const;
@@ -75,10 +79,11 @@ class ModelBuilder {
   const Weights& weights_;
   KernelBinder& binder_;
   LoadOptions options_;
+  Stream stream_;
   std::vector<Buffer> memory_;
   size_t memory_used_ = 0;
   TensorView embedding_table_;
-  std::vector<float> inv_freq_;
+  const float* inv_freq_;
   std::unique_ptr<KvPlan> kv_plan_;
   int64_t weight_bytes_ = 0, streamed_bytes_ = 0, parameters_ = 0;
 };

@@ -20,6 +20,7 @@ class Gemma2 final : public Model {
                          b.activation("mlp", c.hidden_act, c.intermediate_size, b.compute(), true), b.linear(branch(down_spec(c, at))),
                          b.norm("post_mlp", at + "post_feedforward_layernorm", hidden_, DType::f32, true, true)});
     }
+    gather_ = b.row_gather();
     norm_ = b.norm("final", "model.norm", hidden_, b.compute(), true);
     head_ = b.head("lm_head");
     vocab_ = c.vocab_size;
@@ -45,8 +46,7 @@ class Gemma2 final : public Model {
       l.down(ctx, at_.activated.data(), s.tokens(), at_.branch.data());
       l.post_mlp_norm.add_to(ctx, at_.branch.data(), s.tokens(), x);
     }
-    const int64_t rows = gather_rows(s, hidden_);
-    norm_(ctx, at_.rows.data(), rows, at_.final.data());
+    if (const int64_t rows = gather_(s)) norm_(ctx, at_.rows.data(), rows, at_.final.data());
   }
 
   void logits(const ExecContext& ctx, int64_t first, int64_t rows, float* out) override {
@@ -83,6 +83,7 @@ class Gemma2 final : public Model {
   int64_t hidden_, vocab_ = 0;
   Embedding embed_;
   std::vector<Layer> layers_;
+  RowGather gather_;
   RmsNorm norm_;
   Linear head_;
   bool capped_ = false;

@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "core/log.h"
+#include "device/runtime.h"
 #include "ops/catalogue.h"
 #include "proof/probe.h"
 #include "select/select.h"
@@ -44,6 +45,7 @@ class KernelBinder {
  public:
   struct Options {
     DeviceProps device;
+    std::shared_ptr<Device> runtime;  ///< the device opened; null where only questions are asked
     Policy policy;
     Limits limits;
     bool invariant = true;  ///< all variants of a use share one reduction tag
@@ -64,6 +66,7 @@ class KernelBinder {
   /// What a step can hold at most; set before the first bind.
   Limits& limits() { return options_.limits; }
   const DeviceProps& device() const { return options_.device; }
+  Device& runtime() const { return *options_.runtime; }
   bool required() const { return options_.required; }
   const std::vector<Selection>& selections() const { return selections_; }
   int64_t workspace_bytes() const { return workspace_bytes_; }
@@ -128,7 +131,7 @@ std::vector<Selection> KernelBinder::select_all(const std::string& role, const s
 
 template <class Op>
 bool KernelBinder::probed(const Kernel<Op>& kernel, const typename Op::Desc& desc) {
-  if (!options_.probe) return true;
+  if (!options_.probe || kernel.info.device.kind != DeviceKind::cpu) return true;
   const std::string key = std::string(kernel.info.name) + " " + to_text(desc);
   if (const auto known = probes_.find(key); known != probes_.end()) return known->second;
   const ProbeResult result = probe<Op>(kernel, desc);

@@ -1,7 +1,5 @@
 #include "models/layers.h"
 
-#include <cstring>
-
 namespace attune {
 
 void Linear::operator()(const ExecContext& ctx, const void* x, int64_t m, void* out, const float* residual) const {
@@ -26,7 +24,7 @@ void RmsNorm::heads(const ExecContext& ctx, float* x, int64_t tokens, int64_t he
 }
 
 void Embedding::operator()(const Step& s, float* out) const {
-  op(s.ctx, {.ids = s.batch.ids.data(), .table = table, .out = out, .tokens = s.tokens(), .vocab = vocab, .scale = scale});
+  op(s.ctx, {.ids = s.batch.ids, .table = table, .out = out, .tokens = s.tokens(), .vocab = vocab, .scale = scale});
 }
 
 void Elementwise::operator()(const ExecContext& ctx, const void* x, int64_t rows, void* out) const {
@@ -41,7 +39,7 @@ void SelfAttention::rotate(const Step& s, int64_t stride) const {
                .heads = num_q_heads,
                .x_stride = stride,
                .out_stride = num_q_heads * head_dim,
-               .positions = s.batch.positions.data(),
+               .positions = s.batch.positions,
                .inv_freq = inv_freq,
                .attention_factor = attention_factor};
   rope_q(s.ctx, p);
@@ -56,7 +54,7 @@ void SelfAttention::store(const Step& s, int64_t stride) const {
                 .v = k + num_kv_heads * head_dim,
                 .x_stride = stride,
                 .tokens = s.tokens(),
-                .slot_mapping = s.batch.slot_mapping.data(),
+                .slot_mapping = s.batch.slot_mapping,
                 .k_cache = s.kv.k(layer),
                 .v_cache = s.kv.v(layer),
                 .num_blocks = s.kv.num_blocks(),
@@ -74,25 +72,21 @@ void SelfAttention::operator()(const Step& s) const {
     AttentionParams p;
     p.q = s.at.q.as<char>() + offset, p.q_stride = width;
     p.out = s.at.attended.as<char>() + offset, p.out_stride = width;
-    p.num_seqs = b.num_seqs(), p.total_q = b.num_tokens;
-    p.q_start = b.q_start.data(), p.kv_lens = b.kv_lens.data();
+    p.num_seqs = b.num_seqs, p.total_q = b.num_tokens;
+    p.q_start = b.q_start, p.kv_lens = b.kv_lens;
     p.k = s.kv.k(layer), p.v = s.kv.v(layer), p.num_blocks = s.kv.num_blocks();
     p.k_scale = s.kv.k_scale(layer), p.v_scale = s.kv.v_scale(layer);
-    p.block_table = b.block_table.data(), p.max_blocks = b.max_blocks;
+    p.block_table = b.block_table, p.max_blocks = b.max_blocks;
     p.scale = scale;
     p.longest_q = b.longest_q, p.longest_kv = b.longest_kv;
     attend(s.ctx, p, static_cast<size_t>(b.phase));
   }
 }
 
-int64_t gather_rows(const Step& s, int64_t hidden) {
-  const float* from = s.at.hidden.as<float>();
-  float* to = s.at.rows.as<float>();
-  for (const int32_t row : s.batch.logits_rows) {
-    std::memcpy(to, from + row * hidden, static_cast<size_t>(hidden) * sizeof(float));
-    to += hidden;
-  }
-  return static_cast<int64_t>(s.batch.logits_rows.size());
+int64_t RowGather::operator()(const Step& s) const {
+  const int64_t rows = s.batch.num_logits_rows;
+  if (rows > 0) op(s.ctx, {.ids = s.batch.logits_rows, .table = s.at.hidden.data(), .out = s.at.rows.data(), .tokens = rows, .vocab = s.tokens()});
+  return rows;
 }
 
 }  // namespace attune

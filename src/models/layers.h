@@ -28,7 +28,7 @@ struct Step {
   const Batch& batch;
   KvCache& kv;
   Activations& at;
-  int64_t tokens() const { return batch.num_tokens(); }
+  int64_t tokens() const { return batch.num_tokens; }
 };
 
 /// y = x·Wᵀ (+ bias) (+ residual), W in up to three row segments.
@@ -91,7 +91,11 @@ struct SelfAttention {
   void store(const Step& s, int64_t stride) const;
 };
 
-/// Copies the residual stream's rows that need logits to s.at.rows; returns how many.
-int64_t gather_rows(const Step& s, int64_t hidden);
+/// Copies the residual stream's rows that need logits to s.at.rows: an embedding whose table is the stream. Returns how many.
+struct RowGather {
+  Bound<Embed> op;
+
+  int64_t operator()(const Step& s) const;
+};
 
 }  // namespace attune

@@ -15,6 +15,7 @@ class Llama final : public Model {
                          b.norm("post", at + "post_attention_layernorm", hidden_, b.compute()), b.linear(gate_up_spec(c, at)),
                          b.activation("mlp", c.hidden_act, c.intermediate_size, b.compute(), true), b.linear(down_spec(c, at))});
     }
+    gather_ = b.row_gather();
     norm_ = b.norm("final", "model.norm", hidden_, b.compute());
     head_ = b.head("lm_head");
     at_ = b.activations();
@@ -35,8 +36,7 @@ class Llama final : public Model {
       l.swiglu(ctx, at_.gate_up.data(), s.tokens(), at_.activated.data());
       l.down(ctx, at_.activated.data(), s.tokens(), x, x);
     }
-    const int64_t rows = gather_rows(s, hidden_);
-    norm_(ctx, at_.rows.data(), rows, at_.final.data());
+    if (const int64_t rows = gather_(s)) norm_(ctx, at_.rows.data(), rows, at_.final.data());
   }
 
   void logits(const ExecContext& ctx, int64_t first, int64_t rows, float* out) override { head_rows(ctx, head_, at_, first, rows, out); }
@@ -56,6 +56,7 @@ class Llama final : public Model {
   int64_t hidden_;
   Embedding embed_;
   std::vector<Layer> layers_;
+  RowGather gather_;
   RmsNorm norm_;
   Linear head_;
   Activations at_;

@@ -16,6 +16,7 @@ class Qwen3 final : public Model {
                          b.linear(gate_up_spec(config_, at)), b.activation("mlp", config_.hidden_act, config_.intermediate_size, b.compute(), true),
                          b.linear(down_spec(config_, at))});
     }
+    gather_ = b.row_gather();
     norm_ = b.norm("final", "model.norm", config_.hidden_size, b.compute());
     head_ = b.head("lm_head");
     at_ = b.activations();
@@ -40,8 +41,7 @@ class Qwen3 final : public Model {
       l.swiglu(ctx, at_.gate_up.data(), s.tokens(), at_.activated.data());
       l.down(ctx, at_.activated.data(), s.tokens(), x, x);
     }
-    const int64_t rows = gather_rows(s, config_.hidden_size);
-    norm_(ctx, at_.rows.data(), rows, at_.final.data());
+    if (const int64_t rows = gather_(s)) norm_(ctx, at_.rows.data(), rows, at_.final.data());
   }
 
   void logits(const ExecContext& ctx, int64_t first, int64_t rows, float* out) override { head_rows(ctx, head_, at_, first, rows, out); }
@@ -62,6 +62,7 @@ class Qwen3 final : public Model {
   ModelConfig config_;
   Embedding embed_;
   std::vector<Layer> layers_;
+  RowGather gather_;
   RmsNorm norm_;
   Linear head_;
   Activations at_;

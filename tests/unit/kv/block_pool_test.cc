@@ -74,11 +74,12 @@ TEST(BlockTable, WritingASharedBlockCopiesIt) {
 }
 
 TEST(KvCache, CopiesAPageOfEveryLayer) {
-  KvCache kv({{2, 8, 0}, {1, 16, 0}}, DType::f8_e4m3, Scales::token_head, 4, 16);
+  const auto device = open_device(find_device("cpu"));
+  KvCache kv(*device, {{2, 8, 0}, {1, 16, 0}}, DType::f8_e4m3, Scales::token_head, 4, 16);
   auto* page = static_cast<uint8_t*>(kv.k(1));
   page[16 * 16] = 77;  // first byte of block 1
   kv.v_scale(0)[2 * 16] = 3.5f;
-  kv.copy_block(1, 3);
+  kv.copy_block(1, 3, device->make_stream());
   EXPECT_EQ(page[3 * 16 * 16], 77);
   EXPECT_EQ(kv.v_scale(0)[3 * 2 * 16], 3.5f);
   EXPECT_EQ(KvCache::bytes_per_token(kv.layers(), kv.dtype(), kv.scales()), 2 * (16 + 16) + 2 * 4 * 3);

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstring>
+#include <span>
+
+#include "device/runtime.h"
+
+namespace attune {
+
+/// The integers of a step, laid side by side in pinned memory and copied to the device in one go. On the CPU both are the same memory.
+class StepInputs {
+ public:
+  /// Room for `bytes`.
+  StepInputs(Device& device, size_t bytes);
+
+  /// Starts a step: waits until the copy of the step before is done.
+  void clear();
+
+  /// Appends an array; where it will stand on the device. Equal sizes in equal order give equal addresses.
+  template <class T>
+  const T* add(std::span<const T> values) {
+    T* host = reserve<T>(values.size());
+    if (!values.empty()) std::memcpy(host, values.data(), values.size_bytes());
+    return on_device(host);
+  }
+
+  /// Appends `count` elements to be written by the caller, in host memory.
+  template <class T>
+  T* reserve(size_t count) {
+    return reinterpret_cast<T*>(take(count * sizeof(T)));
+  }
+  template <class T>
+  const T* on_device(const T* host) const {
+    return reinterpret_cast<const T*>(device_base() + (reinterpret_cast<const char*>(host) - host_.as<char>()));
+  }
+
+  /// Copies all arrays, in the order of the stream.
+  void upload(const Stream& stream);
+
+ private:
+  char* take(size_t bytes);
+  char* device_base() const { return twin_.data() ? twin_.as<char>() : host_.as<char>(); }
+
+  Device& device_;
+  Buffer host_, twin_;
+  Event uploaded_;
+  size_t used_ = 0;
+  bool in_flight_ = false;
+};
+
+}  // namespace attune
