@@ -1,0 +1,208 @@
+// The engine on a GPU beside the engine on the CPU: every architecture, graphs and eager, one order of arithmetic, draws, faults. Needs a CUDA
+// device.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "attune/engine.h"
+#include "attune/error.h"
+
+namespace attune {
+namespace {
+
+namespace fs = std::filesystem;
+
+const fs::path kGoldens = fs::path(ATTUNE_SOURCE_DIR) / "tests/model/goldens";
+
+std::vector<std::string> golden_names() {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(kGoldens)) names.push_back(entry.path().filename().string());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+EngineOptions options_for(const std::string& golden, const std::string& device, const std::string& dtype = "float32") {
+  EngineOptions o;
+  o.model = (kGoldens / golden).string();
+  o.device = device, o.dtype = dtype;
+  o.tokenizer = false;
+  o.threads = 2;
+  o.max_num_seqs = 8;
+  o.kv_cache_memory_bytes = 64 << 20;
+  return o;
+}
+
+struct Answer {
+  std::vector<TokenLogprob> prompt;
+  std::vector<int32_t> tokens;
+  std::string error;
+};
+
+std::vector<std::vector<int32_t>> prompts_of(const std::string& golden) {
+  nlohmann::json facts;
+  std::ifstream(kGoldens / golden / "golden.json") >> facts;
+  std::vector<std::vector<int32_t>> out;
+  for (const auto& p : facts["prompts"]) out.push_back(p["token_ids"].get<std::vector<int32_t>>());
+  return out;
+}
+
+/// Answers to all prompts, submitted at once or one after the other.
+std::vector<Answer> run(const EngineOptions& o, const std::vector<std::vector<int32_t>>& prompts, SamplingParams p, bool together) {
+  Engine engine(o);
+  std::vector<Answer> out(prompts.size());
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    Request r;
+    r.token_ids = prompts[i];
+    r.sampling = p;
+    r.on_event = [&out, i](const RequestEvent& e) {
+      if (!e.finished) return;
+      out[i].error = e.completion->error;
+      if (e.prompt_logprobs) out[i].prompt = *e.prompt_logprobs;
+      out[i].tokens = e.completion->token_ids;
+    };
+    engine.submit(std::move(r));
+    if (!together)
+      while (engine.step()) {
+      }
+  }
+  while (engine.step()) {
+  }
+  return out;
+}
+
+SamplingParams greedy(int64_t tokens, std::optional<int> prompt_logprobs = {}) {
+  SamplingParams p;
+  p.temperature = 0, p.ignore_eos = true, p.max_tokens = tokens, p.prompt_logprobs = prompt_logprobs;
+  return p;
+}
+
+double worst_difference(const std::vector<Answer>& a, const std::vector<Answer>& b) {
+  double worst = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    EXPECT_EQ(a[i].error, "");
+    EXPECT_EQ(b[i].error, "");
+    EXPECT_EQ(a[i].prompt.size(), b[i].prompt.size());
+    for (size_t t = 0; t < std::min(a[i].prompt.size(), b[i].prompt.size()); ++t)
+      worst = std::max(worst, std::abs(static_cast<double>(a[i].prompt[t].logprob) - b[i].prompt[t].logprob));
+  }
+  return worst;
+}
+
+void expect_same_bits(const std::vector<Answer>& a, const std::vector<Answer>& b, const std::string& what) {
+  for (size_t i = 0; i < a.size(); ++i) {
+    EXPECT_EQ(a[i].tokens, b[i].tokens) << what << ", prompt " << i;
+    ASSERT_EQ(a[i].prompt.size(), b[i].prompt.size()) << what;
+    for (size_t t = 0; t < a[i].prompt.size(); ++t)
+      EXPECT_EQ(a[i].prompt[t].logprob, b[i].prompt[t].logprob) << what << ", prompt " << i << ", " << t;
+  }
+}
+
+class OnTheDevice : public testing::TestWithParam<std::string> {};
+
+TEST_P(OnTheDevice, FloatLogprobsAndGreedyTokensAreThoseOfTheCpu) {
+  const auto prompts = prompts_of(GetParam());
+  const auto cpu = run(options_for(GetParam(), "cpu"), prompts, greedy(24, 0), true);
+  const auto gpu = run(options_for(GetParam(), "cuda"), prompts, greedy(24, 0), true);
+  EXPECT_LE(worst_difference(cpu, gpu), 1e-4);
+  for (size_t i = 0; i < cpu.size(); ++i) EXPECT_EQ(cpu[i].tokens, gpu[i].tokens) << "prompt " << i;
+}
+
+/// Both engines round at the same points, so they are as near as two orders of sums of bf16 products are.
+TEST_P(OnTheDevice, BfloatLogprobsAreNearThoseOfTheCpu) {
+  const auto prompts = prompts_of(GetParam());
+  nlohmann::json facts;
+  std::ifstream(kGoldens / GetParam() / "golden.json") >> facts;
+  const double rounding = facts["bfloat16_max_logprob_difference"]["matmul_inputs"].get<double>();
+  const auto cpu = run(options_for(GetParam(), "cpu", "bfloat16"), prompts, greedy(1, 0), true);
+  const auto gpu = run(options_for(GetParam(), "cuda", "bfloat16"), prompts, greedy(1, 0), true);
+  EXPECT_LE(worst_difference(cpu, gpu), 3 * rounding);
+}
+
+TEST_P(OnTheDevice, GraphsGiveTheBitsOfEagerSteps) {
+  const auto prompts = prompts_of(GetParam());
+  EngineOptions eager = options_for(GetParam(), "cuda", "bfloat16");
+  eager.invariant = true;  // a padded step may pick other rows' kernels otherwise
+  EngineOptions graphs = eager;
+  eager.graphs = false;
+  expect_same_bits(run(eager, prompts, greedy(16, 0), true), run(graphs, prompts, greedy(16, 0), true), "graphs");
+}
+
+TEST_P(OnTheDevice, InvariantBitsDoNotDependOnHowTheWorkIsCut) {
+  const auto prompts = prompts_of(GetParam());
+  EngineOptions o = options_for(GetParam(), "cuda", "bfloat16");
+  o.invariant = true;
+  const auto whole = run(o, prompts, greedy(8, 0), false);
+  for (const int64_t chunk : {1, 7, 33}) {
+    EngineOptions c = o;
+    c.max_num_batched_tokens = chunk;
+    expect_same_bits(whole, run(c, prompts, greedy(8, 0), true), "chunks of " + std::to_string(chunk));
+  }
+}
+
+TEST_P(OnTheDevice, EightBitKeysRun) {
+  EngineOptions o = options_for(GetParam(), "cuda", "bfloat16"), c = options_for(GetParam(), "cpu", "bfloat16");
+  o.kv_cache_dtype = c.kv_cache_dtype = "fp8";
+  const auto prompts = prompts_of(GetParam());
+  nlohmann::json facts;
+  std::ifstream(kGoldens / GetParam() / "golden.json") >> facts;
+  const double rounding = facts["bfloat16_max_logprob_difference"]["matmul_inputs"].get<double>();
+  EXPECT_LE(worst_difference(run(c, prompts, greedy(1, 0), true), run(o, prompts, greedy(1, 0), true)), 6 * rounding);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, OnTheDevice, testing::ValuesIn(golden_names()), [](const auto& instance) {
+  std::string name = instance.param;
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+});
+
+const char* const kModel = "qwen3-gqa7-tied";
+
+std::vector<std::vector<int32_t>> several(int count) {
+  std::vector<std::vector<int32_t>> out;
+  for (int i = 0; i < count; ++i) {
+    out.emplace_back();
+    for (int t = 0; t < 5 + 9 * i; ++t) out.back().push_back((t * 37 + i * 11 + t * t) % 90);
+  }
+  return out;
+}
+
+TEST(DeviceEngine, DrawsDoNotDependOnWhatRunsBeside) {
+  EngineOptions o = options_for(kModel, "cuda");
+  o.invariant = true;
+  SamplingParams p;
+  p.temperature = 1.1, p.top_k = 40, p.top_p = 0.95, p.min_p = 0.01;
+  p.repetition_penalty = 1.1, p.presence_penalty = 0.2, p.frequency_penalty = 0.1;
+  p.seed = 7, p.max_tokens = 12, p.ignore_eos = true;
+  expect_same_bits(run(o, several(6), p, false), run(o, several(6), p, true), "beside others");
+}
+
+TEST(DeviceEngine, PreemptionChangesNoToken) {
+  EngineOptions wide = options_for(kModel, "cuda");
+  wide.invariant = true;
+  EngineOptions narrow = wide;
+  narrow.max_model_len = 128, wide.max_model_len = 128;
+  narrow.kv_cache_memory_bytes = 0;
+  Engine probe(wide);
+  narrow.kv_cache_memory_bytes = probe.model().kv_bytes_per_token * probe.model().block_size * 4;
+  expect_same_bits(run(wide, several(6), greedy(40), true), run(narrow, several(6), greedy(40), true), "preempted");
+}
+
+TEST(DeviceEngine, AModelThatDoesNotFitSaysSo) {
+  EngineOptions o = options_for(kModel, "cuda");
+  o.kv_cache_memory_bytes = int64_t{1} << 50;
+  o.max_num_seqs = 8;
+  try {
+    Engine engine(o);
+    FAIL() << "2⁵⁰ bytes of pages were allocated";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ErrorCode::out_of_memory);
+    EXPECT_THAT(e.what(), testing::HasSubstr("free"));
+  }
+}
+
+}  // namespace
+}  // namespace attune

@@ -1,0 +1,1 @@
+set(LABELS cuda)
