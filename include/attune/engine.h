@@ -65,6 +65,8 @@ struct ModelInfo {
   int64_t weight_bytes_per_token = 0;  ///< bytes a decode step reads at batch 1: all but the embedding rows not used
   int64_t kv_bytes_per_token = 0;
   int threads = 0;
+  int64_t graphs = 0;           ///< captured decode steps
+  int64_t workspace_bytes = 0;  ///< scratch memory of the kernels, fixed at load
   std::string block_size_set_by;
   std::string fingerprint;  ///< of the selections: same inputs and same fingerprint, same bits
 };

@@ -42,7 +42,8 @@ struct Engine::State final : LaunchTrace {
     loaded.info.threads = pool.size();
     loaded.info.fingerprint = binder.fingerprint();
     ctx = {.pool = &pool, .stream = stream.get(), .workspace = {workspace.data(), workspace.bytes()}, .trace = nullptr};
-    if (on_gpu() && o.graphs) runner.capture_graphs(ctx);
+    if (on_gpu() && o.graphs) loaded.info.graphs = runner.capture_graphs(ctx);
+    loaded.info.workspace_bytes = static_cast<int64_t>(workspace.bytes());
     if (o.trace_kernels) ctx.trace = this;
   }
 
