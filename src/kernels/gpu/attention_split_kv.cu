@@ -6,8 +6,9 @@
 // Within a chunk: 8 threads share a dot product (each adds its elements in order, then a butterfly), a thread adds the values of its dimensions
 // in the order of keys, sums of weights go by a butterfly over 32 threads. No slot is read that its row may not see.
 #include "kernels/gpu/attention_plan.h"
+#include "kernels/gpu/elements.h"
 #include "kernels/gpu/kernels.h"
-#include "kernels/gpu/portable.h"
+#include "kernels/gpu/math.h"
 #include "ops/attention_math.h"
 
 namespace attune::gpu {
@@ -17,7 +18,6 @@ constexpr float kNothing = -__builtin_inff();
 constexpr int kDotLanes = 8;
 constexpr int kKeysAtOnce = kThreads / kDotLanes;
 constexpr int kWarps = kThreads / kLanes;
-constexpr int64_t kMostBlocks = 65536;
 static_assert(kChunk == 2 * kThreads, "a thread weighs two keys of a chunk");
 
 /// One launch: what was asked, and how the work is cut.
@@ -204,26 +204,6 @@ __device__ Slot slot_of(const Call& c, const Unit& u, int64_t key) {
 __device__ float common_scale(const Call& c, const Unit& u, const float* scales) {
   if (c.desc.kv_scale == Scales::none || c.desc.kv_scale == Scales::token_head) return 1;
   return scales[scale_index(c.desc.kv_scale, u.sequence, 0, u.head / c.desc.gqa_group, c.desc.num_kv_heads)];
-}
-
-__device__ float load_element(const void* data, DType t, int64_t i) {
-  switch (t) {
-    case DType::f16: return to_float(static_cast<const f16_t*>(data)[i]);
-    case DType::bf16: return to_float(static_cast<const bf16_t*>(data)[i]);
-    case DType::f8_e4m3: return to_float(static_cast<const f8_e4m3_t*>(data)[i]);
-    case DType::f8_e4m3fnuz: return to_float(static_cast<const f8_e4m3fnuz_t*>(data)[i]);
-    default: return static_cast<const float*>(data)[i];
-  }
-}
-
-__device__ void store_element(void* data, DType t, int64_t i, float x) {
-  switch (t) {
-    case DType::f16: static_cast<f16_t*>(data)[i] = to_f16(x); return;
-    case DType::bf16: static_cast<bf16_t*>(data)[i] = to_bf16(x); return;
-    case DType::f8_e4m3: static_cast<f8_e4m3_t*>(data)[i] = to_f8_e4m3(x); return;
-    case DType::f8_e4m3fnuz: static_cast<f8_e4m3fnuz_t*>(data)[i] = to_f8_e4m3fnuz(x); return;
-    default: static_cast<float*>(data)[i] = x; return;
-  }
 }
 
 // ---- one chunk ------------------------------------------------------------------------------------------------------------------------------
@@ -463,7 +443,7 @@ void start(const ExecContext& ctx, Kernel kernel, Call& c, int64_t units, int le
   c.units = units;
   c.levels = levels;
   const int64_t shared = chunk_bytes(c.desc.head_dim) + tree_bytes(c.desc.head_dim, levels);
-  expect_launched(launch(kernel, units < kMostBlocks ? units : kMostBlocks, kThreads, shared, ctx.stream, c));
+  expect_launched(launch(kernel, blocks_for(units), kThreads, shared, ctx.stream, c));
 }
 
 template <class T>

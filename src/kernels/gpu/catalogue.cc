@@ -4,6 +4,7 @@
 #include "build_info.h"
 #include "kernels/gpu/attention_plan.h"
 #include "kernels/gpu/kernels.h"
+#include "kernels/gpu/sample_plan.h"
 
 namespace attune {
 namespace {
@@ -11,7 +12,7 @@ namespace {
 constexpr DeviceNeed kCuda{.kind = DeviceKind::cuda, .arch = one_of({Arch::sm90a})};
 constexpr DeviceNeed kHip{.kind = DeviceKind::hip, .arch = one_of({Arch::gfx90a, Arch::gfx942})};
 
-// Both are one source without contraction or vendor math, hence one tag.
+// Both are one source without contraction or vendor math, hence one tag; so are the others below.
 constexpr AttentionKernel attention_of(DeviceNeed need, Mark mark, AttentionKernel::Launch launch) {
   return {.info = {.name = "gpu.attention.split_kv",
                    .tier = Tier::portable,
@@ -49,8 +50,107 @@ constexpr AttentionKernel kAttention[] = {
     attention_of(kHip, Mark::compiled, built<build::kWithRocm, &gpu::attention_split_kv<DeviceKind::hip>>()),
 };
 
+// The other ops. Rows (matmul: a row and a column) are reduced in an order that depends on the desc alone.
+constexpr KernelInfo info_of(std::string_view name, std::string_view reduction, DeviceNeed need) {
+  return {.name = name, .tier = Tier::portable, .reduction = reduction, .device = need, .graph = GraphLevel::mixed, .mark = Mark::compiled};
+}
+
+constexpr MatmulKernel matmul_of(DeviceNeed need, MatmulKernel::Launch launch) {
+  return {.info = info_of("gpu.matmul.plain", "k_lanes32.dot8.simt", need),
+          .can = {.x_dtype = any,
+                  .w_dtype = any,
+                  .out_dtype = any,
+                  .n = any,
+                  .k = any,
+                  .rows = any,
+                  .layout = any,
+                  .segments = any,
+                  .w_scale = any,
+                  .x_scale = any,
+                  .quantize = any,
+                  .accumulate = any,
+                  .bias = flag,
+                  .activation = any,
+                  .residual = flag},
+          .launch = launch};
+}
+constexpr MatmulKernel kMatmul[] = {
+    matmul_of(kCuda, built<build::kWithCuda, &gpu::matmul_plain<DeviceKind::cuda>>()),
+    matmul_of(kHip, built<build::kWithRocm, &gpu::matmul_plain<DeviceKind::hip>>()),
+};
+
+constexpr NormKernel norm_of(DeviceNeed need, NormKernel::Launch launch) {
+  return {.info = info_of("gpu.norm.rows", "squares4.lanes32.simt", need),
+          .can = {.x_dtype = any, .w_dtype = any, .out_dtype = any, .hidden = any, .unit_offset = flag, .residual = flag},
+          .launch = launch};
+}
+constexpr NormKernel kNorm[] = {
+    norm_of(kCuda, built<build::kWithCuda, &gpu::norm_rows<DeviceKind::cuda>>()),
+    norm_of(kHip, built<build::kWithRocm, &gpu::norm_rows<DeviceKind::hip>>()),
+};
+
+constexpr RopeKernel rope_of(DeviceNeed need, RopeKernel::Launch launch) {
+  return {.info = info_of("gpu.rope.pairs", "elements.simt", need),
+          .can = {.x_dtype = any, .out_dtype = any, .head_dim = any, .rotary_dim = any, .style = any},
+          .launch = launch};
+}
+constexpr RopeKernel kRope[] = {
+    rope_of(kCuda, built<build::kWithCuda, &gpu::rope_pairs<DeviceKind::cuda>>()),
+    rope_of(kHip, built<build::kWithRocm, &gpu::rope_pairs<DeviceKind::hip>>()),
+};
+
+constexpr ActivationKernel activation_of(DeviceNeed need, ActivationKernel::Launch launch) {
+  return {.info = info_of("gpu.activation.elementwise", "elements.simt", need),
+          .can = {.x_dtype = any, .out_dtype = any, .activation = any, .gated = flag, .softcap = any},
+          .launch = launch};
+}
+constexpr ActivationKernel kActivation[] = {
+    activation_of(kCuda, built<build::kWithCuda, &gpu::activation_elementwise<DeviceKind::cuda>>()),
+    activation_of(kHip, built<build::kWithRocm, &gpu::activation_elementwise<DeviceKind::hip>>()),
+};
+
+constexpr EmbedKernel embed_of(DeviceNeed need, EmbedKernel::Launch launch) {
+  return {.info = info_of("gpu.embed.rows", "exact", need), .can = {.w_dtype = any, .out_dtype = any, .hidden = any}, .launch = launch};
+}
+constexpr EmbedKernel kEmbed[] = {
+    embed_of(kCuda, built<build::kWithCuda, &gpu::embed_rows<DeviceKind::cuda>>()),
+    embed_of(kHip, built<build::kWithRocm, &gpu::embed_rows<DeviceKind::hip>>()),
+};
+
+constexpr KvWriteKernel kv_write_of(DeviceNeed need, KvWriteKernel::Launch launch) {
+  KernelInfo info = info_of("gpu.kv_write.paged", "exact", need);
+  info.preferred_block_size = 64;
+  return {.info = info,
+          .can = {.x_dtype = any, .kv_dtype = any, .num_kv_heads = any, .head_dim = any, .block_size = any, .kv_layout = any, .kv_scale = any},
+          .launch = launch};
+}
+constexpr KvWriteKernel kKvWrite[] = {
+    kv_write_of(kCuda, built<build::kWithCuda, &gpu::kv_write_paged<DeviceKind::cuda>>()),
+    kv_write_of(kHip, built<build::kWithRocm, &gpu::kv_write_paged<DeviceKind::hip>>()),
+};
+
+constexpr SampleKernel sample_of(DeviceNeed need, SampleKernel::Launch launch) {
+  return {.info = info_of("gpu.sample.rows", "whole_weights.simt", need),
+          .can = {.vocab = any, .greedy_only = flag},
+          .workspace = gpu::sample_workspace,
+          .launch = launch};
+}
+constexpr SampleKernel kSample[] = {
+    sample_of(kCuda, built<build::kWithCuda, &gpu::sample_rows<DeviceKind::cuda>>()),
+    sample_of(kHip, built<build::kWithRocm, &gpu::sample_rows<DeviceKind::hip>>()),
+};
+
 }  // namespace
 
-void add_gpu_page(Catalogue& c) { c.add(kAttention); }
+void add_gpu_page(Catalogue& c) {
+  c.add(kAttention);
+  c.add(kKvWrite);
+  c.add(kMatmul);
+  c.add(kNorm);
+  c.add(kRope);
+  c.add(kActivation);
+  c.add(kEmbed);
+  c.add(kSample);
+}
 
 }  // namespace attune

@@ -10,6 +10,22 @@ namespace attune::gpu {
 template <DeviceKind Kind>
 void attention_split_kv(const ExecContext& ctx, const AttentionDesc& desc, const AttentionParams& params);
 
+/// The other ops, each with its reference's full domain; every pointer of the params is the device's, those inside of a SampleRow too.
+template <DeviceKind Kind>
+void matmul_plain(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params);
+template <DeviceKind Kind>
+void norm_rows(const ExecContext& ctx, const NormDesc& desc, const NormParams& params);
+template <DeviceKind Kind>
+void rope_pairs(const ExecContext& ctx, const RopeDesc& desc, const RopeParams& params);
+template <DeviceKind Kind>
+void activation_elementwise(const ExecContext& ctx, const ActivationDesc& desc, const ActivationParams& params);
+template <DeviceKind Kind>
+void embed_rows(const ExecContext& ctx, const EmbedDesc& desc, const EmbedParams& params);
+template <DeviceKind Kind>
+void kv_write_paged(const ExecContext& ctx, const KvWriteDesc& desc, const KvWriteParams& params);
+template <DeviceKind Kind>
+void sample_rows(const ExecContext& ctx, const SampleDesc& desc, const SampleParams& params);
+
 /// Throws DeviceError: the runtime refused a launch of `kernel` with this text. Defined for the host compiler: nvcc cannot read fmt.
 [[noreturn]] void launch_failed(std::string_view kernel, const char* text);
 

@@ -61,6 +61,10 @@ __device__ inline unsigned char* shared_memory() {
   return reinterpret_cast<unsigned char*>(memory);
 }
 
+/// Adds to a word that other threads of the block change as well; what it was before. And the same for setting bits.
+__device__ inline uint32_t add_to(uint32_t* word, uint32_t x) { return atomicAdd(word, x); }
+__device__ inline void set_bits(uint32_t* word, uint32_t bits) { atomicOr(word, bits); }
+
 /// Starts `kernel` on `blocks` blocks of `threads` threads; null, or the text of what went wrong.
 template <class... Parameters, class... Arguments>
 const char* launch(void (*kernel)(Parameters...), int64_t blocks, int threads, int64_t shared_bytes, void* stream, const Arguments&... arguments) {
@@ -73,6 +77,10 @@ const char* launch(void (*kernel)(Parameters...), int64_t blocks, int threads, i
 struct alignas(16) Vector16 {
   uint32_t words[4];
 };
+
+/// Blocks of a launch whose blocks take units of work in turn.
+inline constexpr int64_t kMostBlocks = 65536;
+constexpr int64_t blocks_for(int64_t units) { return units < kMostBlocks ? units : kMostBlocks; }
 
 // ---- reductions ---------------------------------------------------------------------------------------------------------------------------
 
@@ -87,51 +95,9 @@ __device__ inline float max_over(float x, int width) {
   return x;
 }
 
-// ---- elementary functions: fma, adders and one polynomial, so equal bits on every device ------------------------------------------------------
-
-__device__ inline float fma(float a, float b, float c) { return fmaf(a, b, c); }
-__device__ inline float larger(float a, float b) { return fmaxf(a, b); }
-
-/// Correctly rounded square root, as a function object for ops/attention_math.h.
-struct SquareRoot {
-  __host__ __device__ float operator()(float x) const { return sqrtf(x); }
-};
-
-/// 2ⁿ for −126 ≤ n ≤ 127.
-__device__ inline float power_of_two(int n) { return std::bit_cast<float>(static_cast<uint32_t>(n + 127) << 23); }
-
-/// e^x, error below 2 units in the last place; exp(0) is 1, exp(−∞) is 0.
-__device__ inline float exp(float x) {
-  const float y = x < -104.0f ? -104.0f : x > 88.7f ? 88.7f : x;
-  const float n = rintf(y * 1.44269504f);
-  const float r = fma(n, 1.43241613e-6f, fma(n, -0.693148613f, y));  // y − n·ln 2, ln 2 in two parts
-  float p = 1.98412698e-4f;
-  p = fma(p, r, 1.38888889e-3f);
-  p = fma(p, r, 8.33333333e-3f);
-  p = fma(p, r, 4.16666667e-2f);
-  p = fma(p, r, 1.66666667e-1f);
-  p = fma(p, r, 0.5f);
-  p = fma(p, r, 1.0f);
-  p = fma(p, r, 1.0f);
-  const int whole = static_cast<int>(n), half = whole / 2;  // two factors: 2ⁿ alone may be subnormal
-  return p * power_of_two(half) * power_of_two(whole - half);
-}
-
-/// tanh x: its series where x is small, else by the exponential; no overflow for any x.
-__device__ inline float tanh(float x) {
-  const float a = fabsf(x), s = x * x;
-  if (a < 0.25f) return fma(x * s, fma(s, fma(s, fma(s, 2.18694885e-2f, -5.39682540e-2f), 1.33333333e-1f), -3.33333333e-1f), x);
-  return copysignf(1.0f - 2.0f / (exp(a < 10.0f ? 2.0f * a : 20.0f) + 1.0f), x);
-}
-
-/// ln x of a positive normal number.
-__device__ inline float log(float x) {
-  const uint32_t bits = std::bit_cast<uint32_t>(x) - 0x3f3504f3u;  // the mantissa into [√½, √2)
-  const float e = static_cast<float>(static_cast<int32_t>(bits) >> 23);
-  const float f = std::bit_cast<float>((bits & 0x007fffffu) + 0x3f3504f3u) - 1.0f;
-  const float s = f / (f + 2.0f), z = s * s;  // ln((1 + s) / (1 − s))
-  const float tail = z * fma(z, fma(z, fma(z, 2.22222222e-1f, 2.85714286e-1f), 4.00000000e-1f), 6.66666667e-1f);
-  return fma(e, 0.693147182f, fma(s, tail, fma(e, -1.90465421e-9f, 2.0f * s)));
+__device__ inline uint32_t shuffle_xor(uint32_t x, int mask) { return std::bit_cast<uint32_t>(shuffle_xor(std::bit_cast<float>(x), mask)); }
+__device__ inline uint64_t shuffle_xor(uint64_t x, int mask) {
+  return uint64_t{shuffle_xor(static_cast<uint32_t>(x >> 32), mask)} << 32 | shuffle_xor(static_cast<uint32_t>(x), mask);
 }
 
 }  // namespace attune::gpu
