@@ -313,6 +313,30 @@ def check_docs(tree, build):
     return problems, f"{len(made)} pages of docs/generated are current"
 
 
+def check_floors(tree):
+    """Each op has, on each GPU backend, a portable kernel that admits all its reference admits: by the table that the binary wrote."""
+    page = "docs/generated/kernels.md"
+    if page not in tree.files:
+        return [f"expected {page} (make docs); got none"], ""
+    problems, floors = [], 0
+    for section in re.split(r"^## ", tree.text(page), flags=re.M)[1:]:
+        op, rows = section.split(None, 1)[0], [[c.strip() for c in line.strip("|\n").split(" |")] for line in section.splitlines() if line.startswith("|")]
+        if not rows or not {"tier", "device", "reduction", "rules"} <= set(rows[0]):
+            continue
+        column, first, last = rows[0].index, rows[0].index("reduction") + 1, rows[0].index("rules")
+        for vendor in ("cuda", "hip"):
+            portable = [r for r in rows[2:] if r[column("tier")] == "portable" and r[column("device")].split(",")[0] == vendor]
+            narrow = [f"{rows[0][i]} {r[i]}" for r in portable for i in range(first, last) if r[i] != "any"]
+            narrow += [f"rules {r[last]}" for r in portable if r[last]]
+            if not portable:
+                problems.append(f"{page}: {op}: expected a portable kernel for {vendor}; got none")
+            elif all(any(c != "any" for c in r[first:last]) or r[last] for r in portable):
+                problems.append(f"{page}: {op}: expected a portable kernel for {vendor} with the reference's full domain; got {', '.join(narrow)}")
+            else:
+                floors += 1
+    return problems, f"{floors} floors: every op has a portable kernel with the reference's full domain for cuda and hip"
+
+
 def check_format(tree):
     tool = next((t for t in ("clang-format-14", "clang-format") if shutil.which(t) and " 14." in subprocess.getoutput(f"{t} --version")), None)
     if tool is None:
@@ -425,6 +449,7 @@ def main():
         "text": lambda: check_text(tree),
         "weak-symbols": lambda: check_weak_symbols(tree, build),
         "docs": lambda: check_docs(tree, build),
+        "floors": lambda: check_floors(tree),
         "format": lambda: check_format(tree),
         "sizes": lambda: check_sizes(tree),
     }

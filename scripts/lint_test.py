@@ -34,6 +34,19 @@ PLANTED = {  # file: (text, what lint must say about it)
 }
 ALSO = {"src/engine/engine.h": "#pragma once\n", "src/loader/side.h": "#pragma once\n", "src/core/dtype.h": "#pragma once\n",
         "src/kernels/gpu/portable.h": "#pragma once\n", "include/attune/engine.h": "#pragma once\n", "CMakeLists.txt": "project(x)\n"}
+HEAD = "| kernel | tier | device | built | mark | reduction | {0} | rules |\n|---|---|---|---|---|---|---|---|\n"
+FLOORS = "# Kernels\n" + "".join(
+    f"\n## {op}\n\n{HEAD.format('size')}" + "".join(f"| `gpu.{op}` | {tier} | {device}, arch one of {{x}} | b | run | t | {size} | {rule} |\n"
+                                                    for tier, device, size, rule in rows)
+    for op, rows in {  # full on both; a floor that is narrow; one with a rule; none at all on one vendor
+        "whole": [("specialized", "cuda", "1..2", ""), ("portable", "cuda", "any", ""), ("portable", "hip", "any", "")],
+        "narrow": [("portable", "cuda", "any", ""), ("portable", "hip", "1..512", "")],
+        "ruled": [("portable", "cuda", "any", "size is even"), ("portable", "hip", "any", "")],
+        "absent": [("portable", "cuda", "any", ""), ("specialized", "hip", "any", "")],
+    }.items())
+FLOOR_PROBLEMS = ["narrow: expected a portable kernel for hip with the reference's full domain; got size 1..512",
+                  "ruled: expected a portable kernel for cuda with the reference's full domain; got rules size is even",
+                  "absent: expected a portable kernel for hip; got none"]
 WEAK = """
 template <class T> T outside(T x) { return x; }
 namespace attune::cpu::avx2 {
@@ -46,7 +59,7 @@ int use(int x) { return outside(x) + inside(x); }
 def main():
     with tempfile.TemporaryDirectory() as folder:
         root, problems = Path(folder), []
-        files = {**ALSO, **{f: text for f, (text, _) in PLANTED.items()}}
+        files = {**ALSO, "docs/generated/kernels.md": FLOORS, **{f: text for f, (text, _) in PLANTED.items()}}
         for name, text in files.items():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_text(text)
@@ -69,9 +82,13 @@ def main():
         weak = [line for line in ran.stdout.splitlines() if "weak.o" in line or line.startswith("FAIL weak")]
         if len(weak) != 1 or "outside" not in weak[0] or "inside" in weak[0]:
             problems.append(f"weak symbols: expected the one of outside(); got {weak}")
+        floors = [line.split("kernels.md: ")[1] for line in ran.stdout.splitlines() if "kernels.md: " in line and "expected a portable" in line]
+        floors = [line.split("; and ")[0] for line in floors]
+        if floors != FLOOR_PROBLEMS:
+            problems.append(f"floors: expected {FLOOR_PROBLEMS}; got {floors}")
         if ran.returncode != 1 or "FAIL docs" not in ran.stdout:
             problems.append(f"expected exit code 1 and no docs; got {ran.returncode}: {ran.stderr}")
-    print(f"FAIL lint_test: {problems}" if problems else f"ok   lint_test: {len(PLANTED) + 1} planted files judged rightly")
+    print(f"FAIL lint_test: {problems}" if problems else f"ok   lint_test: {len(PLANTED) + 2} planted files judged rightly")
     return 1 if problems else 0
 
 

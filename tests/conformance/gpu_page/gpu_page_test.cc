@@ -136,5 +136,42 @@ TEST(GpuPage, WorkspaceIsBoundedAndGrowsWithTheWork) {
   EXPECT_LE(workspace(d, {.tokens = 1 << 20, .sequences = 1 << 10, .longest_kv = INT32_MAX}), 32 << 20);
 }
 
+TEST(GpuPage, EveryOpHasItsFloorOnEveryGpu) {
+  for_each_op([]<class Op>() {
+    std::vector<const Kernel<Op>*> floors;
+    for (const Kernel<Op>* k : catalogue().kernels<Op>())
+      if (k->info.tier == Tier::portable && k->info.device.kind != DeviceKind::cpu) floors.push_back(k);
+    ASSERT_GE(floors.size(), 2u) << Op::kName;
+    for (const char* device : {"h200", "mi250x", "mi300x"})
+      for (int64_t i = 0; i < 40; ++i) {
+        const auto c = draw_case(*floors.front(), 7, i);
+        ASSERT_TRUE(c.has_value()) << Op::kName;
+        const Selection s = select<Op>(catalogue().kernels<Op>(), find_device(device), c->desc, "", Bucket{}, {}, {});
+        ASSERT_NE(s.chosen, nullptr) << device << ", " << Op::kName << ": " << to_text(c->desc) << "\n" << refusals_text(s);
+        EXPECT_EQ(s.chosen->device.kind, find_device(device).kind);
+        EXPECT_NE(s.chosen->tier, Tier::reference);
+      }
+  });
+}
+
+TEST(GpuPage, OneSourceOneTag) {
+  for_each_op([]<class Op>() {
+    for (const Kernel<Op>* a : catalogue().kernels<Op>())
+      for (const Kernel<Op>* b : catalogue().kernels<Op>())
+        if (a->info.backend() == "gpu" && a->info.name == b->info.name) EXPECT_EQ(a->info.reduction, b->info.reduction) << a->info.name;
+  });
+}
+
+TEST(GpuPage, SamplingScratchIsBounded) {
+  const auto* kernel = *std::find_if(catalogue().kernels<Sample>().begin(), catalogue().kernels<Sample>().end(),
+                                     [](const SampleKernel* k) { return k->info.name == "gpu.sample.rows"; });
+  const Limits many{.tokens = 8192, .sequences = 256}, one{};
+  constexpr int64_t kVocab = 151936;
+  EXPECT_LE(kernel->workspace({.vocab = kVocab, .greedy_only = true}, many), 4 << 20);
+  EXPECT_LE(kernel->workspace({.vocab = kVocab, .greedy_only = false}, many), 68 << 20);
+  EXPECT_GE(kernel->workspace({.vocab = kVocab, .greedy_only = false}, one), kVocab * 8) << "a mark and a list entry for each token";
+  EXPECT_GE(kernel->workspace({.vocab = int64_t{1} << 24, .greedy_only = false}, one), int64_t{8} << 24) << "one row always fits";
+}
+
 }  // namespace
 }  // namespace attune
