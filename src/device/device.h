@@ -32,6 +32,7 @@ std::string features_text(uint32_t features);
 struct LibraryProps {
   std::string name;
   int64_t version = 0;
+  std::string missing_symbol;  ///< the first function that it should have and has not
 };
 
 /// What select() knows of a device. A plain value: tests and `explain` invent records of machines that are not there.

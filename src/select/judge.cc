@@ -13,6 +13,9 @@ void check_library(std::vector<Reason>& reasons, const LibraryNeed& need, const 
     if (library.name != need.name) continue;
     if (library.version < need.min_version || library.version > need.max_version)
       reasons.push_back({ReasonCode::library, std::string(need.name), fmt::format("version {}", library.version), wanted, ""});
+    else if (!library.missing_symbol.empty())
+      reasons.push_back({ReasonCode::library, std::string(need.name), fmt::format("version {} without it", library.version),
+                         "the function " + library.missing_symbol, ""});
     return;
   }
   reasons.push_back({ReasonCode::library, std::string(need.name), device.present ? "absent" : "unknown", wanted, ""});

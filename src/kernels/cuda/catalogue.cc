@@ -1,8 +1,65 @@
-// The page of the cuda backend. It declares only kernels that exist: none yet.
+// The page of the cuda backend: kernels for NVIDIA alone, and its libraries as candidates beside them.
 #include "kernels/cuda/catalogue.h"
 
-namespace attune {
+#include "build_info.h"
+#include "kernels/cuda/kernels.h"
+#include "kernels/cuda/matmul_cublaslt.h"
 
-void add_cuda_page(Catalogue&) {}
+namespace attune {
+namespace {
+
+constexpr bool kOn = build::kWithCuda;
+constexpr DeviceNeed kHopper{.kind = DeviceKind::cuda, .arch = one_of({Arch::sm90a})};
+constexpr DeviceNeed kCublasLt{
+    .kind = DeviceKind::cuda, .arch = one_of({Arch::sm90a}), .library = {.name = "cublasLt", .min_version = 120000, .max_version = 139999}};
+
+// ---- matmul: bf16 and f16 by the tensor cores, f32 sums ----
+
+constexpr Constraint<DType> kHalves = one_of({DType::bf16, DType::f16});
+constexpr Rule<MatmulDesc> kOneType{"x and w are of one type", [](const MatmulDesc& d) { return d.x_dtype == d.w_dtype; }};
+constexpr Rule<MatmulDesc> kOurRules[] = {kOneType};
+constexpr Rule<MatmulDesc> kLibraryRules[] = {
+    kOneType,
+    {"out is f32 or of x's type", [](const MatmulDesc& d) { return d.out_dtype == DType::f32 || d.out_dtype == d.x_dtype; }},
+    {"a residual needs out in f32", [](const MatmulDesc& d) { return !d.residual || d.out_dtype == DType::f32; }},
+};
+
+constexpr MatmulCapability matmul_of(Constraint<int64_t> rows) {
+  return {.x_dtype = kHalves,
+          .w_dtype = kHalves,
+          .out_dtype = any,
+          .n = any,
+          .k = multiple_of{8},
+          .rows = rows,
+          .layout = any,
+          .segments = any,
+          .bias = flag,
+          .activation = any,
+          .residual = flag};
+}
+constexpr MatmulKernel kMatmul[] = {
+    {.info = {.name = "cuda.matmul.skinny", .reduction = "wgmma_k16.split4", .device = kHopper, .graph = GraphLevel::mixed},
+     .can = matmul_of(range{1, cuda::kMostRows}),
+     .rules = kOurRules,
+     .shared_memory = cuda::skinny_shared_memory_of,
+     .launch = built<kOn, &cuda::matmul_skinny>()},
+    {.info = {.name = "cuda.matmul.cublaslt", .reduction = "cublaslt.unordered", .device = kCublasLt, .graph = GraphLevel::mixed},
+     .can = {.x_dtype = kHalves,
+             .w_dtype = kHalves,
+             .out_dtype = any,
+             .n = any,
+             .k = multiple_of{8},
+             .rows = any,
+             .layout = any,
+             .segments = any,
+             .residual = flag},
+     .rules = kLibraryRules,
+     .workspace = [](const MatmulDesc&, const Limits&) { return cuda::kCublasLtWorkspace; },
+     .launch = built<kOn, &cuda::matmul_cublaslt>()},
+};
+
+}  // namespace
+
+void add_cuda_page(Catalogue& c) { c.add(kMatmul); }
 
 }  // namespace attune

@@ -1,0 +1,47 @@
+#include "device/shared_library.h"
+
+#include <dlfcn.h>
+
+namespace attune {
+namespace {
+
+constexpr const char* kCublasLtFiles[] = {"libcublasLt.so.13", "libcublasLt.so.12"};
+constexpr const char* kCublasLtSymbols[] = {"cublasLtCreate",
+                                            "cublasLtMatmul",
+                                            "cublasLtMatmulAlgoGetHeuristic",
+                                            "cublasLtMatmulDescCreate",
+                                            "cublasLtMatmulDescDestroy",
+                                            "cublasLtMatmulDescSetAttribute",
+                                            "cublasLtMatrixLayoutCreate",
+                                            "cublasLtMatrixLayoutDestroy",
+                                            "cublasLtMatmulPreferenceCreate",
+                                            "cublasLtMatmulPreferenceDestroy",
+                                            "cublasLtMatmulPreferenceSetAttribute"};
+constexpr LibraryRecipe kCublasLt{"cublasLt", kCublasLtFiles, "cublasLtGetVersion", kCublasLtSymbols};
+
+}  // namespace
+
+std::optional<SharedLibrary> SharedLibrary::find(const LibraryRecipe& recipe) {
+  for (const char* file : recipe.files)
+    if (void* opened = dlopen(file, RTLD_NOW | RTLD_LOCAL)) return SharedLibrary(file, opened);
+  return std::nullopt;
+}
+
+void* SharedLibrary::symbol(const char* name) const { return dlsym(opened_, name); }
+
+std::optional<LibraryProps> detect_library(const LibraryRecipe& recipe) {
+  const auto library = SharedLibrary::find(recipe);
+  if (!library) return std::nullopt;
+  LibraryProps props{std::string(recipe.name), 0, ""};
+  if (const auto version = library->function<size_t()>(recipe.version_symbol))
+    props.version = static_cast<int64_t>(version());
+  else
+    props.missing_symbol = recipe.version_symbol;
+  for (const char* name : recipe.symbols)
+    if (props.missing_symbol.empty() && library->symbol(name) == nullptr) props.missing_symbol = name;
+  return props;
+}
+
+const LibraryRecipe& cublaslt_recipe() { return kCublasLt; }
+
+}  // namespace attune

@@ -1,0 +1,20 @@
+#pragma once
+
+// The launch functions of this folder, for its page and for measurements.
+
+#include "kernels/cuda/matmul_skinny.h"
+#include "ops/catalogue.h"
+
+namespace attune::cuda {
+
+/// At most 64 rows of x, bf16 or f16 as the weights; K a multiple of 8. Weights may be read before the launches that precede it in the stream
+/// have finished, so none of those may write them.
+void matmul_skinny(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params);
+
+/// The same, cut as `shape` says.
+void matmul_skinny_shaped(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params, const SkinnyShape& shape);
+
+/// cuBLASLt, opened at run time: one call a segment; DeviceError if the library is absent.
+void matmul_cublaslt(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params);
+
+}  // namespace attune::cuda

@@ -1,0 +1,206 @@
+// How long the matmul kernels take.
+#include "matmul_times.h"
+
+#include <fmt/format.h>
+
+#include <functional>
+
+#include "device_memory.h"
+#include "kernels/cuda/kernels.h"
+#include "kernels/cuda/matmul_cublaslt.h"
+
+namespace attune::device_test {
+namespace {
+
+constexpr double kBytesPerUs = 4.35e6;
+constexpr int64_t kRotated = int64_t{400} << 20;  // bytes of weights that a graph reads before it comes back to the first
+
+struct Layer {
+  const char* name;
+  int64_t n, k, segments;
+};
+constexpr Layer kLayers[] = {
+    {"qkv", 6144, 4096, 3}, {"o", 4096, 4096, 1}, {"gate_up", 24576, 4096, 2}, {"down", 4096, 12288, 1}, {"lm_head", 151936, 4096, 1}};
+
+using Launch = std::function<void(const ExecContext&, const MatmulDesc&, const MatmulParams&)>;
+
+/// Random bf16 in ±1, from a block that is repeated with an odd period.
+void fill_noise(const DeviceMemory& to, int64_t bytes) {
+  static const std::vector<uint16_t> noise = [] {
+    std::vector<uint16_t> out((int64_t{16} << 20) + 4098);
+    uint64_t state = 1;
+    for (uint16_t& x : out) {
+      state = state * 6364136223846793005u + 1442695040888963407u;
+      const float value = static_cast<float>(static_cast<int32_t>(state >> 33) - (1 << 30)) * 0x1.0p-30f;
+      x = to_bf16(value).bits;
+    }
+    return out;
+  }();
+  const auto period = static_cast<int64_t>(noise.size() * 2);
+  check(cudaMemcpy(to.get(), noise.data(), static_cast<size_t>(std::min(period, bytes)), cudaMemcpyHostToDevice), "fill");
+  for (int64_t at = period; at < bytes; at += period)
+    check(cudaMemcpy(to.get() + at, to.get(), static_cast<size_t>(std::min(period, bytes - at)), cudaMemcpyDeviceToDevice), "fill");
+}
+
+/// One layer's tensors, several copies of its weights.
+class Bench {
+ public:
+  Bench(const Layer& layer, int64_t most_rows, DType out) : layer_(layer), out_dtype_(out) {
+    const int64_t bytes = layer.n * layer.k * 2;
+    copies_ = std::max<int64_t>(2, (kRotated + bytes - 1) / bytes);
+    weights_ = allocate(bytes * copies_), x_ = allocate(most_rows * layer.k * 2), out_ = allocate(most_rows * layer.n * 4);
+    workspace_ = allocate(cuda::kCublasLtWorkspace);
+    fill_noise(weights_, bytes * copies_), fill_noise(x_, most_rows * layer.k * 2);
+    check(cudaMemset(out_.get(), 0, static_cast<size_t>(most_rows * layer.n * 4)), "cudaMemset");
+    check(cudaStreamCreate(&ctx_stream_), "cudaStreamCreate");
+    ctx_.stream = ctx_stream_;
+    ctx_.workspace = {workspace_.get(), static_cast<size_t>(cuda::kCublasLtWorkspace)};
+  }
+  ~Bench() { cudaStreamDestroy(ctx_stream_); }
+  Bench(const Bench&) = delete;
+  Bench& operator=(const Bench&) = delete;
+
+  MatmulDesc desc(int64_t m) const {
+    return {.x_dtype = DType::bf16,
+            .w_dtype = DType::bf16,
+            .out_dtype = out_dtype_,
+            .n = layer_.n,
+            .k = layer_.k,
+            .rows = m,
+            .segments = layer_.segments};
+  }
+  MatmulParams params(int64_t m, int64_t copy) const {
+    MatmulParams p{.x = x_.get(), .x_stride = layer_.k, .m = m, .out = out_.get(), .out_stride = layer_.n};
+    const uint8_t* w = weights_.get() + copy % copies_ * layer_.n * layer_.k * 2;
+    const int64_t rows[3][3] = {{layer_.n, 0, 0}, {layer_.n / 2, layer_.n / 2, 0}, {layer_.n * 2 / 3, layer_.n / 6, layer_.n / 6}};
+    for (int64_t s = 0; s < layer_.segments; ++s) {
+      p.segments[s] = {w, rows[layer_.segments - 1][s], nullptr, nullptr};
+      w += p.segments[s].rows * layer_.k * 2;
+    }
+    return p;
+  }
+  const ExecContext& context() const { return ctx_; }
+  double bytes(int64_t m) const {
+    return static_cast<double>(layer_.n * layer_.k * 2 + m * layer_.k * 2 + m * layer_.n * static_cast<int64_t>(size_of(out_dtype_)));
+  }
+
+  /// Median µs of one launch: graphs of `launches` of them, replayed.
+  double time(int64_t m, const Launch& launch, int replays = 15) const {
+    const MatmulDesc d = desc(m);
+    const double one = bytes(m) / kBytesPerUs + 2.0 * static_cast<double>(m) * static_cast<double>(layer_.n * layer_.k) / 6e8;
+    const auto launches = std::max<int64_t>(copies_, static_cast<int64_t>(700 / one) / copies_ * copies_);
+    cudaGraph_t graph = nullptr;
+    cudaGraphExec_t ready = nullptr;
+    launch(ctx_, d, params(m, 0));
+    check(cudaStreamSynchronize(ctx_stream_), "a launch");
+    check(cudaStreamBeginCapture(ctx_stream_, cudaStreamCaptureModeGlobal), "capture");
+    for (int64_t i = 0; i < launches; ++i) launch(ctx_, d, params(m, i));
+    check(cudaStreamEndCapture(ctx_stream_, &graph), "capture");
+    check(cudaGraphInstantiate(&ready, graph, 0), "cudaGraphInstantiate");
+    cudaEvent_t begin, end;
+    check(cudaEventCreate(&begin), "cudaEventCreate"), check(cudaEventCreate(&end), "cudaEventCreate");
+    std::vector<float> times(static_cast<size_t>(replays));
+    for (int i = 0; i < 2; ++i) check(cudaGraphLaunch(ready, ctx_stream_), "cudaGraphLaunch");
+    for (float& t : times) {
+      check(cudaEventRecord(begin, ctx_stream_), "cudaEventRecord");
+      check(cudaGraphLaunch(ready, ctx_stream_), "cudaGraphLaunch");
+      check(cudaEventRecord(end, ctx_stream_), "cudaEventRecord"), check(cudaEventSynchronize(end), "replay");
+      check(cudaEventElapsedTime(&t, begin, end), "cudaEventElapsedTime");
+    }
+    cudaEventDestroy(begin), cudaEventDestroy(end), cudaGraphExecDestroy(ready), cudaGraphDestroy(graph);
+    std::sort(times.begin(), times.end());
+    return times[times.size() / 2] * 1e3 / static_cast<double>(launches);
+  }
+
+  /// The fastest of the library's algorithms, over as many calls as the layer has segments and, where that is one matrix in memory, one call.
+  double time_library(int64_t m) const {
+    double best = 1e30;
+    const auto one = [&](const ExecContext& ctx, const MatmulDesc& d, const MatmulParams& p, int index) {
+      MatmulDesc joined = d;
+      MatmulParams q = p;
+      joined.segments = 1, q.segments[0].rows = layer_.n;
+      cuda::matmul_cublaslt_by(ctx, joined, q, index);
+    };
+    MatmulDesc joined = desc(m);
+    MatmulParams q = params(m, 0);
+    joined.segments = 1, q.segments[0].rows = layer_.n;
+    const int algorithms = cuda::cublaslt_algorithms(ctx_, joined, q);
+    for (int i = 0; i < algorithms; ++i)
+      best = std::min(best, time(
+                                m, [&](const ExecContext& ctx, const MatmulDesc& d, const MatmulParams& p) { one(ctx, d, p, i); }, 7));
+    return best;
+  }
+
+ private:
+  Layer layer_;
+  DType out_dtype_;
+  int64_t copies_ = 0;
+  DeviceMemory weights_, x_, out_, workspace_;
+  cudaStream_t ctx_stream_ = nullptr;
+  ExecContext ctx_;
+};
+
+void time_layers(bool with_library) {
+  fmt::print("{:8} {:>3} | {:>8} {:>8} {:>6} | {:>8} {:>6}\n", "layer", "M", "us", "goal", "TB/s", "cublasLt", "ratio");
+  for (const Layer& layer : kLayers) {
+    const Bench bench(layer, 64, DType::f32);
+    for (int64_t m : {1, 8, 16, 32, 64}) {
+      const double us = bench.time(m, cuda::matmul_skinny), goal = bench.bytes(m) / kBytesPerUs + 3.5;
+      const double theirs = with_library ? bench.time_library(m) : 0;
+      fmt::print("{:8} {:>3} | {:8.2f} {:8.2f} {:6.2f} | {:8.2f} {:6.3f} {}\n", layer.name, m, us, goal, bench.bytes(m) / us / 1e6, theirs,
+                 us / theirs,
+                 us > goal                     ? "MISS"
+                 : us > theirs && with_library ? "SLOWER"
+                                               : "");
+    }
+  }
+}
+
+void time_shapes() {
+  const std::vector<cuda::SkinnyShape> shapes = {
+      {.tiles = 1, .depth = 1, .stages = 11},
+      {.tiles = 1, .depth = 1, .stages = 8},
+      {.tiles = 1, .depth = 2, .stages = 5},
+      {.tiles = 2, .depth = 1, .stages = 5},
+      {.tiles = 2, .depth = 1, .stages = 6, .buffers = 1},
+      {.tiles = 2, .depth = 2, .stages = 3, .buffers = 1},
+      {.tiles = 2, .depth = 1, .stages = 10},
+      {.tiles = 1, .depth = 2, .stages = 10},
+      {.tiles = 3, .depth = 1, .stages = 4, .buffers = 1},
+      {.tiles = 4, .depth = 1, .stages = 3, .buffers = 1},
+      {.tiles = 4, .depth = 1, .stages = 5, .buffers = 1},
+      {.tiles = 2, .depth = 2, .stages = 5, .buffers = 1},
+      {.tiles = 2, .depth = 1, .stages = 4, .buffers = 1},
+      {.tiles = 2, .depth = 1, .stages = 3, .buffers = 1},
+      {.tiles = 1, .depth = 1, .stages = 6},
+      {.tiles = 1, .depth = 1, .stages = 5, .buffers = 1},
+  };
+  for (const Layer& layer : {kLayers[0], kLayers[1], kLayers[2], kLayers[3], kLayers[4]}) {
+    const Bench bench(layer, 64, DType::f32);
+    for (int64_t m : {1, 16, 32, 64}) {
+      if (layer.n > 100000 && m != 1 && m != 64) continue;
+      fmt::print("{} M={} goal {:.2f}:", layer.name, m, bench.bytes(m) / kBytesPerUs + 3.5);
+      for (const auto& base : shapes) {
+        if (cuda::skinny_shared_memory(cuda::skinny_rows(m), base) > 227 * 1024) continue;
+        for (int clusters : {32, 33, 66, 100000}) {
+          if (clusters == 33 && layer.n < 100000) continue;
+          cuda::SkinnyShape s = base;
+          s.clusters = clusters;
+          const double us = bench.time(
+              m, [&](const ExecContext& ctx, const MatmulDesc& d, const MatmulParams& p) { cuda::matmul_skinny_shaped(ctx, d, p, s); }, 7);
+          fmt::print(" {}x{}s{}b{}c{}:{:.2f}", s.tiles, s.depth, s.stages, s.buffers, clusters, us);
+        }
+      }
+      fmt::print("\n");
+    }
+  }
+}
+
+}  // namespace
+
+void time_matmul(const std::string& what, bool with_library) {
+  if (what.empty() || what == "skinny") time_layers(with_library);
+  if (what.empty() || what == "shapes") time_shapes();
+}
+
+}  // namespace attune::device_test
