@@ -26,6 +26,7 @@ Arguments::Arguments(std::string command, int argc, const char* const* argv) : c
   app.set_help_flag();
   app.allow_extras();
   app.add_flag_callback("-h,--help", [this] { help_ = true; });
+  app.add_flag_callback("--help-all", [this] { help_all_ = true; });
   for (const OptionSpec& o : options()) {
     if (!o.taken_by(command_)) continue;
     const std::string names = (o.short_name.empty() ? "" : std::string(o.short_name) + ",") + std::string(o.name);
@@ -48,7 +49,7 @@ Arguments::Arguments(std::string command, int argc, const char* const* argv) : c
     fail(ErrorCode::invalid_argument, command_, "flags with their values (attune " + command_ + " --help)", e.what());
   }
   take_rest(app.remaining());
-  if (!help_) add_environment();
+  if (!help()) add_environment();
 }
 
 /// What CLI11 knew no flag for: positional arguments, and misspelt flags.

@@ -16,7 +16,8 @@ class Arguments {
 
   const std::string& command() const { return command_; }
   const std::vector<std::string>& positionals() const { return positionals_; }
-  bool help() const { return help_; }
+  bool help() const { return help_ || help_all_; }
+  bool help_all() const { return help_all_; }
 
   bool has(std::string_view flag) const { return values_.count(std::string(flag)) > 0; }
   std::string text(std::string_view flag, std::string_view fallback = "") const;
@@ -43,7 +44,7 @@ class Arguments {
   std::string command_;
   std::vector<std::string> positionals_;
   std::map<std::string, Value> values_;
-  bool help_ = false;
+  bool help_ = false, help_all_ = false;
 };
 
 }  // namespace attune::cli

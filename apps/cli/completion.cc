@@ -19,7 +19,7 @@ std::string flags_of(std::string_view command) {
   std::string out;
   for (const OptionSpec& o : options())
     if (o.taken_by(command)) out += std::string(o.name) + " ";
-  return out + "--help";
+  return out + "--help --help-all";
 }
 
 /// What may follow a flag: words to choose from, or a file.

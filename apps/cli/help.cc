@@ -35,7 +35,7 @@ std::string row(const std::string& left, const std::string& right) {
 }  // namespace
 
 std::string main_help() {
-  std::string out = fmt::format("attune {}: language models on kernels that are declared, proven and explained\n\n", version());
+  std::string out = fmt::format("attune {}: language models on declared, proven and explained kernels\n", version());
   out += "  attune COMMAND [ARGUMENTS] [FLAGS]       attune COMMAND --help lists the flags\n";
   std::string_view group;
   for (const CommandSpec& c : commands()) {
@@ -45,18 +45,23 @@ std::string main_help() {
   }
   out += "  --version   [--json] what this build is made of\n";
   out +=
-      "\nExit codes: 0 done, 1 some lines or checks failed, 2 InvalidArgument, 3 NotSupported,\n"
+      "\nExit codes: 0 done, 1 some parts failed, 2 InvalidArgument, 3 NotSupported,\n"
       "4 OutOfMemory, 5 IoError, 6 DeviceError, 70 Internal (a bug), 130 interrupted\n";
   return out;
 }
 
-std::string command_help(const std::string& command) {
+std::string command_help(const std::string& command, bool all) {
   std::string out;
   for (const CommandSpec& c : commands())
     if (c.name == command) out = fmt::format("attune {}{}{} [FLAGS]\n  {}\n", c.name, c.arguments.empty() ? "" : " ", c.arguments, c.help);
   std::string_view group;
+  size_t left_out = 0;
   for (const OptionSpec& o : options()) {
     if (!o.taken_by(command)) continue;
+    if (o.rare && !all) {
+      ++left_out;
+      continue;
+    }
     if (o.group != group) out += fmt::format("\n{}\n", o.group);
     group = o.group;
     std::string left = fmt::format("  {}{}", o.short_name.empty() ? "" : std::string(o.short_name) + ", ", o.name);
@@ -66,7 +71,8 @@ std::string command_help(const std::string& command) {
     if (!o.default_text.empty()) right += fmt::format(" [{}]", o.default_text);
     out += row(left, right);
   }
-  return out + "\nEach flag has a variable: --max-num-seqs is ATTUNE_MAX_NUM_SEQS.\n";
+  out += "\nEach flag has a variable: --max-num-seqs is ATTUNE_MAX_NUM_SEQS.\n";
+  return left_out == 0 ? out : out + fmt::format("{} more flags: attune {} --help-all\n", left_out, command);
 }
 
 void unknown_command(const std::string& word) {

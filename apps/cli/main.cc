@@ -48,10 +48,17 @@ int write_version(bool json) {
   return 0;
 }
 
+/// `attune help COMMAND`.
+std::string help_on(const std::string& command) {
+  for (const Entry& entry : kCommands)
+    if (entry.name == command) return command_help(command, false);
+  unknown_command(command);
+}
+
 int run(int argc, const char* const* argv) {
   const std::string first = argc > 1 ? argv[1] : "--help";
   if (first == "--help" || first == "-h" || first == "help") {
-    write_out(argc > 2 && first == "help" ? command_help(argv[2]) : main_help());
+    write_out(argc > 2 && first == "help" ? help_on(argv[2]) : main_help());
     return argc > 1 ? 0 : 2;
   }
   if (first == "--version" || first == "-V") return write_version(argc > 2 && std::string_view(argv[2]) == "--json");
@@ -59,7 +66,7 @@ int run(int argc, const char* const* argv) {
     if (command.name != first) continue;
     const Arguments args(first, argc - 2, argv + 2);
     if (args.help()) {
-      write_out(command_help(first));
+      write_out(command_help(first, args.help_all()));
       return 0;
     }
     show_log(log_level(args));

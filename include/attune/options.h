@@ -26,6 +26,7 @@ struct OptionSpec {
   std::string_view help;
   std::string_view short_name = {};  ///< "-v"
   bool repeatable = false;           ///< may be given more than once; in the environment separated by commas
+  bool rare = false;                 ///< shown by --help-all alone
 
   bool is_switch() const { return metavar.empty(); }
   bool taken_by(std::string_view command) const;

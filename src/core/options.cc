@@ -109,6 +109,12 @@ void add_values(const OptionSpec& option, const std::string& name, const std::st
   }
 }
 
+/// Left to --help-all.
+OptionSpec rare(OptionSpec option) {
+  option.rare = true;
+  return option;
+}
+
 std::string escape_cell(std::string_view text) {
   std::string out;
   for (const char c : text) out += c == '|' ? "\\|" : std::string(1, c);
@@ -141,8 +147,8 @@ const std::vector<OptionSpec>& options() {
       {"--dtype", "D", "auto", "Model", kSelectionUsers, "auto, float32, bfloat16, float16"},
       {"--kv-cache-dtype", "D", "auto", "Model", kSelectionUsers, "auto, float32, bfloat16, float16, fp8"},
       {"--max-model-len", "N", "the model's", "Model", kEngineUsers, "longest context in tokens"},
-      {"--load-format", "F", "auto", "Model", kEngineUsers, "safetensors, or dummy: random weights"},
-      {"--weights", "HOW", "auto", "Model", kEngineUsers, "copy into huge pages, or mmap: in place"},
+      rare({"--load-format", "F", "auto", "Model", kEngineUsers, "safetensors, or dummy: random weights"}),
+      rare({"--weights", "HOW", "auto", "Model", kEngineUsers, "copy into huge pages, or mmap: in place"}),
 
       {"--prompts", "FILE", "", "Input and output", "generate", "JSON lines with prompt, messages or token_ids; -: stdin"},
       {"--input", "FILE", "", "Input and output", "score", "JSON lines as for generate; -: stdin"},
@@ -161,36 +167,36 @@ const std::vector<OptionSpec>& options() {
       {"--temperature", "T", "the model's", "Sampling", "generate eval", "0: greedy (eval's default)"},
       {"--top-k", "K", "the model's", "Sampling", "generate eval", "the K likeliest; 0 or -1: all"},
       {"--top-p", "P", "the model's", "Sampling", "generate eval", "the likeliest that make up P"},
-      {"--min-p", "P", "the model's", "Sampling", "generate eval", "those above P times the likeliest"},
+      rare({"--min-p", "P", "the model's", "Sampling", "generate eval", "those above P times the likeliest"}),
       {"--repetition-penalty", "R", "the model's", "Sampling", "generate eval", "above 1: fewer tokens seen before"},
-      {"--presence-penalty", "X", "0", "Sampling", "generate eval", "off the logits of tokens in the output"},
-      {"--frequency-penalty", "X", "0", "Sampling", "generate eval", "the same, times their count"},
-      {"--logit-bias", "ID=B", "", "Sampling", "generate eval", "add B to a token's logit", {}, true},
+      rare({"--presence-penalty", "X", "0", "Sampling", "generate eval", "off the logits of tokens in the output"}),
+      rare({"--frequency-penalty", "X", "0", "Sampling", "generate eval", "the same, times their count"}),
+      rare({"--logit-bias", "ID=B", "", "Sampling", "generate eval", "add B to a token's logit", {}, true}),
       {"--stop", "TEXT", "", "Sampling", "generate eval", "end before this text", {}, true},
-      {"--stop-token-ids", "ID", "", "Sampling", "generate eval", "end after this token", {}, true},
-      {"--include-stop-str-in-output", "", "", "Sampling", "generate eval", "keep the stop text"},
+      rare({"--stop-token-ids", "ID", "", "Sampling", "generate eval", "end after this token", {}, true}),
+      rare({"--include-stop-str-in-output", "", "", "Sampling", "generate eval", "keep the stop text"}),
       {"--ignore-eos", "", "", "Sampling", "generate eval", "go on after the end-of-sequence token"},
-      {"--no-skip-special-tokens", "", "", "Sampling", "generate eval", "keep special tokens in the text"},
+      rare({"--no-skip-special-tokens", "", "", "Sampling", "generate eval", "keep special tokens in the text"}),
       {"--max-tokens", "N", "-1", "Sampling", "generate eval", "to generate; -1: as the context holds", "-n"},
-      {"--min-tokens", "N", "0", "Sampling", "generate eval", "no end before N tokens"},
+      rare({"--min-tokens", "N", "0", "Sampling", "generate eval", "no end before N tokens"}),
       {"--n", "N", "1", "Sampling", "generate", "samples of each prompt"},
       {"--seed", "S", "0", "Sampling", "generate eval bench verify", "of draws and of dummy weights"},
       {"--logprobs", "K", "", "Sampling", "generate", "log-probabilities and the K likeliest, in --json"},
 
       {"--max-num-seqs", "N", "64", "Engine", kEngineUsers, "sequences that run at once"},
-      {"--max-num-batched-tokens", "N", "512; GPU: 2048", "Engine", kEngineUsers, "tokens of one step"},
-      {"--block-size", "N", "chosen", "Engine", kSelectionUsers, "tokens a KV block"},
-      {"--kv-cache-memory-bytes", "N", "up to 1/4 of memory", "Engine", kEngineUsers, "such as 512M or 4G"},
-      {"--gpu-memory-utilization", "F", "0.9", "Engine", kEngineUsers, "share of a GPU's memory to use"},
-      {"--invariant", "", "", "Engine", kEngineUsers, "one order of arithmetic on a GPU, too: batch and chunks change no bit"},
-      {"--enforce-eager", "", "", "Engine", kEngineUsers, "no captured graphs on a GPU"},
-      {"--no-enable-prefix-caching", "", "", "Engine", kEngineUsers, "compute every prompt anew"},
+      rare({"--max-num-batched-tokens", "N", "512; GPU: 2048", "Engine", kEngineUsers, "tokens of one step"}),
+      rare({"--block-size", "N", "chosen", "Engine", kSelectionUsers, "tokens a KV block"}),
+      rare({"--kv-cache-memory-bytes", "N", "up to 1/4 of memory", "Engine", kEngineUsers, "such as 512M or 4G"}),
+      rare({"--gpu-memory-utilization", "F", "0.9", "Engine", kEngineUsers, "share of a GPU's memory to use"}),
+      rare({"--invariant", "", "", "Engine", kEngineUsers, "one order of arithmetic on a GPU, too: batch and chunks change no bit"}),
+      rare({"--enforce-eager", "", "", "Engine", kEngineUsers, "no captured graphs on a GPU"}),
+      rare({"--no-enable-prefix-caching", "", "", "Engine", kEngineUsers, "compute every prompt anew"}),
       {"--threads", "N", "physical cores", "Engine", "generate score eval bench verify", "CPU threads", "-t"},
 
       {"--kernel", "OP[.ROLE]=NAME", "", "Kernels", kKernelUsers, "require it; =prefer:NAME falls back; verify: GLOB", {}, true},
       {"--disable-kernel", "GLOB", "", "Kernels", kSelectionUsers, "never choose these", {}, true},
-      {"--no-probe", "", "", "Kernels", kEngineUsers, "do not check kernels at load"},
-      {"--trace-kernels", "", "", "Kernels", "generate score eval", "list the launched kernels on stderr"},
+      rare({"--no-probe", "", "", "Kernels", kEngineUsers, "do not check kernels at load"}),
+      rare({"--trace-kernels", "", "", "Kernels", "generate score eval", "list the launched kernels on stderr"}),
 
       {"--op", "OP", "all", "Question", "kernels verify", "attention, matmul, norm, ..."},
       {"--role", "R", "all", "Question", "explain", "one use of the op in the model, such as qkv"},
@@ -210,15 +216,15 @@ const std::vector<OptionSpec>& options() {
       {"--mode", "M", "check", "Proof", "verify", "check, support (values that cases exercised), fuzz, bench"},
       {"--require", "GLOB", "", "Proof", "verify", "these kernels must run here", {}, true},
       {"--suite", "NAME", "everything", "Proof", "verify", "seed (65 cases of another project's test), lengths, laws"},
-      {"--samples", "N", "36", "Proof", "verify", "drawn cases a kernel, besides those that cover all pairs of values"},
+      rare({"--samples", "N", "36", "Proof", "verify", "drawn cases a kernel, besides those that cover all pairs of values"}),
       {"--all", "", "", "Proof", "verify", "each length set many times, longer cases, more compared"},
       {"--seconds", "S", "10", "Proof", "verify", "how long to fuzz, in all"},
       {"--planted", "", "", "Proof", "verify", "run kernels with planted defects: each must be caught"},
-      {"--plant", "NAME", "", "Proof", "verify", "put one of them into the run (builds with tests)"},
+      rare({"--plant", "NAME", "", "Proof", "verify", "put one of them into the run (builds with tests)"}),
       {"--list", "", "", "Proof", "verify", "name kernels and cases without running them"},
       {"--report", "FILE", "", "Proof", "verify", "also write the JSON there"},
 
-      {"--log-level", "L", "warning", "Log", "*", "debug, info, warning, error"},
+      rare({"--log-level", "L", "warning", "Log", "*", "debug, info, warning, error"}),
       {"--verbose", "", "", "Log", "*", "as --log-level info: each selection", "-v"},
   };
   return all;

@@ -21,6 +21,7 @@ TEST(Front, HelpFitsTheScreenAndNamesEveryCommandAndExitCode) {
   const auto help = attune({"--help"});
   EXPECT_EQ(help.code, 0);
   EXPECT_LE(help.lines().size(), 24u);
+  EXPECT_LE(longest_line(help.out), 80u);
   for (const auto& c : commands()) EXPECT_THAT(help.out, HasSubstr("\n  " + std::string(c.name) + " "));
   for (const char* code : {"2 InvalidArgument", "3 NotSupported", "4 OutOfMemory", "5 IoError", "6 DeviceError", "70 Internal", "130 interrupted"})
     EXPECT_THAT(help.out, HasSubstr(code));
@@ -29,7 +30,7 @@ TEST(Front, HelpFitsTheScreenAndNamesEveryCommandAndExitCode) {
 
 TEST(Front, HelpOfACommandHoldsItsFlagsAndNoOthers) {
   for (const auto& c : commands()) {
-    const auto help = attune({std::string(c.name), "--help"});
+    const auto help = attune({std::string(c.name), "--help-all"});
     EXPECT_EQ(help.code, 0) << help.err;
     EXPECT_LE(longest_line(help.out), 80u) << c.name;
     for (const auto& o : options()) {
@@ -37,6 +38,21 @@ TEST(Front, HelpOfACommandHoldsItsFlagsAndNoOthers) {
       EXPECT_EQ(named, o.taken_by(c.name)) << c.name << " " << o.name;
     }
   }
+}
+
+TEST(Front, HelpOfEveryCommandFitsItsScreen) {
+  for (const auto& c : commands()) {
+    const auto help = attune({std::string(c.name), "--help"});
+    EXPECT_EQ(help.code, 0) << help.err;
+    EXPECT_LE(help.lines().size(), 45u) << c.name;
+    EXPECT_LE(longest_line(help.out), 80u) << c.name;
+    EXPECT_EQ(attune({"help", std::string(c.name)}).out, help.out);
+    const auto rare = [&](const OptionSpec& o) { return o.rare && o.taken_by(c.name); };
+    const bool more = std::any_of(options().begin(), options().end(), rare);
+    EXPECT_EQ(help.out.find("--help-all") != std::string::npos, more) << c.name;
+    for (const auto& o : options()) EXPECT_EQ(help.out.find("  " + std::string(o.name) + " ") != std::string::npos && rare(o), false) << o.name;
+  }
+  EXPECT_THAT(attune({"help", "generat"}).err, HasSubstr("did you mean generate?"));
 }
 
 TEST(Front, NamesOfFlagsAndVariablesAreUnique) {
