@@ -16,6 +16,7 @@ bool Item::failed() const {
 }
 
 void Driver::admit(const std::string& line) {
+  ++lines_;
   Item& item = items_.emplace_back();
   item.line = work_.line_number();
   try {
@@ -76,6 +77,10 @@ void Driver::stop_all() {
   for (const uint64_t id : running_) engine_.cancel(id);
   while (engine_.step()) {
   }
+}
+
+void Driver::require_lines(const std::string& path) const {
+  if (lines_ == 0 && !interrupted()) fail(ErrorCode::invalid_argument, path, "at least one line", "an empty file");
 }
 
 int Driver::run() {

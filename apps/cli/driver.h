@@ -41,6 +41,9 @@ class Driver {
   /// 0; kSomeFailed if a line failed; 128 + signal after an interrupt: finished requests are then written, running ones with what they have.
   int run();
 
+  /// After run(): InvalidArgument if the file `path` held no line and no interrupt ended the run.
+  void require_lines(const std::string& path) const;
+
  private:
   void read_more();
   void admit(const std::string& line);
@@ -53,7 +56,7 @@ class Driver {
   int64_t max_in_flight_;
   std::deque<Item> items_;  // front: the next to write
   std::vector<uint64_t> running_;
-  int64_t in_flight_ = 0;
+  int64_t in_flight_ = 0, lines_ = 0;
   bool ended_ = false, some_failed_ = false;
   std::string new_text_;
 };

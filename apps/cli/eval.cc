@@ -34,7 +34,7 @@ class Eval {
         reader_(data()),
         sampling_(sampling_params(args, greedy())),
         engine_(open_engine(engine_options(args, false))),
-        style_{engine_, use_chat(args, engine_, true), args.has("--raw")} {
+        style_{engine_, use_chat(args, engine_, true), args.has("--raw"), {"answer", "schema", "steps"}} {
     limit_ = args.integer("--limit", INT64_MAX);
     if (limit_ < 1) fail(ErrorCode::invalid_argument, args.source("--limit"), "a positive integer", std::to_string(limit_));
   }
@@ -55,7 +55,9 @@ class Eval {
     };
     w.write = [this](const Item& item) { write(item); };
     const auto start = std::chrono::steady_clock::now();
-    const int code = Driver(engine_, std::move(w), 2 * args_.integer("--max-num-seqs", EngineOptions{}.max_num_seqs)).run();
+    Driver driver(engine_, std::move(w), 2 * args_.integer("--max-num-seqs", EngineOptions{}.max_num_seqs));
+    const int code = driver.run();
+    driver.require_lines(reader_.path());
     report(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
     write_trace(args_, engine_);
     return code;

@@ -73,6 +73,7 @@ class Generate {
     watch_for_interrupt();
     Driver driver(engine_, work(), 2 * args_.integer("--max-num-seqs", EngineOptions{}.max_num_seqs));
     const int code = driver.run();
+    if (reader_) driver.require_lines(reader_->path());
     if (open_line_) write_out("\n");
     if (!args_.has("--json") && timing_.generated > 0) timing_.write(args_, engine_);
     write_trace(args_, engine_);

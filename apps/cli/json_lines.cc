@@ -5,9 +5,11 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <cstring>
+#include <set>
 
 #include "attune/options.h"
 #include "terminal.h"
@@ -107,20 +109,24 @@ constexpr SamplingField kSamplingFields[] = {
     {"logprobs", [](SamplingParams& p, const std::string& f, const Json& j) { p.logprobs = id_of(f, j); }},
 };
 
-/// Sets a sampling field; a name that is nearly one is an error, any other belongs to the user.
-void set_sampling(SamplingParams& p, const std::string& name, const Json& value) {
-  static const std::vector<std::string> known = [] {
-    std::vector<std::string> names{"prompt", "messages", "token_ids"};
-    for (const auto& f : kSamplingFields) names.emplace_back(f.name);
-    return names;
-  }();
+/// A field that would be ignored is a mistake: the answer would not be what was asked for.
+[[noreturn]] void unknown_field(const std::string& name, const std::vector<std::string>& labels) {
+  std::vector<std::string> known{"id", "prompt", "messages", "token_ids"};
+  for (const auto& f : kSamplingFields) known.emplace_back(f.name);
+  known.insert(known.end(), labels.begin(), labels.end());
+  const std::string near = name.size() < 4 ? "" : nearest_name(name, known);
+  fail(ErrorCode::invalid_argument, name.empty() ? "\"\"" : name.substr(0, 80), fmt::format("one of the fields {}", fmt::join(known, ", ")),
+       near.empty() ? "an unknown one" : "an unknown one; did you mean " + near + "?");
+}
+
+/// Sets a sampling field; null leaves its default. False if there is none of that name.
+bool set_sampling(SamplingParams& p, const std::string& name, const Json& value) {
   for (const auto& f : kSamplingFields) {
     if (name != f.name) continue;
     if (!value.is_null()) f.set(p, name, value);
-    return;
+    return true;
   }
-  const std::string near = name.size() < 4 ? "" : nearest_name(name, known);
-  if (!near.empty()) fail(ErrorCode::invalid_argument, name, "a known field", "an unknown one; did you mean " + near + "?");
+  return false;
 }
 
 std::string rendered(const PromptStyle& style, const Json& messages) {
@@ -178,8 +184,11 @@ LineReader::Status LineReader::next(bool wait, std::string& line) {
 Json parse_object(const std::string& line) {
   Json j;
   try {
-    j = Json::parse(line, [](int depth, Json::parse_event_t, Json&) {
+    std::set<std::string> seen;
+    j = Json::parse(line, [&seen](int depth, Json::parse_event_t event, Json& parsed) {
       if (depth > kDeepest) fail(ErrorCode::invalid_argument, "JSON", fmt::format("at most {} levels", kDeepest), "more");
+      if (depth == 1 && event == Json::parse_event_t::key && !seen.insert(parsed.get<std::string>()).second)
+        fail(ErrorCode::invalid_argument, parsed.get<std::string>(), "each field once", "it twice");
       return true;
     });
   } catch (const Json::exception& e) {
@@ -209,8 +218,10 @@ Request make_request(const Json& line, const PromptStyle& style, const SamplingP
     } else if (name == "token_ids") {
       r.token_ids = ids_of(name, value);
       if (r.token_ids.empty()) fail(ErrorCode::invalid_argument, name, "at least one token id", "[]");
-    } else {
-      set_sampling(r.sampling, name, value);
+    } else if (name == "id") {
+      if (!value.is_string() && !value.is_number() && !value.is_null()) bad_field(name, "a string or a number", value);
+    } else if (!set_sampling(r.sampling, name, value) && std::find(style.labels.begin(), style.labels.end(), name) == style.labels.end()) {
+      unknown_field(name, style.labels);
     }
   }
   return r;

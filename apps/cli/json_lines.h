@@ -39,17 +39,18 @@ class LineReader {
   int64_t number_ = 0;
 };
 
-/// The object of a line; InvalidArgument for what is not JSON, not an object, or nested too deeply.
+/// The object of a line; InvalidArgument for what is not JSON, not an object, nested too deeply, or names a field twice.
 Json parse_object(const std::string& line);
 
 /// How prompts become tokens.
 struct PromptStyle {
   const Engine& engine;
-  bool chat;       ///< "prompt" goes through the template
-  bool raw_asked;  ///< --raw: "messages" are refused
+  bool chat;                             ///< "prompt" goes through the template
+  bool raw_asked;                        ///< --raw: "messages" are refused
+  std::vector<std::string> labels = {};  ///< fields that this command knows beside those of a request
 };
 
-/// The request of {"prompt"|"messages"|"token_ids", …sampling}; fields that resemble none of these are ignored.
+/// The request of {"id"?, "prompt"|"messages"|"token_ids", …sampling}; InvalidArgument for any other field.
 Request make_request(const Json& line, const PromptStyle& style, const SamplingParams& base);
 
 /// {"code", "message"}

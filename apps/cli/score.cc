@@ -38,7 +38,9 @@ class Score {
     w.line_number = [this] { return reader_.number(); };
     w.make = [this](const Json& line) { return make(line); };
     w.write = [this](const Item& item) { write(item); };
-    const int code = Driver(engine_, std::move(w), 2 * args_.integer("--max-num-seqs", EngineOptions{}.max_num_seqs)).run();
+    Driver driver(engine_, std::move(w), 2 * args_.integer("--max-num-seqs", EngineOptions{}.max_num_seqs));
+    const int code = driver.run();
+    driver.require_lines(reader_.path());
     write_note(fmt::format("perplexity {:.4f} over {} tokens in {} texts", tokens_ > 0 ? std::exp(-sum_ / static_cast<double>(tokens_)) : 1.0,
                            tokens_, texts_));
     write_trace(args_, engine_);

@@ -58,6 +58,9 @@ int run_tokenize(const Arguments& args) {
 int run_detokenize(const Arguments& args) {
   const auto tokenizer = load_tokenizer(args);
   const auto put = [&](const std::vector<int32_t>& ids) {
+    for (const int32_t id : ids)
+      if (id < 0 || tokenizer->token(id).empty())
+        fail(ErrorCode::invalid_argument, "ID", fmt::format("ids of tokens, below {}", tokenizer->vocab_size()), std::to_string(id));
     const std::string text = tokenizer->decode(ids, args.has("--skip-special-tokens"));
     write_out(args.has("--json") ? json_line({{"text", text}}) : text + "\n");
   };

@@ -56,18 +56,16 @@ std::string joined(std::span<const std::string_view> names) {
   return out;
 }
 
-/// The row of the first supported architecture that the file names; without `architectures`, of its model_type.
+/// The row of the first supported architecture that the file names.
 const Defaults& find_architecture(const JsonFields& fields, std::span<const std::string_view> supported) {
   const auto is_supported = [&](std::string_view name) { return std::find(supported.begin(), supported.end(), name) != supported.end(); };
   const auto names = fields.strings("architectures").value_or(std::vector<std::string>{});
-  const std::string type = fields.string("model_type").value_or("");
   for (const Defaults& row : kDefaults) {
-    const bool named = names.empty() ? row.model_type == type : std::find(names.begin(), names.end(), row.architecture) != names.end();
+    const bool named = std::find(names.begin(), names.end(), row.architecture) != names.end();
     if (named && is_supported(row.architecture)) return row;
   }
-  const std::string got =
-      names.empty() ? (type.empty() ? "neither architectures nor model_type" : "model_type " + printable(type)) : printable(names[0]);
-  fail(ErrorCode::not_supported, fields.where() + ": architectures", joined(supported), got);
+  if (names.empty()) invalid(fields.where() + ": architectures", "one of " + joined(supported), "none");
+  fail(ErrorCode::not_supported, fields.where() + ": architectures", "one of " + joined(supported), printable(names[0]));
 }
 
 int64_t positive(const JsonFields& fields, const char* key, int64_t hi, int64_t otherwise) { return fields.integer(key, 1, hi).value_or(otherwise); }

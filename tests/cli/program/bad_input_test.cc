@@ -107,6 +107,11 @@ TEST(BadInput, EveryKindOfBadLine) {
       {"{\"token_ids\":[1],\"temperature\":NaN}", "JSON"},
       {"{\"token_ids\":[1],\"max_tokens\":0}", "max_tokens"},
       {"{\"token_ids\":[1],\"max_token\":5}", "did you mean max_tokens?"},
+      {"{\"token_ids\":[1],\"mine\":5}", "mine: expected one of the fields id, prompt, messages, token_ids, n, temperature"},
+      {"{\"token_ids\":[1],\"\":5}", "unknown"},
+      {"{\"token_ids\":[1],\"answer\":\"5\"}", "answer: expected one of the fields"},
+      {"{\"token_ids\":[1],\"id\":[1]}", "id: expected a string or a number"},
+      {"{\"token_ids\":[1],\"token_ids\":[2]}", "token_ids: expected each field once"},
       {"{\"token_ids\":[1],\"stop\":[3]}", "stop"},
       {"{\"token_ids\":[1],\"n\":100000}", "n: expected"},
       {"{\"token_ids\":[1],\"id\":\"\xff\"}", "UTF-8"},
@@ -131,6 +136,43 @@ TEST(BadInput, EveryKindOfBadLine) {
     EXPECT_EQ(lines[i]["line"], i + 1);
     EXPECT_THAT(lines[i]["error"]["message"].get<std::string>(), HasSubstr(cases[i].second)) << cases[i].first.substr(0, 80);
   }
+}
+
+TEST(BadInput, MessagesThatNoTemplateCanRender) {
+  const std::vector<std::pair<std::string, std::string>> cases{
+      {R"([{"role":"user"}])", "messages[0].content: expected a string; got none"},
+      {R"([{"role":"user","content":null}])", "messages[0].content: expected a string; got null"},
+      {R"([{"role":"user","content":"x"},{"role":"assistant","content":5}])", "messages[1].content: expected a string; got number"},
+      {R"([{"content":"x"}])", "messages[0].role: expected a string; got none"},
+      {R"([{"role":3,"content":"x"}])", "messages[0].role: expected a string; got number"},
+      {R"(["x"])", "messages[0]: expected an object {\"role\", \"content\"}; got string"},
+      {R"([{"role":"user","content":[{"type":"image_url"}]}])", "messages[0].content: expected text"},
+      {R"({"role":"user"})", "messages: expected an array"},
+      {R"("x")", "messages: expected an array"},
+  };
+  std::string input;
+  for (const auto& [messages, text] : cases) input += "{\"messages\":" + messages + "}\n";
+  const auto o = attune({"generate", "--json", "--max-tokens", "1", "--prompts", "-"}, input);
+  EXPECT_EQ(o.code, 1);
+  const auto lines = o.json();
+  ASSERT_EQ(lines.size(), cases.size());
+  for (size_t i = 0; i < cases.size(); ++i) {
+    EXPECT_EQ(lines[i]["error"]["code"], "InvalidArgument");
+    EXPECT_THAT(lines[i]["error"]["message"].get<std::string>(), HasSubstr(cases[i].second));
+  }
+}
+
+TEST(BadInput, AFileWithoutALineIsAnError) {
+  for (const std::string input : {"", "\n  \n"}) {
+    expect_error(tiny({}, input), 2, {"stdin: expected at least one line"});
+    expect_error(attune({"score", "--json", "--model", kTiny, "--input", "-"}, input), 2, {"stdin: expected at least one line"});
+    expect_error(attune({"eval", "--json", "--data", "-"}, input), 2, {"stdin: expected at least one line"});
+  }
+}
+
+TEST(BadInput, IdsThatNameNoToken) {
+  expect_error(attune({"detokenize", "1", "99999"}), 2, {"ID: expected ids of tokens, below 4096", "99999"});
+  expect_error(attune({"detokenize"}, "-1\n"), 2, {"ID: expected", "-1"});
 }
 
 TEST(BadInput, AFullDiskIsNoticed) {
@@ -183,6 +225,7 @@ TEST(BadInput, DamagedModelFolders) {
   is_error(with_config([](Json& c) { c["num_hidden_layers"] = 3; }), "layers.2");
   is_error(with_config([](Json& c) { c["dtype"] = "int3"; }), "int3");
   is_error(with_config([](Json& c) { c["architectures"] = {"MambaForCausalLM"}; }), "Qwen3ForCausalLM");
+  is_error(with_config([](Json& c) { c.erase("architectures"); }), "config.json: architectures: expected one of Qwen3ForCausalLM");
 }
 
 }  // namespace

@@ -51,10 +51,21 @@ TEST(Generate, MessagesAreThePromptInTheTemplate) {
   EXPECT_EQ(out[0]["prompt_tokens"], out[1]["prompt_tokens"]);
 }
 
+TEST(Generate, TextPartsOfAMessageAreOneText) {
+  const auto out = attune({"generate", "--json", "--max-tokens", "8", "--prompts", "-"},
+                          "{\"messages\":[{\"role\":\"user\",\"content\":\"2 and\\n3 apples?\"}]}\n"
+                          "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"2 and\"},{\"type\":\"text\",\"text\":\"3 "
+                          "apples?\"}]}]}\n")
+                       .json();
+  ASSERT_EQ(out.size(), 2u);
+  EXPECT_EQ(out[0]["token_ids"], out[1]["token_ids"]);
+  EXPECT_EQ(out[0]["prompt_tokens"], out[1]["prompt_tokens"]);
+}
+
 TEST(Generate, AnswersComeInInputOrderWithTheirIds) {
   std::string input;
   for (int i = 0; i < 20; ++i)
-    input += Json{{"id", i}, {"token_ids", {i + 1, 2, 3}}, {"max_tokens", 1 + (i * 7) % 13}, {"ignore_eos", true}, {"mine", "kept"}}.dump() + "\n";
+    input += Json{{"id", i}, {"token_ids", {i + 1, 2, 3}}, {"max_tokens", 1 + (i * 7) % 13}, {"ignore_eos", true}}.dump() + "\n";
   const auto out = attune({"generate", "--json", "--model", golden("qwen2-linear"), "--max-num-seqs", "3", "--prompts", "-"}, input).json();
   ASSERT_EQ(out.size(), 20u);
   for (int i = 0; i < 20; ++i) {
