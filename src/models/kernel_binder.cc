@@ -4,11 +4,12 @@
 
 namespace attune {
 
-void KernelBinder::record(const Selection& s) {
+/// Keeps a selection; false for one that is known.
+bool KernelBinder::remember(const Selection& s) {
   const auto same = [&](const Selection& o) { return o.op == s.op && o.role == s.role && o.desc == s.desc && o.bucket == s.bucket; };
-  if (std::any_of(selections_.begin(), selections_.end(), same)) return;
+  if (std::any_of(selections_.begin(), selections_.end(), same)) return false;
   selections_.push_back(s);
-  log_info("{}", log_text(s));
+  return true;
 }
 
 std::string KernelBinder::fingerprint() const {

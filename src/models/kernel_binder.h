@@ -80,7 +80,9 @@ class KernelBinder {
   std::vector<Selection> select_tagged(const std::string& role, const std::vector<Ask<Op>>& asks, const std::string& tag) const;
   template <class Op>
   bool probed(const Kernel<Op>& kernel, const typename Op::Desc& desc);
-  void record(const Selection& selection);
+  template <class Variant>
+  void record(const std::vector<Selection>& selections, const std::vector<Variant>& variants);
+  bool remember(const Selection& selection);
 
   Options options_;
   std::vector<Selection> selections_;
@@ -144,6 +146,24 @@ bool KernelBinder::probed(const Kernel<Op>& kernel, const typename Op::Desc& des
   return result.passed;
 }
 
+/// Remembers the selections of one use and logs each distinct decision among the new ones once, naming the variants that share it.
+template <class Variant>
+void KernelBinder::record(const std::vector<Selection>& selections, const std::vector<Variant>& variants) {
+  std::vector<size_t> left;
+  for (size_t i = 0; i < selections.size(); ++i)
+    if (remember(selections[i])) left.push_back(i);
+  while (!left.empty()) {
+    const Selection& first = selections[left.front()];
+    std::string names;
+    std::erase_if(left, [&](size_t i) {
+      if (!same_decision(first, selections[i])) return false;
+      names += (names.empty() ? "" : ", ") + variants[i].name;
+      return true;
+    });
+    log_info("{}", log_text(first, selections.size() > 1 ? names : ""));
+  }
+}
+
 template <class Op>
 Bound<Op> KernelBinder::bind(const std::string& role, const std::vector<Ask<Op>>& asks) {
   for (;;) {
@@ -166,7 +186,7 @@ Bound<Op> KernelBinder::bind(const std::string& role, const std::vector<Ask<Op>>
     if (!trusted) continue;
     for (const auto& v : bound.variants)
       if (v.kernel && v.kernel->workspace) workspace_bytes_ = std::max(workspace_bytes_, v.kernel->workspace(v.desc, options_.limits));
-    for (const auto& s : selections) record(s);
+    record(selections, bound.variants);
     return bound;
   }
 }

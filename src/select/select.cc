@@ -116,9 +116,11 @@ Selection decide(std::string op, std::string role, std::string desc, const Bucke
   return s;
 }
 
-std::string log_text(const Selection& s) {
-  std::string out = fmt::format("{}{}{} [{}]: {}", s.op, s.role.empty() ? "" : ".", s.role, s.desc, s.chosen ? s.chosen->name : "none");
-  out += fmt::format(" ({})", s.rule);
+namespace {
+
+/// All of the INFO line that does not depend on the desc.
+std::string decision_text(const Selection& s) {
+  std::string out = fmt::format("{} ({})", s.chosen ? s.chosen->name : "none", s.rule);
   if (!s.override_text.empty()) out += fmt::format("; {}", s.override_text);
   std::string others;
   for (const auto& e : s.eligible)
@@ -128,6 +130,15 @@ std::string log_text(const Selection& s) {
   for (const auto& r : s.rejected) others += fmt::format("{}{} ({})", others.empty() ? "" : "; ", r.kernel->name, to_text(r.reasons));
   return out + (others.empty() ? "" : "; passed over: " + others);
 }
+
+}  // namespace
+
+std::string log_text(const Selection& s, std::string_view variants) {
+  return fmt::format("{}{}{} [{}]{}{}: {}", s.op, s.role.empty() ? "" : ".", s.role, s.desc, variants.empty() ? "" : " for ", variants,
+                     decision_text(s));
+}
+
+bool same_decision(const Selection& a, const Selection& b) { return a.op == b.op && a.role == b.role && decision_text(a) == decision_text(b); }
 
 std::string refusals_text(const Selection& s) {
   std::string out;

@@ -244,17 +244,44 @@ TEST(Engine, EachDecisionIsLoggedOnceWithAllReasons) {
   const auto decisions = nlohmann::json::parse(e.selections_json());
   const auto catalogue = nlohmann::json::parse(kernels_json(""));
   ASSERT_GE(decisions.size(), 15u);
+  const auto use = [](const nlohmann::json& d) { return d["op"].get<std::string>() + "." + d["role"].get<std::string>(); };
+  std::erase_if(lines, [](const std::string& line) { return line.find(" [") == std::string::npos; });
+  std::vector<std::string> tails;  // what a decision is, without the desc
+  for (const auto& line : lines) tails.push_back(line.substr(0, line.find(" [")) + line.substr(line.find("]")));
+  for (const auto& tail : tails) EXPECT_EQ(std::count(tails.begin(), tails.end(), tail), 1) << tail;
+  EXPECT_LT(lines.size(), decisions.size());
   for (const auto& d : decisions) {
-    const std::string head = d["op"].get<std::string>() + "." + d["role"].get<std::string>() + " [" + d["desc"].get<std::string>() +
-                             "]: " + d["chosen"].get<std::string>() + " (";
-    const auto starts = [&](const std::string& line) { return line.starts_with(head); };
-    ASSERT_EQ(std::count_if(lines.begin(), lines.end(), starts), 1) << head;
-    const std::string& line = *std::find_if(lines.begin(), lines.end(), starts);
+    // The line of the same use and kernel; several only where the reasons differ.
+    const auto about = [&](const std::string& line) {
+      return line.starts_with(use(d) + " [") && line.find("]") != std::string::npos &&
+             line.find(": " + d["chosen"].get<std::string>() + " (") != std::string::npos;
+    };
+    ASSERT_EQ(std::count_if(lines.begin(), lines.end(), about), 1) << use(d);
+    const std::string& line = *std::find_if(lines.begin(), lines.end(), about);
     for (const auto& k : catalogue)
       if (k["op"] == d["op"]) EXPECT_THAT(line, HasSubstr(k["kernel"].get<std::string>())) << line;
     for (const auto& r : d["rejected"])
       for (const auto& reason : r["reasons"]) EXPECT_THAT(line, HasSubstr(reason["text"].get<std::string>()));
   }
+}
+
+TEST(Engine, TheLineOfADecisionNamesTheVariantsThatShareIt) {
+  std::vector<std::string> lines;
+  set_log_sink([&](LogLevel, std::string_view line) { lines.emplace_back(line); });
+  EngineOptions o = options();
+  o.disable_kernels = {"cpu.matmul.avx512*"};
+  const Engine e(o);
+  set_log_sink({});
+  const auto starting = [&](const std::string& head) {
+    std::vector<std::string> out;
+    for (const auto& line : lines)
+      if (line.starts_with(head)) out.push_back(line);
+    return out;
+  };
+  ASSERT_EQ(starting("matmul.qkv ").size(), 1u);
+  EXPECT_THAT(starting("matmul.qkv ")[0], testing::ContainsRegex("\\] for rows<=1, rows<=64, rows<=[0-9]+: "));
+  ASSERT_EQ(starting("attention.self ").size(), 1u);
+  EXPECT_THAT(starting("attention.self ")[0], HasSubstr("] for decode, verify, prefill: "));
 }
 
 TEST(Engine, OnlyThisMachineRuns) {
