@@ -164,12 +164,39 @@ Policy policy_of(const ExplainQuery& q) {
   return p;
 }
 
+/// The same rules as at a load, without a probe: on the CPU one order of arithmetic for all variants of a use.
+KernelBinder::Options binder_of(const ExplainQuery& q, const DeviceProps& device) {
+  return {.device = device,
+          .runtime = open_device(find_device("cpu")),
+          .policy = policy_of(q),
+          .limits = {},
+          .invariant = device.kind == DeviceKind::cpu,
+          .probe = false,
+          .required = false,
+          .measurements = {}};
+}
+
+/// What a model that asks for `desc` asks for beside it: every phase, every bucket of rows. `desc` itself comes last.
+template <class Op>
+std::vector<Ask<Op>> asks_beside(const typename Op::Desc& desc, const Bucket& bucket) {
+  std::vector<Ask<Op>> asks;
+  typename Op::Desc d = desc;
+  if constexpr (std::is_same_v<Op, Attention>) {
+    for (const Phase phase : {Phase::decode, Phase::verify, Phase::prefill})
+      if (desc.mask != Mask::tree) d.phase = phase, asks.push_back({std::string(to_text(phase)), d, bucket});  // trees stand outside the order
+  } else if constexpr (std::is_same_v<Op, Matmul>) {
+    for (const int64_t rows : {1, 64, 512}) d.rows = rows, asks.push_back({fmt::format("rows<={}", rows), d, {1, 1, rows}});
+  }
+  asks.push_back({"asked", desc, bucket});
+  return asks;
+}
+
 template <class Op>
 Selection select_desc(const ExplainQuery& q, const DeviceProps& device) {
   typename Op::Desc desc = parse_any<Op>(q.desc);
   if constexpr (std::is_same_v<Op, Attention>)
     if (q.desc.find("phase=") == std::string::npos) desc.phase = parse_phase(q.phase);
-  return select<Op>(catalogue().kernels<Op>(), device, desc, q.role, bucket_of(q), {}, policy_of(q));
+  return KernelBinder(binder_of(q, device)).select_all<Op>(q.role, asks_beside<Op>(desc, bucket_of(q))).back();
 }
 
 /// What is known of a model's KV pages: size, who set it, and what window layers hold without need.
@@ -199,14 +226,7 @@ struct ModelDecisions {
 ModelDecisions select_model(const ExplainQuery& q, const DeviceProps& device) {
   const auto folder = resolve_model(q.model, q.hf_cache);
   const ModelConfig config = ModelConfig::load(folder, supported_architectures());
-  KernelBinder binder({.device = device,
-                       .runtime = open_device(find_device("cpu")),
-                       .policy = policy_of(q),
-                       .limits = {},
-                       .invariant = device.kind == DeviceKind::cpu,
-                       .probe = false,
-                       .required = false,
-                       .measurements = {}});
+  KernelBinder binder(binder_of(q, device));
   const Weights weights(std::make_unique<ShapesOnly>(config.dtype.value_or(DType::f32)));
   LoadOptions l;
   l.compute = compute_dtype(q.dtype, config.dtype);

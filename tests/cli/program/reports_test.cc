@@ -144,6 +144,32 @@ TEST(Explain, JsonHasEveryPart) {
   EXPECT_GT(all[0].size(), 5u);
 }
 
+/// A desc alone is decided as a load would decide it: on the CPU all phases share one order of arithmetic, also when a kernel is disabled.
+TEST(Explain, ADescIsDecidedUnderTheRuleOfALoad) {
+  const auto ask = [](std::vector<std::string> words) {
+    words.insert(words.begin(), "explain"), words.push_back("--json");
+    const auto o = attune(words);
+    EXPECT_EQ(o.code, 0) << o.err;
+    return o.json().at(0);
+  };
+  for (const std::string& model : {golden("gemma2-gqa7"), golden("mistral-window"), embedded_model()}) {
+    for (const std::string phase : {"decode", "verify", "prefill"}) {
+      const auto loaded = ask({"attention", "--model", model, "--phase", phase});
+      const auto alone = ask({"attention", "--phase", phase, "--desc", loaded["desc"]});
+      EXPECT_EQ(alone["chosen"], loaded["chosen"]) << phase;
+      EXPECT_EQ(alone["eligible"], loaded["eligible"]) << phase;
+      EXPECT_EQ(alone["rejected"], loaded["rejected"]) << phase;
+    }
+    const auto loaded = ask({"matmul", "--model", model, "--role", "down"});
+    EXPECT_EQ(ask({"matmul", "--role", "down", "--desc", loaded["desc"]})["rejected"], loaded["rejected"]);
+  }
+  const auto invented = ask({"attention", "--device", "cpu-avx2", "--desc", "q=bf16 kv=bf16 head_dim=64"});
+  bool shared = false;
+  for (const auto& r : invented["rejected"])
+    for (const auto& reason : r["reasons"]) shared |= reason["text"].get<std::string>().find("order of arithmetic") != std::string::npos;
+  EXPECT_TRUE(shared);
+}
+
 TEST(Explain, AnInventedDeviceIsJudgedAsIfBuiltAndSaysSo) {
   const auto o = attune({"explain", "attention", "--device", "mi300x", "--desc", "q=bf16 kv=bf16 heads=32:8 head_dim=128"});
   EXPECT_EQ(o.code, 0) << o.err;
