@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -79,11 +80,11 @@ Outcome attune(const Call& call) {
   return o;
 }
 
-Running::Running(const std::vector<std::string>& args) {
+Running::Running(const std::vector<std::string>& args, int err) {
   int to[2], from[2];
   EXPECT_EQ(pipe2(to, O_CLOEXEC) | pipe2(from, O_CLOEXEC), 0);
   pid_ = fork();
-  if (pid_ == 0) become_program(args, {}, to[0], from[1], -1);
+  if (pid_ == 0) become_program(args, {}, to[0], from[1], err);
   close(to[0]), close(from[1]);
   in_ = to[1], out_ = from[0];
 }
@@ -117,11 +118,28 @@ std::string Running::read_line() {
 
 void Running::interrupt() { kill(pid_, SIGINT); }
 
-int Running::wait() {
+/// Whether it has ended; its code and peak are then known.
+bool Running::ended(int flags) {
+  if (pid_ < 0) return true;
   int status = 0;
-  waitpid(pid_, &status, 0);
-  pid_ = -1;
-  return exit_code(status);
+  rusage usage{};
+  if (wait4(pid_, &status, flags, &usage) != pid_) return false;
+  pid_ = -1, code_ = exit_code(status), peak_bytes_ = usage.ru_maxrss * int64_t{1024};
+  return true;
+}
+
+int Running::wait() {
+  ended(0);
+  return code_;
+}
+
+bool Running::hold(int run_ms, int stop_ms) {
+  usleep(static_cast<useconds_t>(run_ms) * 1000);
+  if (ended(WNOHANG)) return false;
+  kill(pid_, SIGSTOP);
+  usleep(static_cast<useconds_t>(stop_ms) * 1000);
+  kill(pid_, SIGCONT);
+  return true;
 }
 
 std::string golden(const std::string& name) { return std::string(ATTUNE_SOURCE_DIR) + "/tests/model/goldens/" + name; }

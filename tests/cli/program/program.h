@@ -29,10 +29,10 @@ struct Call {
 Outcome attune(const Call& call);
 inline Outcome attune(std::vector<std::string> args, std::string input = "") { return attune(Call{std::move(args), std::move(input), {}, {}}); }
 
-/// The program running with pipes for stdin and stdout.
+/// The program running with pipes for stdin and stdout; stderr is this process's, or `err`.
 class Running {
  public:
-  explicit Running(const std::vector<std::string>& args);
+  explicit Running(const std::vector<std::string>& args, int err = -1);
   ~Running();
   Running(const Running&) = delete;
   Running& operator=(const Running&) = delete;
@@ -42,8 +42,16 @@ class Running {
   std::string read_line();
   void interrupt();
   int wait();
+  /// Stops and continues it once, as a machine that is busy elsewhere would. False once it has ended; wait() then returns at once.
+  bool hold(int run_ms, int stop_ms);
+  /// After its end: the most memory it held, mapped file pages included.
+  int64_t peak_bytes() const { return peak_bytes_; }
 
  private:
+  bool ended(int flags);
+
+  int64_t peak_bytes_ = 0;
+  int code_ = -1;
   int pid_ = -1, in_ = -1, out_ = -1;
   std::string buffer_;
 };
