@@ -17,6 +17,9 @@ int run_explain(const Arguments& args);
 int run_kernels(const Arguments& args);
 int run_bench(const Arguments& args);
 int run_verify(const Arguments& args);
+/// The child process of `verify`, which no help page names: `attune verify-child DEVICE`, a socket as its standard input.
+inline constexpr std::string_view kVerifyChild = "verify-child";
+int run_verify_child(const std::string& device);
 int run_docs(const Arguments& args);
 int run_completion(const Arguments& args);
 

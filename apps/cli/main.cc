@@ -61,6 +61,7 @@ int run(int argc, const char* const* argv) {
     write_out(argc > 2 && first == "help" ? help_on(argv[2]) : main_help());
     return argc > 1 ? 0 : 2;
   }
+  if (first == kVerifyChild && argc == 3) return run_verify_child(argv[2]);
   if (first == "--version" || first == "-V") return write_version(argc > 2 && std::string_view(argv[2]) == "--json");
   for (const Entry& command : kCommands) {
     if (command.name != first) continue;

@@ -20,6 +20,8 @@ struct VerifyQuery {
   unsigned long long seed = 0;
   double seconds = 10;                                   ///< fuzz: in all
   int threads = 0;                                       ///< bench: 0 is physical cores
+  /// Program and arguments of a process that calls verify_child(): kernels run there, so that a fault is a failed case. Empty: in this process.
+  std::vector<std::string> child;
   std::string record;                                    ///< file that remembers what was verified on this machine; empty: none
   std::function<void(const std::string& line)> on_line;  ///< lines for a reader, as results come; may be empty
 };
@@ -41,7 +43,7 @@ VerifyOutcome verify_list(const VerifyQuery& query);
 /// The file that explain reads: attune/verify.json in $XDG_CACHE_HOME or ~/.cache; empty if neither is known.
 std::string verify_record_path();
 
-/// The command that repeats the case which runs now: a kernel that faults ends the process, and this line says where. Safe in a signal handler.
-const char* verify_running_case();
+/// The side of the child process: runs the cases that come through `socket`, on `device`, until it is closed.
+void verify_child(int socket, const std::string& device);
 
 }  // namespace attune

@@ -10,7 +10,7 @@
 #include "build_info.h"
 #include "proof/planted_trials.h"
 #include "proof/report.h"
-#include "proof/run_case.h"
+#include "proof/task_child.h"
 #include "select/select.h"
 
 namespace attune {
@@ -41,6 +41,7 @@ std::string kernel_line(const KernelReport& k) {
                                 k.held() ? "passed" : "FAILED", k.cases, k.max_error_over_bound, k.nmse_ratio, k.seconds);
   if (k.max_of_tolerance > 0) out += fmt::format("; {:.3f} of the suite's tolerance", k.max_of_tolerance);
   if (k.orders > 0) out += fmt::format("; {} in other orders", k.orders);
+  if (k.replays > 0) out += fmt::format("; {} graph replays", k.replays);
   if (k.draws > 0) out += fmt::format("; {} draws", k.draws);
   if (!k.where.empty()) out += "; worst at " + k.where;
   return out;
@@ -55,6 +56,14 @@ void say_support(const VerifyQuery& q, const KernelReport& k) {
   }
   say(q, fmt::format("  pairs of values {} of {} possible", k.pairs_covered, k.pairs_possible));
   for (const std::string& missing : k.unexercised) say(q, "  NOT EXERCISED " + missing);
+}
+
+/// Who runs the cases: a child process where the application names one, else this process.
+Performer performer(const VerifyQuery& q, const std::string& device) {
+  if (q.child.empty()) return {};
+  std::vector<std::string> command = q.child;
+  command.push_back(device);
+  return [child = std::make_shared<TaskChild>(std::move(command))](const Task& task) { return child->perform(task); };
 }
 
 VerifyOptions options_of(const VerifyQuery& q) {
@@ -127,6 +136,7 @@ VerifyOutcome check(const VerifyQuery& q, VerifyOptions o) {
     say(q, fmt::format("{} = {} ({}): {} cases, {}", t.kernel, t.other, t.reduction, t.cases, t.failures.empty() ? "equal bits" : "OTHER BITS"));
     say_failures(q, t.failures, static_cast<int64_t>(t.failures.size()));
   };
+  o.perform = performer(q, o.device.name);
   const VerifyReport report = run_verify(o);
   for (const std::string& name : report.required_not_run) say(q, fmt::format("{}: required, but not run", name));
   int64_t cases = 0, ran = 0;
@@ -187,12 +197,15 @@ VerifyOutcome verify_list(const VerifyQuery& q) {
 VerifyOutcome verify_planted(const VerifyQuery& q) {
   if (q.seed >> 32 != 0) invalid("--seed", "0 to 4294967295", std::to_string(q.seed));
   Json defects = Json::array();
-  const auto reports = run_planted(q.seed, [&](const PlantedReport& r) {
-    say(q, planted_line(r));
-    for (const PlantedTrial& t : r.trials)
-      if (t.caught != t.should_show) say(q, fmt::format("  {}: {}\n    {}", t.shape, t.caught ? t.text : "passed", t.repro));
-    defects.push_back(planted_json(r));
-  });
+  const auto reports = run_planted(
+      q.seed,
+      [&](const PlantedReport& r) {
+        say(q, planted_line(r));
+        for (const PlantedTrial& t : r.trials)
+          if (t.caught != t.should_show) say(q, fmt::format("  {}: {}\n    {}", t.shape, t.caught ? t.text : "passed", t.repro));
+        defects.push_back(planted_json(r));
+      },
+      performer(q, "cpu"));
   const auto missed = std::count_if(reports.begin(), reports.end(), [](const PlantedReport& r) { return !r.caught(); });
   say(q, fmt::format("{} defects, {} MISSED", reports.size() - 1, missed));
   return {missed == 0, Json{{"held", missed == 0}, {"seed", q.seed}, {"planted", defects}}.dump()};
@@ -204,6 +217,6 @@ std::string verify_record_path() {
   return home && !home->empty() ? *home + "/.cache/attune/verify.json" : "";
 }
 
-const char* verify_running_case() { return running_case(); }
+void verify_child(int socket, const std::string& device) { serve_tasks(socket, device); }
 
 }  // namespace attune

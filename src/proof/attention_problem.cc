@@ -30,8 +30,19 @@ int64_t last_element(int64_t rows, int64_t stride, int64_t width) { return rows 
 
 }  // namespace
 
-Problem<Attention>::Problem(const Case<Attention>& c, const ProblemStyle& style) : memory(style.guard), case_(c), desc_(case_.desc) {
+Problem<Attention>::Layout::Layout(uint64_t seed) {
+  Fill fill(seed ^ 0x1a40);
+  longest_kv = fill.below(3) * 50;
+  kv_stride = 8 * fill.below(3);
+  max_blocks = 1 + fill.below(3);
+  out_stride = 4 * fill.below(3);
+  q_stride = 8 * fill.below(3);
+  scale = fill.between(0.7, 1.3);
+}
+
+Problem<Attention>::Problem(const Case<Attention>& c, const ProblemStyle& style) : memory(style.guard), case_(c), desc_(case_.desc), layout_(c.seed) {
   Fill fill(c.seed ^ 0xa77e);
+  size_up(style);
   place_sequences(fill, style);
   add_masks(fill);
   add_outputs(fill);
@@ -43,40 +54,58 @@ Limits Problem<Attention>::limits() const {
   return {.tokens = params.total_q, .sequences = params.num_seqs, .longest_kv = std::max<int64_t>(params.longest_kv, 1)};
 }
 
+/// Everything that does not depend on what the lengths are, but on the room for them.
+void Problem<Attention>::size_up(const ProblemStyle& style) {
+  const auto& q_room = style.room_q.empty() ? case_.q_lens : style.room_q;
+  const auto& kv_room = style.room_kv.empty() ? case_.kv_lens : style.room_kv;
+  params.num_seqs = static_cast<int64_t>(case_.q_lens.size());
+  int64_t kv_total = 0, blocks = 0;
+  for (size_t s = 0; s < q_room.size(); ++s) {
+    const int64_t needed = (kv_room[s] + desc_.block_size - 1) / desc_.block_size;
+    params.total_q += q_room[s];
+    params.longest_q = std::max(params.longest_q, q_room[s]);
+    params.longest_kv = std::max(params.longest_kv, kv_room[s]);
+    params.max_blocks = std::max(params.max_blocks, needed);
+    kv_total += kv_room[s], blocks += needed;
+  }
+  params.longest_kv += layout_.longest_kv;  // an upper bound only
+  if (desc_.kv_source == KvSource::ragged) {
+    params.max_blocks = 0;
+    params.kv_stride = desc_.num_kv_heads * desc_.head_dim + layout_.kv_stride;
+    params.num_blocks = kv_total;  // rows of the ragged tensors, for the fill
+  } else {
+    params.max_blocks += layout_.max_blocks;
+    // A pool with spare blocks of poison.
+    params.num_blocks = case_.contents == Contents::report ? std::max<int64_t>(case_.pool, 1) : std::max(case_.pool, blocks + 2);
+  }
+}
+
 void Problem<Attention>::place_sequences(Fill& fill, const ProblemStyle& style) {
-  const int64_t n = static_cast<int64_t>(case_.q_lens.size());
+  const int64_t n = params.num_seqs;
   auto* q_start = memory.add<int32_t>("q_start", DType::i32, n + 1);
   auto* kv_lens = memory.add<int32_t>("kv_lens", DType::i32, n);
   q_start[0] = 0;
-  int64_t kv_total = 0, blocks = 0, most = 0;
   for (int64_t s = 0; s < n; ++s) {
     const auto at = static_cast<size_t>(s);
     q_start[s + 1] = static_cast<int32_t>(q_start[s] + case_.q_lens[at]);
     kv_lens[s] = static_cast<int32_t>(case_.kv_lens[at]);
-    kv_total += case_.kv_lens[at];
-    const int64_t needed = (case_.kv_lens[at] + desc_.block_size - 1) / desc_.block_size;
-    blocks += needed;
-    most = std::max(most, needed);
-    params.longest_q = std::max(params.longest_q, case_.q_lens[at]);
-    params.longest_kv = std::max(params.longest_kv, case_.kv_lens[at]);
   }
-  params.num_seqs = n;
-  params.total_q = q_start[n];
+  tokens_ = q_start[n];
   params.q_start = q_start;
   params.kv_lens = kv_lens;
-  params.longest_kv += fill.below(3) * 50;  // an upper bound only
-  if (desc_.kv_source == KvSource::ragged) {
-    auto* kv_start = memory.add<int32_t>("kv_start", DType::i32, n + 1);
-    kv_start[0] = 0;
-    for (int64_t s = 0; s < n; ++s) kv_start[s + 1] = kv_start[s] + kv_lens[s];
-    params.kv_start = kv_start;
-    params.kv_stride = desc_.num_kv_heads * desc_.head_dim + 8 * fill.below(3);
-    params.num_blocks = kv_total;  // rows of the ragged tensors, for the fill
+  if (desc_.kv_source != KvSource::ragged) {
+    place_blocks(fill, style);
     return;
   }
-  // A permuted pool with spare blocks of poison; the tail of each table row points at one of them, or nowhere.
-  params.num_blocks = case_.contents == Contents::report ? std::max<int64_t>(case_.pool, 1) : std::max(case_.pool, blocks + 2);
-  params.max_blocks = most + 1 + fill.below(3);
+  auto* kv_start = memory.add<int32_t>("kv_start", DType::i32, n + 1);
+  kv_start[0] = 0;
+  for (int64_t s = 0; s < n; ++s) kv_start[s + 1] = kv_start[s] + kv_lens[s];
+  params.kv_start = kv_start;
+}
+
+/// A permuted pool; the tail of each table row points at one of its spare blocks, or nowhere.
+void Problem<Attention>::place_blocks(Fill& fill, const ProblemStyle& style) {
+  const int64_t n = params.num_seqs;
   std::vector<int32_t> pool(static_cast<size_t>(params.num_blocks));
   std::iota(pool.begin(), pool.end(), 0);
   for (size_t i = pool.size(); i > 1; --i) std::swap(pool[i - 1], pool[static_cast<size_t>(fill.below(static_cast<int64_t>(i)))]);
@@ -85,7 +114,7 @@ void Problem<Attention>::place_sequences(Fill& fill, const ProblemStyle& style) 
   auto* table = memory.add<int32_t>("block_table", DType::i32, n * params.max_blocks);
   size_t next = 0;
   for (int64_t s = 0; s < n; ++s) {
-    const int64_t needed = (kv_lens[s] + desc_.block_size - 1) / desc_.block_size;
+    const int64_t needed = (params.kv_lens[s] + desc_.block_size - 1) / desc_.block_size;
     for (int64_t b = 0; b < params.max_blocks; ++b) {
       int32_t& entry = table[s * params.max_blocks + b];
       if (b >= needed)
@@ -96,7 +125,7 @@ void Problem<Attention>::place_sequences(Fill& fill, const ProblemStyle& style) 
         entry = pool[next++];
     }
     // A shared prefix: the first block of the sequence before, where both fill it.
-    if (s > 0 && kv_lens[s] >= desc_.block_size && kv_lens[s - 1] >= desc_.block_size && fill.one_in(4))
+    if (s > 0 && params.kv_lens[s] >= desc_.block_size && params.kv_lens[s - 1] >= desc_.block_size && fill.one_in(4))
       table[s * params.max_blocks] = table[(s - 1) * params.max_blocks];
   }
   params.block_table = table;
@@ -146,12 +175,12 @@ void Problem<Attention>::add_outputs(Fill& fill) {
     fill.scales(slopes, heads, 0.004, 0.3);
     params.alibi_slopes = slopes;
   }
-  params.out_stride = heads * desc_.head_dim + 4 * fill.below(3);
+  params.out_stride = heads * desc_.head_dim + layout_.out_stride;
   params.out = memory.add("out", desc_.out_dtype, last_element(params.total_q, params.out_stride, heads * desc_.head_dim));
-  for (int64_t t = 0; t < params.total_q; ++t) memory.may_write(params.out, t * params.out_stride, heads * desc_.head_dim);
+  for (int64_t t = 0; t < tokens_; ++t) memory.may_write(params.out, t * params.out_stride, heads * desc_.head_dim);
   if (desc_.lse) {
     params.lse = memory.add<float>("lse", DType::f32, params.total_q * heads);
-    memory.may_write(params.lse, 0, params.total_q * heads);
+    memory.may_write(params.lse, 0, tokens_ * heads);
   }
   if (desc_.out_scale) {
     auto* scale = memory.add<float>("out_scale", DType::f32, 1);
@@ -165,11 +194,11 @@ void Problem<Attention>::fill_queries(Fill& fill) {
   // Scores have the spread wanted at scale 1/√D when q is uniform in ±a and k in ±√3: a/√3 is the spread.
   const double amplitude = kScoreSpread * std::sqrt(3.0) * fill.between(0.5, 1.5);
   const bool report = case_.contents == Contents::report;
-  params.scale = static_cast<float>((report ? 1 : fill.between(0.7, 1.3)) / std::sqrt(static_cast<double>(dim)));
+  params.scale = static_cast<float>((report ? 1 : layout_.scale) / std::sqrt(static_cast<double>(dim)));
   const bool scaled = desc_.q_scale != Scales::none;
-  params.q_stride = heads * dim + 8 * fill.below(3);
+  params.q_stride = heads * dim + layout_.q_stride;
   params.q = memory.add("q", desc_.q_dtype, last_element(params.total_q, params.q_stride, heads * dim));
-  for (int64_t t = 0; t < params.total_q; ++t)
+  for (int64_t t = 0; t < tokens_; ++t)
     for (int64_t h = 0; h < heads; ++h) {
       if (report) {
         fill.normal(const_cast<void*>(params.q), desc_.q_dtype, t * params.q_stride + h * dim, dim, INFINITY);
@@ -303,19 +332,19 @@ void Problem<Attention>::compare(std::string_view reduction, int64_t samples, Co
       const auto at = static_cast<size_t>(i);
       const auto where = [&] { return fmt::format("sequence {}, row {}, head {}, element {}", p.seq, p.token - params.q_start[p.seq], p.head, i); };
       const double want = row.out[at] / divisor;
-      Bound bound{};  // a row without a visible key is exactly 0
+      ErrorBound bound{};  // a row without a visible key is exactly 0
       if (row.facts.keys > 0) bound = stored(attention_bound(row.facts, declared, row.magnitude[at] / std::abs(divisor)), desc_.out_dtype, want);
       out.add(got[at], clamped(desc_.out_dtype, want), bound, where);
     }
     if (!desc_.lse) continue;
-    Bound bound = softmax_bound(row.facts, declared);
+    ErrorBound bound = softmax_bound(row.facts, declared);
     bound = stored({bound.worst + 0x1.0p-22 * std::abs(row.lse), bound.typical + 0x1.0p-22 * std::abs(row.lse)}, DType::f32, row.lse);
     if (!std::isfinite(row.lse)) bound = {};
     out.add(params.lse[p.token * heads + p.head], row.lse, bound,
             [&] { return fmt::format("lse of sequence {}, row {}, head {}", p.seq, p.token - params.q_start[p.seq], p.head); });
   }
   // What was not compared must at least be finite.
-  for (int64_t t = 0; t < params.total_q; ++t) {
+  for (int64_t t = 0; t < tokens_; ++t) {
     load_values(params.out, desc_.out_dtype, t * params.out_stride, heads * dim, got.data());
     for (int64_t i = 0; i < heads * dim; ++i)
       if (!std::isfinite(got[static_cast<size_t>(i)])) {

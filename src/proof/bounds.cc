@@ -51,18 +51,18 @@ DeclaredRounding declared_rounding(std::string_view reduction) {
   return {declared(reduction, 'p'), declared(reduction, 'q'), declared(reduction, 'k'), declared(reduction, 'v'), declared(reduction, 'x')};
 }
 
-Bound dot_bound(double n, double magnitude, double input_roundoff, double accumulator_roundoff) {
+ErrorBound dot_bound(double n, double magnitude, double input_roundoff, double accumulator_roundoff) {
   const double input = input_roundoff;
   return {(gamma(n + 8, accumulator_roundoff) + input) * magnitude + kTiny,
           (4 * accumulator_roundoff + input / std::sqrt(n + 1)) * magnitude + kTiny};
 }
 
-Bound stored(Bound computed, DType out, double value) {
+ErrorBound stored(ErrorBound computed, DType out, double value) {
   const double half = half_ulp(out, std::abs(value) + computed.worst);
   return {computed.worst + half, computed.typical + half / std::sqrt(3.0)};
 }
 
-Bound softmax_bound(const AttentionRowFacts& f, const DeclaredRounding& declared) {
+ErrorBound softmax_bound(const AttentionRowFacts& f, const DeclaredRounding& declared) {
   const double a = f.score_magnitude, b = f.bias_magnitude;
   const double functions = 4 * kU * (a + b) + 16 * kU * f.softcap;
   const double score = (gamma(f.head_dim + 8) + declared.q + declared.k) * a + functions;
@@ -70,8 +70,8 @@ Bound softmax_bound(const AttentionRowFacts& f, const DeclaredRounding& declared
   return {2 * (score + 8 * kU + gamma(f.keys + 64)) + declared.p, 2 * (score_typical + 8 * kU) + declared.p};
 }
 
-Bound attention_bound(const AttentionRowFacts& f, const DeclaredRounding& declared, double weighted_magnitude) {
-  const Bound eta = softmax_bound(f, declared);
+ErrorBound attention_bound(const AttentionRowFacts& f, const DeclaredRounding& declared, double weighted_magnitude) {
+  const ErrorBound eta = softmax_bound(f, declared);
   return {(std::expm1(std::min(eta.worst, 50.0)) + gamma(f.keys + 64) + declared.v) * weighted_magnitude + kTiny,
           (std::expm1(std::min(eta.typical, 50.0)) + 8 * kU + declared.v) * weighted_magnitude + kTiny};
 }

@@ -20,7 +20,7 @@ double gamma(double n, double u = 0x1.0p-24);
 
 /// worst: no correct kernel exceeds it. typical: the root mean square expected when roundings are independent (errors grow with √n); over
 /// many outputs the mean square must stay below 4 typical², which catches a small systematic defect.
-struct Bound {
+struct ErrorBound {
   double worst = 0;
   double typical = 0;
 };
@@ -34,10 +34,10 @@ struct DeclaredRounding {
 DeclaredRounding declared_rounding(std::string_view reduction);
 
 /// What is known of a sum of n products: Σ|x·w| and the roundoff of an input that is narrowed first.
-Bound dot_bound(double n, double magnitude, double input_roundoff, double accumulator_roundoff = 0x1.0p-24);
+ErrorBound dot_bound(double n, double magnitude, double input_roundoff, double accumulator_roundoff = 0x1.0p-24);
 
 /// Adds the storage rounding of an output near `value` to the error of computing it.
-Bound stored(Bound computed, DType out, double value);
+ErrorBound stored(ErrorBound computed, DType out, double value);
 
 /// What the bound of one attention row (one query head) is made of.
 struct AttentionRowFacts {
@@ -52,9 +52,9 @@ struct AttentionRowFacts {
 ///   δ = (γ_{D+8} + roundings of q, k)·A + 4u·(A + B) [+ 16u·softcap],   A = score_magnitude, B = bias_magnitude;
 /// numerator and denominator each bring δ, an exponential (8u) and the sum over keys (γ_{n+64}, rescalings included), and the
 /// numerator the declared rounding of p.
-Bound softmax_bound(const AttentionRowFacts& facts, const DeclaredRounding& declared);
+ErrorBound softmax_bound(const AttentionRowFacts& facts, const DeclaredRounding& declared);
 
 /// The error of Σ p·v: (e^η − 1 + γ_{n+64} + rounding of v)·Σ p|v|.
-Bound attention_bound(const AttentionRowFacts& facts, const DeclaredRounding& declared, double weighted_magnitude);
+ErrorBound attention_bound(const AttentionRowFacts& facts, const DeclaredRounding& declared, double weighted_magnitude);
 
 }  // namespace attune

@@ -21,7 +21,7 @@ class Comparison {
 
   /// `where` is called for the worst output only: "token 3, head 1, element 17".
   template <class Where>
-  void add(double got, double want, const Bound& bound, Where&& where) {
+  void add(double got, double want, const ErrorBound& bound, Where&& where) {
     ++count_;
     const bool same = got == want;  // covers infinities
     double error = same ? 0 : std::abs(got - want);

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 
 #include "core/error.h"
+#include "proof/call.h"
 #include "proof/fill.h"
 #include "proof/sample_law.h"
 
@@ -18,29 +20,42 @@ struct Law {
   SampleRow row;
 };
 
-/// What the laws have in common: the logits, and the lists that rows point to.
+/// What the laws have in common: the logits, the lists that rows point to, and the tensors of a call.
 struct Setting {
   explicit Setting(uint64_t seed) {
     Fill fill(seed ^ 0x1a35);
     logits.resize(kVocab);
     fill.values(logits.data(), DType::f32, 0, kVocab, 3);
+    params.logits = memory.add<float>("logits", DType::f32, kRowsACall * kVocab);
+    params.token = memory.add<int32_t>("token", DType::i32, kRowsACall);
   }
+  template <class T>
+  T* keep(const char* name, DType dtype, std::initializer_list<T> values) {
+    T* list = memory.add<T>(name, dtype, static_cast<int64_t>(values.size()));
+    std::copy(values.begin(), values.end(), list);
+    return list;
+  }
+  Memory memory{Guard::slack};
+  SampleParams params;
   std::vector<float> logits;
-  std::vector<int32_t> prompt = {1, 2, 3, 5, 8, 13, 21, 34, 55, 2}, output = {3, 3, 3, 7, 11, 60, 0, 7}, bias_ids = {4, 9, 17}, banned = {6, 10};
-  std::vector<float> bias = {2.5f, -3, 1};
+  const int32_t* prompt = keep<int32_t>("prompt", DType::i32, {1, 2, 3, 5, 8, 13, 21, 34, 55, 2});
+  const int32_t* output = keep<int32_t>("output", DType::i32, {3, 3, 3, 7, 11, 60, 0, 7});
+  const int32_t* bias_ids = keep<int32_t>("bias_ids", DType::i32, {4, 9, 17});
+  const int32_t* banned = keep<int32_t>("banned", DType::i32, {6, 10});
+  const float* bias = keep<float>("bias", DType::f32, {2.5f, -3, 1});
 };
 
 std::vector<Law> laws_of(const Setting& s) {
   SampleRow plain;
   plain.temperature = 1;
   SampleRow penalties = plain;
-  penalties.prompt = s.prompt.data(), penalties.prompt_tokens = static_cast<int64_t>(s.prompt.size());
-  penalties.output = s.output.data(), penalties.output_tokens = static_cast<int64_t>(s.output.size());
+  penalties.prompt = s.prompt, penalties.prompt_tokens = 10;
+  penalties.output = s.output, penalties.output_tokens = 8;
   SampleRow repetition = penalties, presence = penalties, frequency = penalties;
   repetition.repetition_penalty = 1.4f, presence.presence_penalty = 0.8f, frequency.frequency_penalty = 0.5f;
   SampleRow biased = plain;
-  biased.bias_ids = s.bias_ids.data(), biased.bias = s.bias.data(), biased.num_bias = static_cast<int64_t>(s.bias.size());
-  biased.banned = s.banned.data(), biased.num_banned = static_cast<int64_t>(s.banned.size());
+  biased.bias_ids = s.bias_ids, biased.bias = s.bias, biased.num_bias = 3;
+  biased.banned = s.banned, biased.num_banned = 2;
   SampleRow all = repetition;
   all.presence_penalty = 0.4f, all.frequency_penalty = 0.2f, all.temperature = 1.3f, all.top_k = 25, all.top_p = 0.9f, all.min_p = 0.03f;
   all.bias_ids = biased.bias_ids, all.bias = biased.bias, all.num_bias = biased.num_bias;
@@ -64,20 +79,18 @@ std::vector<double> exact_law(const std::vector<float>& logits, const SampleRow&
 }
 
 /// Counts of `draws` tokens whose keys differ in position, every fourth call in sample index, every fifth in seed.
-std::vector<int64_t> draw_counts(const SampleKernel& kernel, const Setting& s, const SampleRow& law, int64_t draws, uint64_t seed, ThreadPool& pool) {
+std::vector<int64_t> draw_counts(const SampleKernel& kernel, Setting& s, const SampleRow& law, int64_t draws, uint64_t seed, const LaunchSite& site) {
   const SampleDesc desc{.vocab = kVocab, .greedy_only = false};
-  std::vector<float> logits(static_cast<size_t>(kRowsACall * kVocab));
   std::vector<SampleRow> rows(static_cast<size_t>(kRowsACall), law);
-  std::vector<int32_t> token(static_cast<size_t>(kRowsACall));
-  const Limits limits{.tokens = kRowsACall, .sequences = kRowsACall, .threads = pool.size()};
-  std::vector<uint8_t> workspace(kernel.workspace ? static_cast<size_t>(kernel.workspace(desc, limits)) : 0);
-  ExecContext ctx;
-  ctx.pool = &pool, ctx.workspace = {workspace.data(), workspace.size()};
+  const Limits limits{.tokens = kRowsACall, .sequences = kRowsACall};
+  std::unique_ptr<DeviceTwin> twin;
+  if (site.device) twin = std::make_unique<DeviceTwin>(*site.device, s.memory);
+  DeviceTwin* const twins[] = {twin.get()};
   std::vector<int64_t> counts(static_cast<size_t>(kVocab) + 1, 0);
   for (int64_t done = 0, call = 0; done < draws; ++call) {
     const int64_t count = std::min(kRowsACall, draws - done);
     for (int64_t i = 0; i < count; ++i) {
-      std::copy(s.logits.begin(), s.logits.end(), logits.begin() + i * kVocab);
+      std::copy(s.logits.begin(), s.logits.end(), s.params.logits + i * kVocab);
       SampleRow& row = rows[static_cast<size_t>(i)];
       row.seed = seed, row.sample_index = 0, row.position = static_cast<uint64_t>(done);
       if (call % 4 == 1)
@@ -87,11 +100,12 @@ std::vector<int64_t> draw_counts(const SampleKernel& kernel, const Setting& s, c
       else
         row.position = static_cast<uint64_t>(done + i);
     }
-    SampleParams p;
-    p.logits = logits.data(), p.rows = count, p.row = rows.data(), p.token = token.data();
-    kernel.launch(ctx, desc, p);
+    s.params.rows = count, s.params.row = rows.data();
+    if (twin) twin->upload();
+    Call<Sample>(kernel, desc, s.params, limits, site, std::span(twins, twin ? 1 : 0)).launch(0xff);
+    if (twin) twin->download();
     for (int64_t i = 0; i < count; ++i) {
-      const int32_t id = token[static_cast<size_t>(i)];
+      const int32_t id = s.params.token[i];
       ++counts[static_cast<size_t>(id >= 0 && id < kVocab ? id : kVocab)];
     }
     done += count;
@@ -129,11 +143,11 @@ double chi_square_limit(double freedom) {
   return freedom * root * root * root;
 }
 
-std::vector<LawResult> check_laws(const SampleKernel& kernel, int64_t draws, uint64_t seed, ThreadPool& pool) {
-  const Setting setting(seed);
+std::vector<LawResult> check_laws(const SampleKernel& kernel, int64_t draws, uint64_t seed, const LaunchSite& site) {
+  Setting setting(seed);
   std::vector<LawResult> out;
   for (const Law& law : laws_of(setting))
-    out.push_back(judge(law.name, exact_law(setting.logits, law.row), draw_counts(kernel, setting, law.row, draws, seed, pool), draws));
+    out.push_back(judge(law.name, exact_law(setting.logits, law.row), draw_counts(kernel, setting, law.row, draws, seed, site), draws));
   return out;
 }
 

@@ -3,8 +3,8 @@
 #include <string>
 #include <vector>
 
-#include "core/thread_pool.h"
 #include "ops/sample.h"
+#include "proof/device_twin.h"
 
 namespace attune {
 
@@ -20,7 +20,7 @@ struct LawResult {
 
 /// Draws from temperature, top-k, top-p, min-p, penalties, bias, bans and their combination; keys differ in position, or in seed or sample
 /// index. A token that a law excludes must never come.
-std::vector<LawResult> check_laws(const SampleKernel& kernel, int64_t draws, uint64_t seed, ThreadPool& pool);
+std::vector<LawResult> check_laws(const SampleKernel& kernel, int64_t draws, uint64_t seed, const LaunchSite& site);
 
 /// The value that a chi-square of `freedom` degrees exceeds with probability 10⁻⁹ (Wilson and Hilferty, 1931).
 double chi_square_limit(double freedom);

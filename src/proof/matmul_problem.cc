@@ -128,11 +128,11 @@ Dot dot_of(const MatmulDesc& desc, const MatmulParams& p, int64_t m, int64_t n) 
 }
 
 /// The output's bound: the dot product's, through an activation of slope ≤ 1.13 that costs a few ulps, the residual's sum, the storage.
-Bound output_bound(const MatmulDesc& d, const DeclaredRounding& declared, const Dot& dot, double residual) {
+ErrorBound output_bound(const MatmulDesc& d, const DeclaredRounding& declared, const Dot& dot, double residual) {
   // Inputs wider than 8 significant bits lose some where the tag says that x is narrowed.
   const double narrowed = d.x_dtype == DType::f32 || d.x_dtype == DType::f16 ? declared.x : 0;
   const double accumulator = d.accumulate == Accumulate::fast ? 0x1.0p-13 : 0x1.0p-24;
-  Bound b = dot_bound(static_cast<double>(d.k), dot.magnitude, narrowed, accumulator);
+  ErrorBound b = dot_bound(static_cast<double>(d.k), dot.magnitude, narrowed, accumulator);
   if (d.activation != Activation::none) b = {1.13 * b.worst + 0x1.0p-20 * dot.magnitude, 1.13 * b.typical + 0x1.0p-22 * dot.magnitude};
   const double sum = 0x1.0p-23 * (std::abs(dot.value) + std::abs(residual));
   return stored({b.worst + sum, b.typical + sum}, d.out_dtype, dot.value + residual);

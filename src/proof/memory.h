@@ -47,22 +47,26 @@ class Memory {
   /// The tensor whose data start at `data`, for a message.
   const std::string& name_of(const void* data) const;
 
- private:
+  /// Bytes [first, last) of a tensor.
   struct Range {
     size_t first, last;
   };
+  /// One tensor.
   struct Piece {
-    Piece(std::string n, DType t, size_t bytes, size_t align, Guard guard, bool sparse)
-        : name(std::move(n)), dtype(t), buffer(bytes, align, guard, poison_byte(t), sparse) {
+    Piece(std::string n, DType t, size_t bytes, size_t align, Guard guard, bool is_sparse)
+        : name(std::move(n)), dtype(t), sparse(is_sparse), buffer(bytes, align, guard, poison_byte(t), is_sparse) {
       if (!sparse) watched.push_back({0, bytes});
     }
     std::string name;
     DType dtype;
+    bool sparse;
     GuardedBuffer buffer;
     std::vector<Range> watched, writable;  // rising
     std::vector<uint8_t> before;           // the watched bytes
   };
+  const std::vector<std::unique_ptr<Piece>>& pieces() const { return pieces_; }
 
+ private:
   void* add_bytes(std::string name, DType dtype, size_t bytes, size_t align, bool sparse = false);
   const Piece& piece_of(const void* data) const;
 

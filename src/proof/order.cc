@@ -2,34 +2,53 @@
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
 
 #include "proof/attention_rows.h"
-#include "proof/problem.h"
+#include "proof/call.h"
 
 namespace attune {
 namespace {
 
+/// Tensors, and their copies where the kernel runs.
+class Placed {
+ public:
+  Placed(Memory& memory, const LaunchSite& site) {
+    if (!site.device) return;
+    twin_ = std::make_unique<DeviceTwin>(*site.device, memory);
+    twin_->upload();
+  }
+  DeviceTwin* twin() const { return twin_.get(); }
+  /// Brings back what a launch wrote.
+  void fetch() {
+    if (twin_) twin_->download();
+  }
+
+ private:
+  std::unique_ptr<DeviceTwin> twin_;
+};
+
+/// A launch on tensors of `whole` and of `part`.
 template <class Op>
-void launch(const Kernel<Op>& kernel, const typename Op::Desc& desc, const typename Op::Params& params, Limits limits, ThreadPool& pool) {
-  limits.threads = pool.size();
-  std::vector<uint8_t> workspace(kernel.workspace ? static_cast<size_t>(kernel.workspace(desc, limits)) : 0, 0xff);
-  ExecContext ctx;
-  ctx.pool = &pool;
-  ctx.workspace = {workspace.data(), workspace.size()};
-  kernel.launch(ctx, desc, params);
+void launch(const Kernel<Op>& kernel, const typename Op::Desc& desc, const typename Op::Params& params, const Limits& limits, const LaunchSite& site,
+            const Placed& whole, const Placed* part = nullptr) {
+  DeviceTwin* const twins[] = {whole.twin(), part ? part->twin() : nullptr};
+  Call<Op>(kernel, desc, params, limits, site, std::span(twins, site.device ? (part ? 2 : 1) : 0)).launch(0xff);
 }
 
 const void* at(const void* data, DType t, int64_t element) { return static_cast<const uint8_t*>(data) + element * static_cast<int64_t>(size_of(t)); }
 
-/// A run of rows of one sequence as a call of its own, on the same tensors but with outputs of its own.
+/// A run of rows of one sequence as a call of its own, on the same tensors but with lengths and outputs of its own.
 class Part {
  public:
   Part(const AttentionDesc& desc, const AttentionParams& p, int64_t seq, int64_t first_row, int64_t rows, int64_t kv_len)
-      : desc_(desc), first_(p.q_start[seq] + first_row), rows_(rows), kv_len_(static_cast<int32_t>(kv_len)), params_(p) {
+      : desc_(desc), first_(p.q_start[seq] + first_row), rows_(rows), kv_len_(kv_len), params_(p) {
     const int64_t heads = desc.num_q_heads(), kv_heads = desc.num_kv_heads;
-    starts_[1] = static_cast<int32_t>(rows);
+    auto* starts = memory_.add<int32_t>("q_start", DType::i32, 2);
+    auto* length = memory_.add<int32_t>("kv_lens", DType::i32, 1);
+    starts[0] = 0, starts[1] = static_cast<int32_t>(rows), length[0] = static_cast<int32_t>(kv_len);
     params_.num_seqs = 1, params_.total_q = rows, params_.longest_q = rows, params_.longest_kv = kv_len;
-    params_.q_start = starts_, params_.kv_lens = &kv_len_;
+    params_.q_start = starts, params_.kv_lens = length;
     params_.q = at(p.q, desc.q_dtype, first_ * p.q_stride);
     if (p.block_table) params_.block_table = p.block_table + seq * p.max_blocks;
     if (p.kv_start) params_.kv_start = p.kv_start + seq;
@@ -38,34 +57,32 @@ class Part {
     if (desc.kv_scale == Scales::seq_head) params_.k_scale = p.k_scale + seq * kv_heads, params_.v_scale = p.v_scale + seq * kv_heads;
     if (p.causal) params_.causal = p.causal + seq;
     if (p.ranges) params_.ranges = p.ranges + seq * p.num_ranges * 2;
-    out_.resize(static_cast<size_t>(rows * heads * desc.head_dim) * size_of(desc.out_dtype));
-    lse_.resize(static_cast<size_t>(rows * heads));
-    params_.out = out_.data(), params_.out_stride = heads * desc.head_dim;
-    params_.lse = desc.lse ? lse_.data() : nullptr;
+    params_.out = memory_.add("out", desc.out_dtype, rows * heads * desc.head_dim);
+    params_.out_stride = heads * desc.head_dim;
+    params_.lse = desc.lse ? memory_.add<float>("lse", DType::f32, rows * heads) : nullptr;
   }
 
   /// True if a launch of this part writes the bits that the whole batch has.
-  bool agrees(const AttentionKernel& kernel, const AttentionParams& whole, ThreadPool& pool) {
-    launch<Attention>(kernel, desc_, params_, {.tokens = rows_, .sequences = 1, .longest_kv = std::max<int64_t>(1, kv_len_)}, pool);
+  bool agrees(const AttentionKernel& kernel, const AttentionParams& whole, const LaunchSite& site, const Placed& tensors) {
+    Placed own(memory_, site);
+    const Limits limits{.tokens = rows_, .sequences = 1, .longest_kv = std::max<int64_t>(1, kv_len_)};
+    launch<Attention>(kernel, desc_, params_, limits, site, tensors, &own);
+    own.fetch();
     const int64_t heads = desc_.num_q_heads(), width = heads * desc_.head_dim;
     const size_t bytes = static_cast<size_t>(width) * size_of(desc_.out_dtype);
     for (int64_t r = 0; r < rows_; ++r) {
-      if (std::memcmp(out_.data() + static_cast<size_t>(r) * bytes, at(whole.out, desc_.out_dtype, (first_ + r) * whole.out_stride), bytes) != 0)
+      if (std::memcmp(at(params_.out, desc_.out_dtype, r * width), at(whole.out, desc_.out_dtype, (first_ + r) * whole.out_stride), bytes) != 0)
         return false;
-      if (desc_.lse && std::memcmp(&lse_[static_cast<size_t>(r * heads)], whole.lse + (first_ + r) * heads, static_cast<size_t>(heads) * 4) != 0)
-        return false;
+      if (desc_.lse && std::memcmp(params_.lse + r * heads, whole.lse + (first_ + r) * heads, static_cast<size_t>(heads) * 4) != 0) return false;
     }
     return true;
   }
 
  private:
   AttentionDesc desc_;
-  int64_t first_, rows_;
-  int32_t kv_len_;
-  int32_t starts_[2] = {0, 0};
+  int64_t first_, rows_, kv_len_;
   AttentionParams params_;
-  std::vector<uint8_t> out_;
-  std::vector<float> lse_;
+  Memory memory_{Guard::slack};
 };
 
 /// The keys that a run of rows needs to see the same as a call of its own; −1 where no call can say it. The last rows of a sequence always
@@ -106,17 +123,21 @@ std::vector<Phase> phases_of(int64_t rows) {
 }  // namespace
 
 template <class Op>
-std::vector<uint8_t> output_bits(const Kernel<Op>& kernel, const Case<Op>& c, ThreadPool& pool) {
+std::vector<uint8_t> output_bits(const Kernel<Op>& kernel, const Case<Op>& c, const LaunchSite& site) {
   Problem<Op> problem(c, {});
-  launch<Op>(kernel, c.desc, problem.params, problem.limits(), pool);
+  Placed tensors(problem.memory, site);
+  launch<Op>(kernel, c.desc, problem.params, problem.limits(), site, tensors);
+  tensors.fetch();
   return problem.memory.written();
 }
 
-std::string check_order(const AttentionKernel& kernel, const Case<Attention>& c, ThreadPool& pool) {
+std::string check_order(const AttentionKernel& kernel, const Case<Attention>& c, const LaunchSite& site) {
   if (c.desc.mask == Mask::tree) return "";
   Problem<Attention> problem(c, {});
   const AttentionParams& p = problem.params;
-  launch<Attention>(kernel, c.desc, p, problem.limits(), pool);
+  Placed tensors(problem.memory, site);
+  launch<Attention>(kernel, c.desc, p, problem.limits(), site, tensors);
+  tensors.fetch();
   for (int64_t s = 0; s < p.num_seqs; ++s) {
     const int64_t rows = p.q_start[s + 1] - p.q_start[s];
     if (rows == 0) continue;
@@ -128,7 +149,7 @@ std::string check_order(const AttentionKernel& kernel, const Case<Attention>& c,
         AttentionDesc desc = c.desc;
         desc.phase = phase;
         if (!admits(kernel, desc)) continue;
-        if (!Part(desc, p, s, part.first, part.count, kv_len).agrees(kernel, p, pool))
+        if (!Part(desc, p, s, part.first, part.count, kv_len).agrees(kernel, p, site, tensors))
           return fmt::format("rows {}..{} of sequence {} give other bits alone, as {}, than in the batch", part.first, last, s, to_text(phase));
       }
     }
@@ -136,40 +157,49 @@ std::string check_order(const AttentionKernel& kernel, const Case<Attention>& c,
   return "";
 }
 
-std::string check_order(const MatmulKernel& kernel, const Case<Matmul>& c, ThreadPool& pool) {
+std::string check_order(const MatmulKernel& kernel, const Case<Matmul>& c, const LaunchSite& site) {
   const MatmulDesc& d = c.desc;
   Problem<Matmul> problem(c, {});
   const MatmulParams& p = problem.params;
   // An output that is its own residual is gone after the first run: keep the residual apart.
-  std::vector<float> residual;
-  if (d.residual && p.m > 0) residual.assign(p.residual, p.residual + (p.m - 1) * p.out_stride + d.n);
-  launch<Matmul>(kernel, d, p, problem.limits(), pool);
+  const int64_t spanned = d.residual && p.m > 0 ? (p.m - 1) * p.out_stride + d.n : 0;
+  const std::vector<float> residual(p.residual, p.residual + spanned);
+  Placed tensors(problem.memory, site);
+  launch<Matmul>(kernel, d, p, problem.limits(), site, tensors);
+  tensors.fetch();
   const size_t row_bytes = static_cast<size_t>(d.n) * size_of(d.out_dtype);
   for (int64_t first : {int64_t{0}, p.m / 2, p.m - 1})
     for (int64_t rows = 1; rows <= 2 && first >= 0 && first + rows <= p.m; ++rows) {
       MatmulParams part = p;
-      std::vector<uint8_t> out(static_cast<size_t>(rows * p.out_stride) * size_of(d.out_dtype));
+      Memory own(Guard::slack);
       part.m = rows;
       part.x = at(p.x, d.x_dtype, first * p.x_stride);
       if (d.x_scale == Scales::token) part.x_scale = p.x_scale + first;
       if (d.x_scale == Scales::block_1x128) part.x_scale = p.x_scale + first * ((d.k + 127) / 128);
-      if (d.residual) part.residual = residual.data() + first * p.out_stride;
-      part.out = out.data();
-      launch<Matmul>(kernel, d, part, problem.limits(), pool);
+      if (d.residual) {
+        const int64_t count = (rows - 1) * p.out_stride + d.n;
+        auto* copy = own.add<float>("residual", DType::f32, count);
+        std::copy_n(residual.data() + first * p.out_stride, count, copy);
+        part.residual = copy;
+      }
+      part.out = own.add("out", d.out_dtype, rows * p.out_stride);
+      Placed outputs(own, site);
+      launch<Matmul>(kernel, d, part, problem.limits(), site, tensors, &outputs);
+      outputs.fetch();
       for (int64_t r = 0; r < rows; ++r)
-        if (std::memcmp(at(out.data(), d.out_dtype, r * p.out_stride), at(p.out, d.out_dtype, (first + r) * p.out_stride), row_bytes) != 0)
+        if (std::memcmp(at(part.out, d.out_dtype, r * p.out_stride), at(p.out, d.out_dtype, (first + r) * p.out_stride), row_bytes) != 0)
           return fmt::format("row {} gives other bits in a call of {} rows than in one of {}", first + r, rows, p.m);
     }
   return "";
 }
 
-template std::vector<uint8_t> output_bits(const Kernel<Attention>&, const Case<Attention>&, ThreadPool&);
-template std::vector<uint8_t> output_bits(const Kernel<KvWrite>&, const Case<KvWrite>&, ThreadPool&);
-template std::vector<uint8_t> output_bits(const Kernel<Matmul>&, const Case<Matmul>&, ThreadPool&);
-template std::vector<uint8_t> output_bits(const Kernel<Norm>&, const Case<Norm>&, ThreadPool&);
-template std::vector<uint8_t> output_bits(const Kernel<Rope>&, const Case<Rope>&, ThreadPool&);
-template std::vector<uint8_t> output_bits(const Kernel<ActivationOp>&, const Case<ActivationOp>&, ThreadPool&);
-template std::vector<uint8_t> output_bits(const Kernel<Embed>&, const Case<Embed>&, ThreadPool&);
-template std::vector<uint8_t> output_bits(const Kernel<Sample>&, const Case<Sample>&, ThreadPool&);
+template std::vector<uint8_t> output_bits(const Kernel<Attention>&, const Case<Attention>&, const LaunchSite&);
+template std::vector<uint8_t> output_bits(const Kernel<KvWrite>&, const Case<KvWrite>&, const LaunchSite&);
+template std::vector<uint8_t> output_bits(const Kernel<Matmul>&, const Case<Matmul>&, const LaunchSite&);
+template std::vector<uint8_t> output_bits(const Kernel<Norm>&, const Case<Norm>&, const LaunchSite&);
+template std::vector<uint8_t> output_bits(const Kernel<Rope>&, const Case<Rope>&, const LaunchSite&);
+template std::vector<uint8_t> output_bits(const Kernel<ActivationOp>&, const Case<ActivationOp>&, const LaunchSite&);
+template std::vector<uint8_t> output_bits(const Kernel<Embed>&, const Case<Embed>&, const LaunchSite&);
+template std::vector<uint8_t> output_bits(const Kernel<Sample>&, const Case<Sample>&, const LaunchSite&);
 
 }  // namespace attune

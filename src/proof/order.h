@@ -3,8 +3,8 @@
 #include <string>
 #include <vector>
 
-#include "core/thread_pool.h"
 #include "proof/cases.h"
+#include "proof/device_twin.h"
 
 namespace attune {
 
@@ -12,14 +12,14 @@ namespace attune {
 
 /// Every byte that a kernel writes for a case: kernels that share a tag must agree on them.
 template <class Op>
-std::vector<uint8_t> output_bits(const Kernel<Op>& kernel, const Case<Op>& c, ThreadPool& pool);
+std::vector<uint8_t> output_bits(const Kernel<Op>& kernel, const Case<Op>& c, const LaunchSite& site);
 
 /// Runs each sequence of the batch alone, in halves, its last rows and single rows of it, in every phase in which so many rows may come (decode,
 /// verify, prefill), where a call can say the same, and compares bits with the batch. Empty if all agree, else the first difference. Tree
 /// masks are outside the property.
-std::string check_order(const AttentionKernel& kernel, const Case<Attention>& c, ThreadPool& pool);
+std::string check_order(const AttentionKernel& kernel, const Case<Attention>& c, const LaunchSite& site);
 
 /// Runs single rows and pairs of rows and compares bits with the whole call.
-std::string check_order(const MatmulKernel& kernel, const Case<Matmul>& c, ThreadPool& pool);
+std::string check_order(const MatmulKernel& kernel, const Case<Matmul>& c, const LaunchSite& site);
 
 }  // namespace attune

@@ -323,14 +323,23 @@ void forget_eps(const ExecContext& ctx, const NormDesc& d, const NormParams& p) 
   norm_ref(ctx, d, wrong);
 }
 
+/// One group of rows more than there is.
+void run_past_end(const ExecContext& ctx, const NormDesc& d, const NormParams& p) {
+  NormParams wrong = p;
+  ++wrong.groups;
+  norm_ref(ctx, d, wrong);
+}
+
+constexpr NormKernel norm_of(std::string_view name, NormKernel::Launch launch_of) {
+  return {.info = {.name = name, .tier = Tier::portable, .reduction = "planted.f64", .device = {.kind = DeviceKind::cpu}},
+          .can = {.x_dtype = any, .w_dtype = any, .out_dtype = any, .hidden = any, .unit_offset = flag, .residual = flag},
+          .launch = launch_of};
+}
+
 constexpr Planted<Norm> kNorm[] = {
-    {"no_eps",
-     "eps is forgotten",
-     "x=f32 w=bf16 hidden=64",
-     false,
-     {.info = {.name = "planted.norm.no_eps", .tier = Tier::portable, .reduction = "planted.f64", .device = {.kind = DeviceKind::cpu}},
-      .can = {.x_dtype = any, .w_dtype = any, .out_dtype = any, .hidden = any, .unit_offset = flag, .residual = flag},
-      .launch = forget_eps}},
+    {"no_eps", "eps is forgotten", "x=f32 w=bf16 hidden=64", false, norm_of("planted.norm.no_eps", forget_eps)},
+    {"past_all_memory", "rows are read and written that do not exist", "x=f32 w=bf16 hidden=64", false,
+     norm_of("planted.norm.past_all_memory", run_past_end), true},
 };
 
 }  // namespace

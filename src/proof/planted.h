@@ -14,6 +14,7 @@ struct Planted {
   std::string_view desc;   ///< desc text on which the defect shows
   bool hidden_at_one_row;  ///< gives right results for one query token a sequence
   Kernel<Op> kernel;
+  bool faults = false;  ///< ends the process that runs it
 };
 
 /// The broken kernels of an op; empty for an op without any.

@@ -61,17 +61,18 @@ std::vector<Case<Op>> probe_cases(const Kernel<Op>&, const typename Op::Desc& de
 }  // namespace
 
 template <class Op>
-ProbeResult probe(const Kernel<Op>& kernel, const typename Op::Desc& desc) {
+ProbeResult probe(const Kernel<Op>& kernel, const typename Op::Desc& desc, CaseDevice* device) {
   const auto start = std::chrono::steady_clock::now();
   ProbeResult result{.passed = true};
   try {
     ThreadPool pool(std::min(2, available_cores()));
     // No guard pages and no wild table entries: a probe must find a fault, not become one.
     RunOptions options{.style = {.guard = Guard::slack, .wild = false}, .samples = Op::kName == "attention" ? 12 : 64, .pool = &pool};
+    options.device = device;
     for (const Case<Op>& c : probe_cases(kernel, desc)) {
       const CaseResult r = run_case(kernel, c, options);
       if (r.passed) continue;
-      result.passed = false;
+      result.passed = false, result.device_lost = r.device_lost;
       result.text = fmt::format("{}; repeat: {}", r.text, r.repro);
       break;
     }
@@ -83,13 +84,13 @@ ProbeResult probe(const Kernel<Op>& kernel, const typename Op::Desc& desc) {
   return result;
 }
 
-template ProbeResult probe<Attention>(const Kernel<Attention>&, const AttentionDesc&);
-template ProbeResult probe<KvWrite>(const Kernel<KvWrite>&, const KvWriteDesc&);
-template ProbeResult probe<Matmul>(const Kernel<Matmul>&, const MatmulDesc&);
-template ProbeResult probe<Norm>(const Kernel<Norm>&, const NormDesc&);
-template ProbeResult probe<Rope>(const Kernel<Rope>&, const RopeDesc&);
-template ProbeResult probe<ActivationOp>(const Kernel<ActivationOp>&, const ActivationDesc&);
-template ProbeResult probe<Embed>(const Kernel<Embed>&, const EmbedDesc&);
-template ProbeResult probe<Sample>(const Kernel<Sample>&, const SampleDesc&);
+template ProbeResult probe<Attention>(const Kernel<Attention>&, const AttentionDesc&, CaseDevice*);
+template ProbeResult probe<KvWrite>(const Kernel<KvWrite>&, const KvWriteDesc&, CaseDevice*);
+template ProbeResult probe<Matmul>(const Kernel<Matmul>&, const MatmulDesc&, CaseDevice*);
+template ProbeResult probe<Norm>(const Kernel<Norm>&, const NormDesc&, CaseDevice*);
+template ProbeResult probe<Rope>(const Kernel<Rope>&, const RopeDesc&, CaseDevice*);
+template ProbeResult probe<ActivationOp>(const Kernel<ActivationOp>&, const ActivationDesc&, CaseDevice*);
+template ProbeResult probe<Embed>(const Kernel<Embed>&, const EmbedDesc&, CaseDevice*);
+template ProbeResult probe<Sample>(const Kernel<Sample>&, const SampleDesc&, CaseDevice*);
 
 }  // namespace attune

@@ -12,6 +12,9 @@ namespace attune {
 struct ProblemStyle {
   Guard guard = Guard::after;
   bool wild = true;
+  /// Attention: lengths that the tensors have room for, none less than the case's; sizes, strides and upper bounds are then those of a problem
+  /// of these lengths, as where a captured graph is replayed. Empty: the case's own.
+  std::vector<int64_t> room_q, room_kv;
 };
 
 /// The tensors of one case, seeded and poisoned, the call's params, and the judgement of its outputs. One specialisation an op, each with
@@ -32,7 +35,16 @@ class Problem<Attention> {
   void compare(std::string_view reduction, int64_t samples, Comparison& out) const;
 
  private:
+  /// What a captured graph would hold on to: drawn from the seed alone.
+  struct Layout {
+    explicit Layout(uint64_t seed);
+    int64_t longest_kv, kv_stride, max_blocks, out_stride, q_stride;
+    double scale;
+  };
+
+  void size_up(const ProblemStyle& style);
   void place_sequences(Fill& fill, const ProblemStyle& style);
+  void place_blocks(Fill& fill, const ProblemStyle& style);
   void fill_queries(Fill& fill);
   void fill_keys(Fill& fill);
   void* add_pool(const char* name, DType t, int64_t elements, int64_t block_elements);
@@ -42,6 +54,8 @@ class Problem<Attention> {
 
   Case<Attention> case_;
   const AttentionDesc& desc_;
+  Layout layout_;
+  int64_t tokens_ = 0;  // q_start's last: at most total_q
 };
 
 template <>

@@ -37,7 +37,8 @@ Json kernel_json(const KernelReport& k) {
     j["reason"] = k.reason;
     return j;
   }
-  j["cases"] = k.cases, j["order_cases"] = k.orders, j["refusals"] = k.refusals, j["draws"] = k.draws, j["outputs"] = k.outputs;
+  j["cases"] = k.cases, j["order_cases"] = k.orders, j["graph_replays"] = k.replays, j["refusals"] = k.refusals, j["draws"] = k.draws,
+  j["outputs"] = k.outputs;
   j["max_error_over_bound"] = number(k.max_error_over_bound), j["nmse_ratio"] = number(k.nmse_ratio), j["nmse"] = number(k.nmse);
   if (k.max_of_tolerance > 0) j["max_error_over_tolerance"] = number(k.max_of_tolerance);
   j["worst_case"] = k.worst_case, j["where"] = k.where;

@@ -66,7 +66,7 @@ void Problem<Norm>::compare(std::string_view, int64_t, Comparison& out) const {
       const double sum = residual ? kUlp * std::abs(r + y) : 0;
       // With 1 + w the rounding of the sum counts relative to 1.
       const double offset = d.unit_offset ? 1 + 2 * kUlp : 1;
-      const Bound bound = stored({relative * offset * std::abs(y) + sum, typical * std::abs(y) + sum}, stored_as, r + y);
+      const ErrorBound bound = stored({relative * offset * std::abs(y) + sum, typical * std::abs(y) + sum}, stored_as, r + y);
       out.add(element(result, stored_as, at), r + y, bound,
               [&] { return fmt::format("group {}, row {}, element {}", g, i / d.hidden, i % d.hidden); });
     }
@@ -114,7 +114,7 @@ void Problem<Rope>::compare(std::string_view, int64_t, Comparison& out) const {
     for (int64_t i = 0; i < params.heads * d.head_dim; ++i) {
       const int64_t in_head = i % d.head_dim, at = t * params.out_stride + i, from = t * params.x_stride + i;
       const double y = want[static_cast<size_t>(at)];
-      Bound bound{};
+      ErrorBound bound{};
       if (in_head < d.rotary_dim) {
         const int64_t partner = d.style == RopeStyle::neox ? (in_head < half ? half : -half) : (in_head % 2 == 0 ? 1 : -1);
         const double size = std::abs(element(x_.data(), d.x_dtype, from)) + std::abs(element(x_.data(), d.x_dtype, from + partner));

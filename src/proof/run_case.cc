@@ -2,60 +2,151 @@
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
 #include <optional>
 
 #include "core/error.h"
+#include "proof/call.h"
 
 namespace attune {
 namespace {
 
 char running_line[1024];
 
-/// One launch with a workspace full of `garbage`; the text of what went wrong, or nothing.
+/// A problem's tensors, its call, and their copies where the kernel runs.
 template <class Op>
-std::string launch(const Kernel<Op>& kernel, const Case<Op>& c, Problem<Op>& problem, ThreadPool& pool, Guard guard, uint8_t garbage) {
-  Limits limits = problem.limits();
-  limits.threads = pool.size();
-  const int64_t bytes = kernel.workspace ? kernel.workspace(c.desc, limits) : 0;
-  GuardedBuffer workspace(static_cast<size_t>(bytes), 64, guard, 0xff);
-  workspace.fill(garbage);
-  ExecContext ctx;
-  ctx.pool = &pool;
-  if (bytes > 0) ctx.workspace = {workspace.data(), workspace.bytes()};
-  try {
-    kernel.launch(ctx, c.desc, problem.params);
-  } catch (const std::exception& e) {
-    return fmt::format("the kernel refused: {}", e.what());
+class Trial {
+ public:
+  Trial(const Kernel<Op>& kernel, const Case<Op>& c, Problem<Op>& problem, const LaunchSite& site, Guard guard) : memory_(&problem.memory) {
+    if (site.device) twin_ = std::make_unique<DeviceTwin>(*site.device, problem.memory);
+    DeviceTwin* const twins[] = {twin_.get()};
+    call_ = std::make_unique<Call<Op>>(kernel, c.desc, problem.params, problem.limits(), site, std::span(twins, twin_ ? 1 : 0), guard);
   }
-  if (!workspace.surroundings_untouched()) return "wrote outside its workspace";
-  if (const std::string damage = problem.memory.damage(); !damage.empty()) return "wrote where it must not: " + damage;
-  return "";
+
+  std::string launch(uint8_t garbage) {
+    return watched([&] { return call_->launch(garbage); });
+  }
+  void capture() { call_->capture(); }
+
+  /// Replays the captured launch on the tensors of `problem`, which has the sizes of the first.
+  std::string replay(Problem<Op>& problem, uint8_t garbage) {
+    memory_ = &problem.memory;
+    twin_->rebind(problem.memory);
+    return watched([&] { return call_->replay(garbage); });
+  }
+
+ private:
+  template <class F>
+  std::string watched(F&& f) {
+    if (twin_) twin_->upload();
+    try {
+      if (const std::string outside = f(); !outside.empty()) return outside;
+    } catch (const Error& e) {
+      if (e.code() == ErrorCode::device_error) throw;
+      return fmt::format("the kernel refused: {}", e.what());
+    }
+    const std::string margin = twin_ ? twin_->download() : "";
+    if (const std::string damage = memory_->damage(); !damage.empty()) return "wrote where it must not: " + damage;
+    return margin.empty() ? "" : "wrote where it must not: around " + margin;
+  }
+
+  Memory* memory_;
+  std::unique_ptr<DeviceTwin> twin_;
+  std::unique_ptr<Call<Op>> call_;
+};
+
+template <class Op>
+void compare(const Kernel<Op>& kernel, const Problem<Op>& problem, const RunOptions& options, CaseResult& result) {
+  Comparison comparison(options.tolerance);
+  problem.compare(kernel.info.reduction, options.samples, comparison);
+  result.outputs += comparison.count();
+  result.text = comparison.verdict();
+  if (comparison.max_ratio() >= result.max_error_over_bound) {
+    result.max_error = comparison.max_error();
+    result.max_error_over_bound = comparison.max_ratio();
+    result.nmse = comparison.nmse();
+    result.where = comparison.where();
+  }
+  result.typical_ratio = std::max(result.typical_ratio, comparison.typical_ratio());
+  result.max_of_tolerance = std::max(result.max_of_tolerance, comparison.max_of_tolerance());
+  if (result.text.empty() && result.max_of_tolerance > 1)
+    result.text = fmt::format("{:.3g} times the tolerance {} + {}·|x|", result.max_of_tolerance, options.tolerance.atol, options.tolerance.rtol);
+}
+
+/// Other lengths for a graph captured with those of `c`: none longer, and fewer query tokens only where the kernel declares any mixture.
+Case<Attention> shorter(const Case<Attention>& c, GraphLevel level) {
+  Case<Attention> out = c;
+  Fill draw(c.seed ^ 0x9a4);
+  for (int64_t& n : out.kv_lens) n = draw.one_in(3) ? n : draw.below(n + 1);
+  if (level == GraphLevel::mixed)
+    for (int64_t& n : out.q_lens) {
+      n = draw.one_in(2) ? n : draw.below(n + 1);
+      if (c.desc.phase == Phase::verify && n == 1) n = 0;  // a single row is a decode step
+    }
+  return out;
+}
+
+/// The launch as a graph: captured once, replayed twice on poisoned outputs, with equal bits; then after other lengths were put into the same
+/// memory, judged against the reference.
+template <class Op>
+void judge_graph(const Kernel<Op>& kernel, const Case<Op>& c, const RunOptions& options, Problem<Op>& problem, Trial<Op>& trial,
+                 const std::vector<uint8_t>& expected, CaseResult& result) {
+  problem.memory.restore();
+  trial.capture();
+  for (const uint8_t garbage : {0x3c, 0xff}) {
+    problem.memory.restore();
+    result.text = trial.replay(problem, garbage);
+    ++result.replays;
+    if (result.text.empty() && problem.memory.written() != expected) result.text = "gave other bits";
+    if (!result.text.empty()) break;
+  }
+  if constexpr (std::is_same_v<Op, Attention>) {
+    if (result.text.empty()) {
+      ProblemStyle style = options.style;
+      style.room_q = c.q_lens, style.room_kv = c.kv_lens;
+      Problem<Op> other(shorter(c, kernel.info.graph), style);
+      other.memory.freeze();
+      result.text = trial.replay(other, 0x3c);
+      ++result.replays;
+      if (result.text.empty()) compare(kernel, other, options, result);
+      if (!result.text.empty()) result.text = "with other lengths: " + result.text;
+    }
+  }
+  if (!result.text.empty()) result.text = "a replay of the captured launch: " + result.text;
 }
 
 template <class Op>
 void judge(const Kernel<Op>& kernel, const Case<Op>& c, const RunOptions& options, ThreadPool& pool, CaseResult& result) {
   Problem<Op> problem(c, options.style);
   problem.memory.freeze();
-  result.text = launch(kernel, c, problem, pool, options.style.guard, 0xff);
-  if (!result.text.empty()) return;
-  Comparison comparison(options.tolerance);
-  problem.compare(kernel.info.reduction, options.samples, comparison);
-  result.outputs = comparison.count();
-  result.max_error = comparison.max_error();
-  result.max_error_over_bound = comparison.max_ratio();
-  result.nmse = comparison.nmse();
-  result.typical_ratio = comparison.typical_ratio();
-  result.max_of_tolerance = comparison.max_of_tolerance();
-  result.where = comparison.where();
-  result.text = comparison.verdict();
-  if (result.text.empty() && result.max_of_tolerance > 1)
-    result.text = fmt::format("{:.3g} times the tolerance {} + {}·|x|", result.max_of_tolerance, options.tolerance.atol, options.tolerance.rtol);
+  Trial<Op> trial(kernel, c, problem, LaunchSite(pool, options.device), options.style.guard);
+  result.text = trial.launch(0xff);
+  if (result.text.empty()) compare(kernel, problem, options, result);
   if (!result.text.empty() || !options.twice) return;
   const auto first = problem.memory.written();
   problem.memory.restore();
+  if (options.device) {
+    result.text = trial.launch(0x3c);
+    if (result.text.empty() && problem.memory.written() != first) result.text = "a second run gave other bits";
+    if (result.text.empty() && kernel.info.graph != GraphLevel::none) judge_graph(kernel, c, options, problem, trial, first, result);
+    return;
+  }
   ThreadPool alone(1);
-  result.text = launch(kernel, c, problem, alone, options.style.guard, 0x3c);
+  result.text = Trial<Op>(kernel, c, problem, alone, options.style.guard).launch(0x3c);
   if (result.text.empty() && problem.memory.written() != first) result.text = "a second run, on one thread, gave other bits";
+}
+
+/// judge(), with an Error of the kernel or of the device as the case's failure.
+template <class Op>
+void judge_safely(const Kernel<Op>& kernel, const Case<Op>& c, const RunOptions& options, ThreadPool& pool, CaseResult& result) {
+  try {
+    judge(kernel, c, options, pool, result);
+  } catch (const Error& e) {
+    result.device_lost = e.code() == ErrorCode::device_error;
+    result.text = e.what();
+  } catch (const std::exception& e) {
+    result.text = e.what();
+  }
 }
 
 }  // namespace
@@ -84,7 +175,7 @@ CaseResult run_case(const Kernel<Op>& kernel, const Case<Op>& c, const RunOption
   note_running_case(result.repro);
   std::optional<ThreadPool> own;
   if (options.pool == nullptr) own.emplace(2);
-  judge(kernel, c, options, options.pool ? *options.pool : *own, result);
+  judge_safely(kernel, c, options, options.pool ? *options.pool : *own, result);
   result.passed = result.text.empty();
   return result;
 }

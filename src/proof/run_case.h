@@ -4,6 +4,7 @@
 
 #include "core/thread_pool.h"
 #include "proof/cases.h"
+#include "proof/device_twin.h"
 #include "proof/problem.h"
 
 namespace attune {
@@ -19,6 +20,8 @@ struct CaseResult {
   double max_of_tolerance = 0;  ///< largest error over RunOptions::tolerance
   std::string where;            ///< the output nearest to (or farthest beyond) its bound
   std::string text;             ///< what is wrong; empty if passed
+  bool device_lost = false;     ///< the device reported an error: this process can use it no more
+  int64_t replays = 0;          ///< of a captured graph
   std::string repro;            ///< the command that runs this case again
 };
 
@@ -28,10 +31,12 @@ struct RunOptions {
   bool twice = true;           ///< run again, on one thread, with other garbage in the workspace: the bits must agree
   Tolerance tolerance;         ///< exceeding it fails the case, too; none if 0
   ThreadPool* pool = nullptr;  ///< null: one of two threads is made
+  /// For a kernel of a GPU: the tensors are copied there and the outputs back, and the same judgement follows. Null: the host's tensors.
+  CaseDevice* device = nullptr;
 };
 
-/// Seeded fill, poison, run, inputs and padding untouched, outputs finite, comparison with the reference, run again bit-equal. An Error of
-/// the kernel is a failure of the case.
+/// Seeded fill, poison, run, inputs and padding untouched, outputs finite, comparison with the reference, run again bit-equal; on a device
+/// also as a captured graph, if the kernel declares that it can be one. An Error of the kernel is a failure of the case.
 template <class Op>
 CaseResult run_case(const Kernel<Op>& kernel, const Case<Op>& c, const RunOptions& options = {});
 

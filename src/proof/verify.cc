@@ -6,11 +6,8 @@
 
 #include "core/error.h"
 #include "proof/covering.h"
-#include "proof/laws.h"
 #include "proof/length_sets.h"
-#include "proof/order.h"
 #include "proof/planted.h"
-#include "proof/run_case.h"
 #include "proof/suites.h"
 #include "select/select.h"
 
@@ -49,8 +46,8 @@ struct Planned {
 template <class Op>
 class OpVerifier {
  public:
-  OpVerifier(const VerifyOptions& options, double fuzz_share, ThreadPool& pool, VerifyReport& report)
-      : o_(options), fuzz_share_(fuzz_share), pool_(pool), report_(report) {}
+  OpVerifier(const VerifyOptions& options, double fuzz_share, const Performer& perform, VerifyReport& report)
+      : o_(options), fuzz_share_(fuzz_share), perform_(perform), report_(report) {}
 
   void run() {
     std::vector<const Kernel<Op>*> ran;
@@ -194,45 +191,34 @@ class OpVerifier {
   }
 
   std::string repro(const Kernel<Op>& kernel, const Case<Op>& c) const {
-    return repro_line(kernel, c) + (o_.plant.empty() ? "" : " --plant " + o_.plant) + (o_.all ? " --all" : "");
+    return repro_line(kernel, c) + (o_.plant.empty() ? "" : " --plant " + o_.plant) + (o_.all ? " --all" : "") + on_device();
+  }
+
+  std::string on_device() const { return o_.device.name == "cpu" ? "" : " --device " + o_.device.name; }
+
+  Task task_of(const Kernel<Op>& kernel, const std::string& repro) const {
+    return {.op = std::string(Op::kName), .kernel = std::string(kernel.info.name), .repro = repro};
   }
 
   void run_one(const Kernel<Op>& kernel, const Planned<Op>& p, KernelReport& r) {
-    const double flops = flops_of(p.problem);
-    RunOptions run{.style = {.guard = p.guard}, .tolerance = p.tolerance, .pool = &pool_};
-    run.samples = flops <= (o_.all ? kWholeReferenceOfAll : kWholeReference) ? 0 : 64;
-    try {
-      const CaseResult result = run_case(kernel, p.problem, run);
-      ++r.cases;
-      r.outputs += result.outputs;
-      note_values(kernel, p.problem, r);
-      if (result.max_error_over_bound > r.max_error_over_bound || r.worst_case.empty()) {
-        r.max_error_over_bound = result.max_error_over_bound;
-        r.worst_case = to_text(p.problem), r.where = result.where, r.nmse = result.nmse;
-      }
-      if (result.outputs >= 256) r.nmse_ratio = std::max(r.nmse_ratio, result.typical_ratio);
-      r.max_of_tolerance = std::max(r.max_of_tolerance, result.max_of_tolerance);
-      if (!p.name.empty())
-        r.suite.push_back(
-            {p.name, result.passed, result.max_error, result.max_error_over_bound, result.max_of_tolerance, p.tolerance.atol, p.tolerance.rtol});
-      if (!result.passed) {
-        fail(r, result.text, repro(kernel, p.problem));
-        return;
-      }
-      if (!p.order) return;
-      if (const std::string text = order_text(kernel, p.problem, r); !text.empty()) fail(r, text, repro(kernel, p.problem));
-    } catch (const std::exception& e) {
-      fail(r, e.what(), repro(kernel, p.problem));
+    Task task = task_of(kernel, repro(kernel, p.problem));
+    task.problem = to_text(p.problem), task.guard = p.guard, task.order = p.order, task.tolerance = p.tolerance;
+    task.samples = flops_of(p.problem) <= (o_.all ? kWholeReferenceOfAll : kWholeReference) ? 0 : 64;
+    const TaskResult done = perform_(task);
+    const CaseResult& result = done.result;
+    ++r.cases;
+    r.orders += done.ordered, r.outputs += result.outputs, r.replays += result.replays;
+    note_values(kernel, p.problem, r);
+    if (result.max_error_over_bound > r.max_error_over_bound || r.worst_case.empty()) {
+      r.max_error_over_bound = result.max_error_over_bound;
+      r.worst_case = task.problem, r.where = result.where, r.nmse = result.nmse;
     }
-  }
-
-  std::string order_text(const Kernel<Op>& kernel, const Case<Op>& c, KernelReport& r) {
-    if constexpr (std::is_same_v<Op, Attention> || std::is_same_v<Op, Matmul>) {
-      ++r.orders;
-      return check_order(kernel, c, pool_);
-    }
-    (void)kernel, (void)c, (void)r;
-    return "";
+    if (result.outputs >= 256) r.nmse_ratio = std::max(r.nmse_ratio, result.typical_ratio);
+    r.max_of_tolerance = std::max(r.max_of_tolerance, result.max_of_tolerance);
+    if (!p.name.empty())
+      r.suite.push_back(
+          {p.name, result.passed, result.max_error, result.max_error_over_bound, result.max_of_tolerance, p.tolerance.atol, p.tolerance.rtol});
+    if (!result.passed) fail(r, result.text, task.repro);
   }
 
   void note_values(const Kernel<Op>& kernel, const Case<Op>& c, KernelReport& r) const {
@@ -258,7 +244,7 @@ class OpVerifier {
     std::vector<Case<Op>> cases;
     for (const auto& p : plan) cases.push_back(p.problem);
     r.unexercised = unexercised(kernel, cases);
-    const std::string again = fmt::format("attune verify --mode support --kernel {} --seed {}", kernel.info.name, o_.seed);
+    const std::string again = fmt::format("attune verify --mode support --kernel {} --seed {}{}", kernel.info.name, o_.seed, on_device());
     for (const std::string& value : r.unexercised) fail(r, "declared, but in no case: " + value, again);
     for (const Outside<Op>& outside : outside_descs(kernel, o_.seed)) {
       const auto reasons = check(kernel, o_.device, outside.desc);
@@ -272,11 +258,13 @@ class OpVerifier {
 
   void judge_laws(const Kernel<Op>& kernel, KernelReport& r) {
     if constexpr (std::is_same_v<Op, Sample>) {
-      const std::string again = fmt::format("attune verify --kernel {} --suite laws --seed {}", kernel.info.name, o_.seed);
-      note_running_case(again);
-      for (const LawResult& law : check_laws(kernel, 100'000, o_.seed, pool_)) {
+      Task task = task_of(kernel, fmt::format("attune verify --kernel {} --suite laws --seed {}{}", kernel.info.name, o_.seed, on_device()));
+      task.kind = Task::Kind::laws, task.seed = o_.seed;
+      const TaskResult done = perform_(task);
+      if (done.laws.empty()) fail(r, done.result.text, task.repro);
+      for (const LawResult& law : done.laws) {
         r.draws += law.draws;
-        if (!law.text.empty()) fail(r, fmt::format("{}: {}", law.law, law.text), again);
+        if (!law.text.empty()) fail(r, fmt::format("{}: {}", law.law, law.text), task.repro);
       }
     }
     (void)kernel, (void)r;
@@ -296,7 +284,6 @@ class OpVerifier {
 
   TagReport compare(const Kernel<Op>& a, const Kernel<Op>& b) {
     TagReport t{.reduction = std::string(a.info.reduction), .kernel = std::string(a.info.name), .other = std::string(b.info.name)};
-    ThreadPool one(1);
     KernelReport unused;
     const auto plan = plan_of(a, unused);
     const size_t step = o_.all ? 1 : std::max<size_t>(1, plan.size() / 40);
@@ -304,18 +291,17 @@ class OpVerifier {
       const Case<Op>& c = plan[i].problem;
       if (!admits(b, c.desc)) continue;
       ++t.cases;
-      const std::string again = repro_line(a, c) + fmt::format(" --kernel {}", b.info.name);
-      note_running_case(again);
-      if (output_bits(a, c, pool_) == output_bits(b, c, one)) continue;
-      if (t.failures.size() < kFailuresKept)
-        t.failures.push_back({fmt::format("{} and {} share the tag {} but not their bits", a.info.name, b.info.name, a.info.reduction), again});
+      Task task = task_of(a, repro_line(a, c) + fmt::format(" --kernel {}{}", b.info.name, on_device()));
+      task.kind = Task::Kind::tag, task.other = b.info.name, task.problem = to_text(c);
+      const TaskResult done = perform_(task);
+      if (!done.result.passed && t.failures.size() < kFailuresKept) t.failures.push_back({done.result.text, task.repro});
     }
     return t;
   }
 
   const VerifyOptions& o_;
   double fuzz_share_;  ///< seconds
-  ThreadPool& pool_;
+  const Performer& perform_;
   VerifyReport& report_;
 };
 
@@ -391,31 +377,57 @@ int64_t runnable_kernels(const VerifyOptions& o, const std::vector<std::string>&
 
 /// Calls f with a verifier of each op that is asked for.
 template <class F>
-void for_each_verifier(const VerifyOptions& options, VerifyReport& report, F&& f) {
+void for_each_verifier(const VerifyOptions& options, const Performer& perform, VerifyReport& report, F&& f) {
   check_names(options);
   const auto ops = ops_of(options);
   if (!options.desc.empty() && ops.size() != 1)
     invalid("--desc", "the one op that it is a desc of, by --op or --kernel", fmt::format("{} ops", ops.size()));
-  ThreadPool pool(std::max(2, available_cores()));
   const double fuzz_share = options.fuzz_seconds / static_cast<double>(runnable_kernels(options, ops));
   for_each_op([&]<class Op>() {
-    if (std::find(ops.begin(), ops.end(), Op::kName) != ops.end()) f(OpVerifier<Op>(options, fuzz_share, pool, report));
+    if (std::find(ops.begin(), ops.end(), Op::kName) != ops.end()) f(OpVerifier<Op>(options, fuzz_share, perform, report));
   });
 }
+
+}  // namespace
+
+namespace {
+
+/// This process as the place where cases run.
+class Here {
+ public:
+  explicit Here(const DeviceProps& device) : pool_(std::max(2, available_cores())) {
+    if (device.kind == DeviceKind::cpu) return;
+    opened_ = open_device(device);
+    on_ = std::make_unique<CaseDevice>(*opened_);
+  }
+  LaunchSite site() const { return {pool_, on_.get()}; }
+
+ private:
+  mutable ThreadPool pool_;
+  std::unique_ptr<Device> opened_;
+  std::unique_ptr<CaseDevice> on_;
+};
 
 }  // namespace
 
 std::vector<ListedKernel> list_verify(const VerifyOptions& options) {
   VerifyReport unused;
   std::vector<ListedKernel> out;
-  for_each_verifier(options, unused, [&](const auto& verifier) { verifier.list(out); });
+  for_each_verifier(options, {}, unused, [&](const auto& verifier) { verifier.list(out); });
   return out;
 }
 
 VerifyReport run_verify(const VerifyOptions& options) {
   const auto start = Clock::now();
   VerifyReport report;
-  for_each_verifier(options, report, [](auto&& verifier) { verifier.run(); });
+  const Here here(options.perform ? detect_cpu() : options.device);
+  const Performer perform = options.perform ? options.perform : [&](const Task& task) { return attune::perform(task, here.site()); };
+  for_each_verifier(options, perform, report, [](auto&& verifier) { verifier.run(); });
+  // A name may have an entry for each kind of device; it ran if one of them did.
+  std::erase_if(report.required_not_run, [&](const std::string& name) {
+    return std::any_of(report.kernels.begin(), report.kernels.end(),
+                       [&](const KernelReport& k) { return k.kernel == name && k.status != KernelReport::Status::not_run; });
+  });
   report.seconds = seconds_since(start);
   return report;
 }

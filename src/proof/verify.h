@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "proof/cases.h"
+#include "proof/task.h"
 
 namespace attune {
 
@@ -31,6 +31,7 @@ struct KernelReport {
   std::string reason;    ///< why it was not run
   int64_t cases = 0;     ///< problems run against the reference
   int64_t orders = 0;    ///< of these, run again alone, in other batches, phases and chunks
+  int64_t replays = 0;   ///< of captured graphs
   int64_t refusals = 0;  ///< descs outside the capability that were refused by name
   int64_t draws = 0;     ///< tokens drawn for the laws of sampling
   int64_t outputs = 0;   ///< elements compared
@@ -82,6 +83,7 @@ struct VerifyOptions {
   double fuzz_seconds = 0;  ///< above 0: random cases for so long instead of planned ones
   std::string plant;        ///< a planted defect that joins the run
   DeviceProps device;
+  Performer perform;                                   ///< who runs the cases; empty: this process, on `device`
   std::function<void(const KernelReport&)> on_kernel;  ///< as each is done
   std::function<void(const TagReport&)> on_tag;
 };

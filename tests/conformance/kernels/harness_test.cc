@@ -87,7 +87,7 @@ TEST(Bounds, ReadTheReductionTag) {
 
 TEST(Comparison, FailsOnNanInfinityExcessAndDrift) {
   const auto where = [] { return std::string("here"); };
-  const auto verdict = [&](double got, double want, Bound bound) {
+  const auto verdict = [&](double got, double want, ErrorBound bound) {
     Comparison c;
     c.add(got, want, bound, where);
     return c.verdict();

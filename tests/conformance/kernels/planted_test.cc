@@ -59,6 +59,7 @@ void expect_caught(const char* lengths) {
   EXPECT_FALSE(planted<Op>().empty());
   for (const auto& defect : planted<Op>()) {
     const auto c = parse_case<Op>(std::string(defect.desc) + lengths);
+    if (defect.faults) continue;  // the program's tests run it in a child process
     const CaseResult result = run_case(defect.kernel, c);
     EXPECT_FALSE(result.passed) << defect.name << " was MISSED by " << result.repro;
     EXPECT_NE(result.repro.find(to_text(c)), std::string::npos) << result.repro;
