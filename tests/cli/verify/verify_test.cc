@@ -66,6 +66,30 @@ TEST(Verify, ThePlantedDefectFailsAndItsReproLineRepeatsIt) {
   }
 }
 
+TEST(Verify, AFaultIsAFailedCaseAndTheRunGoesOn) {
+  const Output out = attune("verify --op norm --kernel 'planted.*' --plant past_all_memory --json");
+  EXPECT_EQ(out.code, 1) << out.text;
+  const json j = json::parse(out.text);
+  ASSERT_EQ(j["kernels"].size(), 1u);
+  EXPECT_GT(j["kernels"][0]["cases"], 20);
+  int faults = 0;
+  for (const json& failure : j["kernels"][0]["failures"]) {
+    if (failure["text"].get<std::string>().find("touched memory that is not its own") == std::string::npos) continue;
+    ++faults;
+    const Output again = attune(failure["repro"].get<std::string>().substr(7));
+    EXPECT_EQ(again.code, 1) << again.text;
+    EXPECT_THAT(again.text, HasSubstr("touched memory that is not its own"));
+  }
+  EXPECT_GT(faults, 0);
+}
+
+TEST(Verify, ADeviceThatIsAbsentSaysWhy) {
+  const Output out = attune("verify --device cuda");
+  if (out.code == 0 || out.code == 1) GTEST_SKIP() << "this machine has one";
+  EXPECT_EQ(out.code, 3) << out.text;
+  EXPECT_THAT(out.text, HasSubstr("expected a CUDA device"));
+}
+
 TEST(Verify, EveryPlantedDefectIsCaught) {
   const Output out = attune("verify --planted --json");
   EXPECT_EQ(out.code, 0) << out.text;
@@ -80,7 +104,7 @@ TEST(Verify, EveryPlantedDefectIsCaught) {
   }
   EXPECT_EQ(hidden, 2);
   EXPECT_THAT(names, testing::IsSupersetOf({"mask_off_by_one", "past_end", "wrong_kv_head", "sink_in_value", "softcap_overflow", "missing_rescale",
-                                            "scale_of_head_0", "split_race", "causal_under_none", "lens_from_q"}));
+                                            "scale_of_head_0", "split_race", "causal_under_none", "lens_from_q", "past_all_memory"}));
 }
 
 TEST(Verify, SupportNamesTheValuesThatWereRun) {
