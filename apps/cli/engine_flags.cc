@@ -8,6 +8,8 @@
 #include <nlohmann/json.hpp>
 
 #include "attune/model.h"
+#include "attune/options.h"
+#include "commands.h"
 #include "terminal.h"
 
 namespace attune::cli {
@@ -58,6 +60,8 @@ EngineOptions engine_options(const Arguments& args, bool text) {
   o.model = model_path(args);
   o.hf_cache = hf_cache_folder();
   o.device = args.text("--device", o.device);
+  o.child = {"/proc/self/exe", std::string(kVerifyChild)};
+  o.cache_folder = cache_folder();
   o.dtype = args.text("--dtype", o.dtype);
   o.kv_cache_dtype = args.text("--kv-cache-dtype", o.kv_cache_dtype);
   o.load_format = args.text("--load-format", o.load_format);

@@ -29,6 +29,9 @@ struct EngineOptions {
   bool enable_prefix_caching = true;
   bool tokenizer = true;  ///< false: token ids only
   bool probe = true;
+  /// Program and arguments of a process that calls verify_child(): kernels of a GPU are first probed there. Empty: in this process.
+  std::vector<std::string> child;
+  std::string cache_folder;  ///< what is known of this machine: probes of GPU kernels, measured times; empty: nothing is read or kept
   std::optional<bool> invariant;  ///< one order of arithmetic over all phases and batch sizes; unset: on for the CPU, off for GPUs
   bool graphs = true;             ///< decode steps as captured graphs, on GPUs
   int threads = 0;                ///< 0: physical cores

@@ -48,6 +48,10 @@ std::vector<std::pair<std::string, std::string>> environment_options();
 /// The value of any variable of the environment. Nothing else in the project reads the environment.
 std::optional<std::string> environment(std::string_view name);
 
+/// Where what is known of this machine is kept (verified kernels, probes, measured times): attune/ in $XDG_CACHE_HOME or ~/.cache; empty if neither
+/// is known.
+std::string cache_folder();
+
 /// The candidate nearest to a misspelt word, or what another tool's `word` is called here; empty if nothing is near.
 std::string nearest_name(std::string_view word, const std::vector<std::string>& candidates);
 

@@ -249,6 +249,12 @@ std::optional<std::string> environment(std::string_view name) {
   return value ? std::optional<std::string>(value) : std::nullopt;
 }
 
+std::string cache_folder() {
+  const auto cache = environment("XDG_CACHE_HOME"), home = environment("HOME");
+  if (cache && cache->starts_with('/')) return *cache + "/attune";
+  return home && !home->empty() ? *home + "/.cache/attune" : "";
+}
+
 std::vector<std::pair<std::string, std::string>> environment_options() {
   std::vector<std::pair<std::string, std::string>> out;
   for (char** entry = environ; entry && *entry; ++entry) {

@@ -1,6 +1,9 @@
 // Device by the CUDA runtime, which is linked statically and finds the driver when it is first called: without one, detect() is empty.
 #include <cuda_runtime_api.h>
 
+#include <fstream>
+#include <string>
+
 #include "core/error.h"
 #include "device/runtime.h"
 
@@ -34,12 +37,22 @@ Arch arch_of(const cudaDeviceProp& p) {
   }
 }
 
+/// "13000", and the kernel module's own line where it says more.
+std::string driver_version() {
+  int version = 0;
+  cudaDriverGetVersion(&version);
+  std::string line;
+  std::getline(std::ifstream("/proc/driver/nvidia/version") >> std::ws, line);
+  return std::to_string(version) + (line.empty() ? "" : " " + line);
+}
+
 DeviceProps record_of(int index, const cudaDeviceProp& p) {
   DeviceProps d;
   d.name = index == 0 ? "cuda" : "cuda:" + std::to_string(index);
   d.kind = DeviceKind::cuda;
   d.arch = arch_of(p);
   d.model = p.name;
+  d.driver = driver_version();
   d.cores = p.multiProcessorCount;
   d.warp_size = p.warpSize;
   d.shared_memory = static_cast<int64_t>(p.sharedMemPerBlockOptin);

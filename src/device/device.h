@@ -40,7 +40,8 @@ struct DeviceProps {
   std::string name;  ///< as the user types it: "cpu", "h200", "mi300x"
   DeviceKind kind = DeviceKind::cpu;
   Arch arch = Arch::generic;
-  std::string model;  ///< what the machine calls itself
+  std::string model;   ///< what the machine calls itself
+  std::string driver;  ///< of a GPU: the version of its driver
   uint32_t features = 0;
   int cores = 1;  ///< CPU cores or multiprocessors
   int warp_size = 1;

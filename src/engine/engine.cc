@@ -40,6 +40,7 @@ struct Engine::State final : LaunchTrace {
         stop{loaded.eos_ids, loaded.info.max_model_len},
         workspace(device.allocate(static_cast<size_t>(binder.workspace_bytes()), "workspace")) {
     loaded.info.threads = pool.size();
+    binder.end_probes();
     loaded.info.fingerprint = binder.fingerprint();
     ctx = {.pool = &pool, .stream = stream.get(), .workspace = {workspace.data(), workspace.bytes()}, .trace = nullptr};
     if (on_gpu() && o.graphs) loaded.info.graphs = runner.capture_graphs(ctx);

@@ -116,6 +116,12 @@ KernelBinder::Options binder_options(const EngineOptions& o, int threads) {
               .longest_kv = std::max<int64_t>(o.max_model_len, 1),
               .threads = gpu ? b.device.cores : threads};
   b.probe = o.probe;
+  if (gpu && o.probe && !o.child.empty()) {
+    const std::string record = o.cache_folder.empty() ? "" : o.cache_folder + "/probes.json";
+    b.probe_apart = [probes = std::make_shared<LoadProbes>(LoadProbes::Options{o.child, record, b.device})](const ProbeQuestion& q) {
+      return probes->probe(q);
+    };
+  }
   return b;
 }
 

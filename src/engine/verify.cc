@@ -212,9 +212,8 @@ VerifyOutcome verify_planted(const VerifyQuery& q) {
 }
 
 std::string verify_record_path() {
-  const auto cache = environment("XDG_CACHE_HOME"), home = environment("HOME");
-  if (cache && cache->starts_with('/')) return *cache + "/attune/verify.json";
-  return home && !home->empty() ? *home + "/.cache/attune/verify.json" : "";
+  const std::string folder = cache_folder();
+  return folder.empty() ? "" : folder + "/verify.json";
 }
 
 void verify_child(int socket, const std::string& device) { serve_tasks(socket, device); }

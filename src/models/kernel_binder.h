@@ -9,6 +9,8 @@
 #include "core/log.h"
 #include "device/runtime.h"
 #include "ops/catalogue.h"
+#include "proof/device_twin.h"
+#include "proof/load_probes.h"
 #include "proof/probe.h"
 #include "select/select.h"
 
@@ -50,6 +52,7 @@ class KernelBinder {
     Limits limits;
     bool invariant = true;  ///< all variants of a use share one reduction tag
     bool probe = true;
+    std::function<ProbeResult(const ProbeQuestion&)> probe_apart;  ///< who probes kernels of GPUs: a child process; empty: this one
     bool required = true;  ///< false: a use without an eligible kernel is recorded, not refused (what explain asks)
     std::function<std::vector<Measurement>(std::string_view op, const std::string& desc, const Bucket& bucket)> measurements;
   };
@@ -71,6 +74,11 @@ class KernelBinder {
   const std::vector<Selection>& selections() const { return selections_; }
   int64_t workspace_bytes() const { return workspace_bytes_; }
   double probe_seconds() const { return probe_seconds_; }
+  /// After the last bind: lets go of what probes hold on to.
+  void end_probes() {
+    options_.probe_apart = nullptr;
+    case_device_ = nullptr;
+  }
 
   /// A hash over the chosen kernels, their versions and descs, as text.
   std::string fingerprint() const;
@@ -87,6 +95,7 @@ class KernelBinder {
   Options options_;
   std::vector<Selection> selections_;
   std::map<std::string, bool> probes_;  // kernel and desc -> passed
+  std::shared_ptr<CaseDevice> case_device_;
   int64_t workspace_bytes_ = 0;
   double probe_seconds_ = 0;
 };
@@ -133,10 +142,14 @@ std::vector<Selection> KernelBinder::select_all(const std::string& role, const s
 
 template <class Op>
 bool KernelBinder::probed(const Kernel<Op>& kernel, const typename Op::Desc& desc) {
-  if (!options_.probe || kernel.info.device.kind != DeviceKind::cpu) return true;
+  if (!options_.probe) return true;
   const std::string key = std::string(kernel.info.name) + " " + to_text(desc);
   if (const auto known = probes_.find(key); known != probes_.end()) return known->second;
-  const ProbeResult result = probe<Op>(kernel, desc);
+  const bool on_gpu = kernel.info.device.kind != DeviceKind::cpu;
+  if (on_gpu && !options_.probe_apart && !case_device_) case_device_ = std::make_shared<CaseDevice>(*options_.runtime);
+  const ProbeResult result = on_gpu && options_.probe_apart
+                                 ? options_.probe_apart({std::string(Op::kName), std::string(kernel.info.name), to_text(desc), kernel.info.version})
+                                 : probe<Op>(kernel, desc, on_gpu ? case_device_.get() : nullptr);
   probe_seconds_ += result.seconds;
   probes_[key] = result.passed;
   if (!result.passed) {
