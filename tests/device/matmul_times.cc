@@ -196,11 +196,37 @@ void time_shapes() {
   }
 }
 
+/// Many rows: TFLOP/s of each way to cut the work, and of the library's best.
+void time_wide(bool with_library) {
+  struct Size {
+    Layer layer;
+    int64_t m;
+  };
+  std::vector<Size> sizes = {{{"8192^3", 8192, 8192, 1}, 8192}};
+  for (const Layer& layer : {kLayers[0], kLayers[1], kLayers[2], kLayers[3]})
+    for (int64_t m : {128, 512, 2048}) sizes.push_back({layer, m});
+  for (const auto& [layer, m] : sizes) {
+    const Bench bench(layer, m, DType::f32);
+    const double flop = 2.0 * static_cast<double>(m) * static_cast<double>(layer.n * layer.k);
+    const double ours = bench.time(m, cuda::matmul_wgmma, 7), theirs = with_library ? bench.time_library(m) : 0;
+    fmt::print("{} M={}: {:.1f} us {:.0f} TFLOP/s, cublasLt {:.1f} us {:.0f};", layer.name, m, ours, flop / ours / 1e6, theirs, flop / theirs / 1e6);
+    for (const cuda::WideShape& s :
+         {cuda::WideShape{}, cuda::WideShape{.band = 16}, cuda::WideShape{.band = 4}, cuda::WideShape{.columns = 128, .blocks = 2, .stages = 6},
+          cuda::WideShape{.columns = 128, .blocks = 1, .stages = 6}}) {
+      const double us = bench.time(
+          m, [&](const ExecContext& ctx, const MatmulDesc& d, const MatmulParams& p) { cuda::matmul_wgmma_shaped(ctx, d, p, s); }, 7);
+      fmt::print(" {}x{}s{}b{}:{:.1f}", s.columns, s.blocks, s.stages, s.band, us);
+    }
+    fmt::print("\n");
+  }
+}
+
 }  // namespace
 
 void time_matmul(const std::string& what, bool with_library) {
   if (what.empty() || what == "skinny") time_layers(with_library);
   if (what.empty() || what == "shapes") time_shapes();
+  if (what.empty() || what == "wide") time_wide(with_library);
 }
 
 }  // namespace attune::device_test

@@ -3,6 +3,7 @@
 // The launch functions of this folder, for its page and for measurements.
 
 #include "kernels/cuda/matmul_skinny.h"
+#include "kernels/cuda/matmul_wgmma.h"
 #include "ops/catalogue.h"
 
 namespace attune::cuda {
@@ -13,6 +14,10 @@ void matmul_skinny(const ExecContext& ctx, const MatmulDesc& desc, const MatmulP
 
 /// The same, cut as `shape` says.
 void matmul_skinny_shaped(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params, const SkinnyShape& shape);
+
+/// Any number of rows of x; the types, K and the reading of weights as above.
+void matmul_wgmma(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params);
+void matmul_wgmma_shaped(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params, const WideShape& shape);
 
 /// cuBLASLt, opened at run time: one call a segment; DeviceError if the library is absent.
 void matmul_cublaslt(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params);

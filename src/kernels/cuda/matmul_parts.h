@@ -2,11 +2,16 @@
 
 // What the matmul kernels of this folder share: segments of weights, the epilogue, and copies that the copy engine cannot make.
 
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+
 #include "kernels/cuda/hopper.h"
 #include "kernels/cuda/tensor_map.h"
 #include "ops/matmul.h"
 
 namespace attune::cuda {
+
+inline constexpr int kMultiprocessors = 132;  ///< of an H100 or H200 with SXM; a grid for another number is correct, not best
 
 constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -42,8 +47,7 @@ inline Epilogue epilogue_of(const MatmulDesc& d, const MatmulParams& p) {
 
 __device__ inline float load_wide(const void* data, DType t, int64_t i) {
   if (t == DType::f32) return static_cast<const float*>(data)[i];
-  if (t == DType::f16) return to_float(static_cast<const f16_t*>(data)[i]);
-  return to_float(static_cast<const bf16_t*>(data)[i]);
+  return t == DType::f16 ? __half2float(static_cast<const __half*>(data)[i]) : __bfloat162float(static_cast<const __nv_bfloat16*>(data)[i]);
 }
 
 __device__ inline float bias_at(const Epilogue& e, int segment, int64_t row) {
@@ -51,23 +55,31 @@ __device__ inline float bias_at(const Epilogue& e, int segment, int64_t row) {
 }
 __device__ inline float residual_at(const Epilogue& e, int64_t m, int64_t n) { return e.residual ? e.residual[m * e.out_stride + n] : 0.0f; }
 
+/// x·σ(z): silu has z = x; the tanh form of GELU is x·σ(1.5957691 x + 0.071354816 x³), since (1 + tanh u) / 2 = σ(2u).
+__device__ inline float gated(float x, float linear, float cubic) {
+  const float z = x * (linear + cubic * x * x);
+  return __fdividef(x, 1.0f + __expf(-z));
+}
 __device__ inline float activated(Activation a, float x) {
-  switch (a) {
-    case Activation::silu: return x / (1.0f + expf(-x));
-    case Activation::gelu_tanh: return 0.5f * x * (1.0f + tanhf(0.7978845608028654f * (x + 0.044715f * x * x * x)));
-    case Activation::gelu: return 0.5f * x * (1.0f + erff(x * 0.7071067811865476f));
-    default: return x;
-  }
+  if (a == Activation::silu) return gated(x, 1.0f, 0.0f);
+  if (a == Activation::gelu_tanh) return gated(x, 1.5957691216057308f, 0.07135481627f);
+  if (a == Activation::gelu) return 0.5f * x * (1.0f + erff(x * 0.7071067811865476f));
+  return x;
 }
 
-__device__ inline void store_out(const Epilogue& e, int64_t m, int64_t n, float x) {
-  const int64_t at = m * e.out_stride + n;
-  if (e.out_dtype == DType::f32)
-    static_cast<float*>(e.out)[at] = x;
-  else if (e.out_dtype == DType::f16)
-    static_cast<f16_t*>(e.out)[at] = to_f16(x);
+__device__ inline void store_wide(void* data, DType t, int64_t i, float x) {
+  if (t == DType::f32)
+    static_cast<float*>(data)[i] = x;
   else
-    static_cast<bf16_t*>(e.out)[at] = to_bf16(x);
+    static_cast<uint16_t*>(data)[i] = t == DType::f16 ? __half_as_ushort(__float2half_rn(x)) : __bfloat16_as_ushort(__float2bfloat16_rn(x));
+}
+
+/// Two neighbouring values as 16-bit floats, the first in the low half.
+__device__ inline uint32_t packed(bool is_f16, float first, float second) {
+  uint32_t f16, bf16;
+  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(f16) : "f"(second), "f"(first));
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(bf16) : "f"(second), "f"(first));
+  return is_f16 ? f16 : bf16;
 }
 
 /// What copy_box does, by the 32 threads of a warp: rows [row, row + box_rows) of 64 elements from `column` on, of `columns` in all.

@@ -229,7 +229,9 @@ struct Quad {
   }
   __device__ void store(const Call& c, const float (&sum)[4]) const {
     for (int i = 0; i < 4; ++i)
-      if (valid[i]) store_out(c.epilogue, m + i % 2, n + i / 2 * 8, activated(c.epilogue.activation, sum[i] + bias[i / 2]) + residual[i]);
+      if (valid[i])
+        store_wide(c.epilogue.out, c.epilogue.out_dtype, (m + i % 2) * c.epilogue.out_stride + n + i / 2 * 8,
+                   activated(c.epilogue.activation, sum[i] + bias[i / 2]) + residual[i]);
   }
 };
 
@@ -341,12 +343,14 @@ void start(const ExecContext& ctx, const Call& c, const SkinnyShape& shape) {
 
 template <bool kHalf, int kRows>
 void start_shape(const ExecContext& ctx, const Call& c, const SkinnyShape& s) {
-  if (s.tiles == 1 && s.depth == 1) return start<kHalf, kRows, 1, 1>(ctx, c, s);
   if (s.tiles == 1 && s.depth == 2) return start<kHalf, kRows, 1, 2>(ctx, c, s);
   if (s.tiles == 2 && s.depth == 1) return start<kHalf, kRows, 2, 1>(ctx, c, s);
-  if (s.tiles == 2 && s.depth == 2) return start<kHalf, kRows, 2, 2>(ctx, c, s);
-  if (s.tiles == 3 && s.depth == 1) return start<kHalf, kRows, 3, 1>(ctx, c, s);
-  if (s.tiles == 4 && s.depth == 1) return start<kHalf, kRows, 4, 1>(ctx, c, s);
+  if constexpr (!kHalf) {
+    if (s.tiles == 1 && s.depth == 1) return start<kHalf, kRows, 1, 1>(ctx, c, s);
+    if (s.tiles == 2 && s.depth == 2) return start<kHalf, kRows, 2, 2>(ctx, c, s);
+    if (s.tiles == 3 && s.depth == 1) return start<kHalf, kRows, 3, 1>(ctx, c, s);
+    if (s.tiles == 4 && s.depth == 1) return start<kHalf, kRows, 4, 1>(ctx, c, s);
+  }
   gpu::launch_failed("cuda.matmul.skinny", "no such shape");
 }
 

@@ -1,0 +1,324 @@
+// cuda.matmul.wgmma: out = act(x · wᵀ + bias) + residual for many rows of x, bound by the tensor cores.
+//
+// Persistent clusters of blocks that are neighbours along M. A warp of each block reads its 128 rows of x, and its share of the weights for all of
+// the cluster, in steps of 64 along K into a ring in shared memory; two warpgroups multiply 64 rows each. Tiles go in bands along N, so that what
+// works at once shares both operands in L2. The next tile's first steps are read while the outputs of this one are finished.
+// Every output is one chain of products in the order of K, whatever the tile: a row's bits depend neither on M nor on other rows.
+#include "kernels/cuda/matmul_wgmma.h"
+
+#include "kernels/cuda/kernels.h"
+#include "kernels/cuda/matmul_parts.h"
+#include "kernels/cuda/warpgroup.h"
+#include "kernels/gpu/kernels.h"
+
+namespace attune::cuda {
+namespace {
+
+constexpr int kMultiplyGroups = 2;
+constexpr int kThreads = (kMultiplyGroups + 1) * 128;
+
+struct Call {
+  Matrix x, w[3];
+  Epilogue epilogue;
+  int first_tile[3];  // of each segment, along N
+  int64_t first_column[3];
+  int segments, column_tiles, row_tiles;  // row_tiles: of a cluster
+  int64_t m, k;
+  int stages, steps, band;
+  bool pairs;  // two neighbouring outputs can be moved at once
+};
+
+struct Tile {
+  int segment, row, m;  // first row within the segment; first row of x of the cluster
+};
+template <int kColumns, int kBlocks>
+__device__ Tile tile_at(const Call& c, int index) {
+  const int band = index / (c.band * c.row_tiles), rest = index % (c.band * c.row_tiles), first = band * c.band;
+  const int width = c.column_tiles - first < c.band ? c.column_tiles - first : c.band;
+  const int tile = first + rest % width;
+  int s = 0;
+  while (s + 1 < c.segments && tile >= c.first_tile[s + 1]) ++s;
+  return {s, (tile - c.first_tile[s]) * kColumns, rest / width * kWideRows * kBlocks};
+}
+
+/// A ring of stages: x (128 × 64), then weights (kColumns × 64).
+template <int kColumns, int kBlocks>
+struct Ring {
+  static constexpr int kXBytes = kWideRows * 128, kWeightBytes = kColumns * 128, kStageBytes = kXBytes + kWeightBytes;
+  uint32_t memory, full, empty;
+  int stages;
+  int stage = 0;
+  uint32_t parity = 0;
+
+  __device__ Ring(const Call& c, const unsigned char* base) : memory(shared_address(base)), stages(c.stages) {
+    full = memory + static_cast<uint32_t>(stages * kStageBytes);
+    empty = full + static_cast<uint32_t>(stages) * 8;
+  }
+  __device__ void make_barriers() const {
+    for (int i = 0; i < stages; ++i) barrier_init(full + i * 8, 1), barrier_init(empty + i * 8, kBlocks * kMultiplyGroups * 4);
+    fence_barrier_init();
+  }
+  __device__ void advance() {
+    if (++stage == stages) stage = 0, parity ^= 1;
+  }
+  __device__ uint32_t at(int i) const { return memory + static_cast<uint32_t>(i * kStageBytes); }
+};
+
+/// The copying warp of a block.
+template <int kColumns, int kBlocks>
+struct Copier {
+  using R = Ring<kColumns, kBlocks>;
+  const Call& c;
+  R ring;
+  unsigned char* memory;
+  const int lane, rank;
+
+  /// This block's share of a step's weights, into every block of the cluster.
+  __device__ void weights(int stage, const Tile& tile, int step) const {
+    constexpr int kShare = kColumns / kBlocks;
+    const Matrix& w = c.w[tile.segment];
+    const int to = stage * R::kStageBytes + R::kXBytes;
+    const uint32_t barrier = ring.full + stage * 8;
+    if (!w.mapped) {
+      copy_elements(memory + to, w, c.k, step * kBoxColumns, tile.row, kColumns, lane);
+    } else if (lane == 0) {
+      barrier_expect(barrier, R::kWeightBytes);
+      if constexpr (kBlocks == 1)
+        copy_box(ring.memory + to, &w.map, step * kBoxColumns, tile.row, barrier);
+      else
+        copy_box_to(ring.memory + to + rank * kShare * 128, &w.map, step * kBoxColumns, tile.row + rank * kShare, barrier, (1 << kBlocks) - 1);
+    }
+  }
+  __device__ void x(int stage, const Tile& tile, int step) const {
+    const int to = stage * R::kStageBytes, row = tile.m + rank * kWideRows;
+    const uint32_t barrier = ring.full + stage * 8;
+    if (!c.x.mapped) copy_elements(memory + to, c.x, c.k, step * kBoxColumns, row, kWideRows, lane);
+    __syncwarp();
+    if (lane == 0) {
+      barrier_arrive_expect(barrier, c.x.mapped ? R::kXBytes : 0);
+      if (c.x.mapped) copy_box(ring.memory + to, &c.x.map, step * kBoxColumns, row, barrier);
+    }
+  }
+
+  /// Weights of the first steps are asked for before the predecessor, whose output x may be, has finished.
+  __device__ void run(int first, int tiles, int stride) {
+    const int ahead = c.steps < ring.stages ? c.steps : ring.stages;
+    const Tile start = tile_at<kColumns, kBlocks>(c, first);
+    for (int i = 0; i < ahead; ++i) weights(i, start, i);
+    wait_for_predecessor();
+    for (int index = first; index < tiles; index += stride) {
+      const Tile tile = tile_at<kColumns, kBlocks>(c, index);
+      for (int step = 0; step < c.steps; ++step) {
+        if (index != first || step >= ahead) {
+          barrier_wait(ring.empty + ring.stage * 8, ring.parity ^ 1);
+          weights(ring.stage, tile, step);
+        }
+        x(ring.stage, tile, step);
+        ring.advance();
+      }
+    }
+  }
+};
+
+/// The outputs of one thread: for each j two neighbouring columns 8j and 8j + 1 from `row` on, in rows m and m + 8. Conditions stand outside the
+/// loops over registers, which are unrolled.
+template <int kColumns>
+struct Outputs {
+  static constexpr int kPairs = kColumns / 8;
+  const Call& c;
+  const Epilogue& e;
+  int segment;
+  int64_t row, m;
+  int left;  // columns of the segment from `row` on
+  float (&sums)[kColumns / 2];
+
+  __device__ void add_bias() {
+#pragma unroll
+    for (int j = 0; j < kPairs; ++j)
+#pragma unroll
+      for (int i = 0; i < 2; ++i) {
+        const float b = 8 * j + i < left ? bias_at(e, segment, row + 8 * j + i) : 0.0f;
+        sums[4 * j + i] += b, sums[4 * j + 2 + i] += b;
+      }
+  }
+  __device__ void activate() {
+    if (e.activation == Activation::gelu) {
+#pragma unroll
+      for (int i = 0; i < kColumns / 2; ++i) sums[i] = activated(Activation::gelu, sums[i]);
+    } else {
+      const bool silu = e.activation == Activation::silu;
+      const float linear = silu ? 1.0f : 1.5957691216057308f, cubic = silu ? 0.0f : 0.07135481627f;
+#pragma unroll
+      for (int i = 0; i < kColumns / 2; ++i) sums[i] = gated(sums[i], linear, cubic);
+    }
+  }
+  __device__ void store_pairs(int half, int64_t at) {
+    if (e.residual) {
+#pragma unroll
+      for (int j = 0; j < kPairs; ++j)
+        if (8 * j < left) {
+          const float2 r = *reinterpret_cast<const float2*>(e.residual + at + 8 * j);
+          sums[4 * j + 2 * half] += r.x, sums[4 * j + 2 * half + 1] += r.y;
+        }
+    }
+    if (e.out_dtype == DType::f32) {
+#pragma unroll
+      for (int j = 0; j < kPairs; ++j)
+        if (8 * j < left) *reinterpret_cast<float2*>(static_cast<float*>(e.out) + at + 8 * j) = {sums[4 * j + 2 * half], sums[4 * j + 2 * half + 1]};
+    } else {
+      const bool is_f16 = e.out_dtype == DType::f16;
+#pragma unroll
+      for (int j = 0; j < kPairs; ++j)
+        if (8 * j < left)
+          *reinterpret_cast<uint32_t*>(static_cast<uint16_t*>(e.out) + at + 8 * j) =
+              packed(is_f16, sums[4 * j + 2 * half], sums[4 * j + 2 * half + 1]);
+    }
+  }
+  __device__ void store_single(int half, int64_t at) {
+#pragma unroll
+    for (int j = 0; j < kPairs; ++j)
+#pragma unroll
+      for (int i = 0; i < 2; ++i)
+        if (8 * j + i < left) {
+          const float x = sums[4 * j + 2 * half + i] + (e.residual ? e.residual[at + 8 * j + i] : 0.0f);
+          store_wide(e.out, e.out_dtype, at + 8 * j + i, x);
+        }
+  }
+  __device__ void finish() {
+    if (e.bias[segment]) add_bias();
+    if (e.activation != Activation::none) activate();
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      if (m + half * 8 >= c.m) break;
+      const int64_t at = (m + half * 8) * e.out_stride + c.first_column[segment] + row;
+      c.pairs ? store_pairs(half, at) : store_single(half, at);
+    }
+  }
+};
+
+/// One of the multiplying warpgroups: 64 rows of each of the block's tiles.
+template <bool kHalf, int kColumns, int kBlocks>
+__device__ void multiply(const Call& c, Ring<kColumns, kBlocks> ring, int first, int tiles, int stride, int group, int rank) {
+  using R = Ring<kColumns, kBlocks>;
+  const int warp = static_cast<int>(threadIdx.x) % 128 / 32, lane = static_cast<int>(threadIdx.x) % 32;
+  wait_for_predecessor();
+  for (int index = first; index < tiles; index += stride) {
+    float sums[kColumns / 2];
+#pragma unroll
+    for (int i = 0; i < kColumns / 2; ++i) sums[i] = 0;
+    int previous = -1;
+    for (int step = 0; step < c.steps; ++step) {
+      barrier_wait(ring.full + ring.stage * 8, ring.parity);
+      product_fence();
+      const uint64_t x = operand(ring.at(ring.stage) + group * 64 * 128), w = operand(ring.at(ring.stage) + R::kXBytes);
+#pragma unroll
+      for (int part = 0; part < 4; ++part) Product<kHalf, kColumns>::add(sums, x + part * 2, w + part * 2);
+      product_commit();
+      product_wait<1>();
+      if (previous >= 0 && lane < kBlocks) barrier_arrive_remote(map_to_rank(ring.empty + previous * 8, lane));
+      previous = ring.stage;
+      ring.advance();
+    }
+    product_wait<0>();
+    if (lane < kBlocks) barrier_arrive_remote(map_to_rank(ring.empty + previous * 8, lane));
+    const Tile tile = tile_at<kColumns, kBlocks>(c, index);
+    const int64_t m = tile.m + rank * kWideRows + group * 64 + warp * 16 + lane / 4, row = tile.row + lane % 4 * 2;
+    const auto left = static_cast<int>(c.w[tile.segment].rows - row);
+    Outputs<kColumns>{c, c.epilogue, tile.segment, row, m, left, sums}.finish();
+  }
+}
+
+template <bool kHalf, int kColumns, int kBlocks>
+__global__ void __launch_bounds__(kThreads, 1) wide(const __grid_constant__ Call c) {
+  extern __shared__ __align__(1024) unsigned char stages[];
+  const Ring<kColumns, kBlocks> ring(c, stages);
+  const int group = static_cast<int>(threadIdx.x) / 128, rank = kBlocks > 1 ? static_cast<int>(cluster_rank()) : 0;
+  const int first = static_cast<int>(blockIdx.x) / kBlocks, stride = static_cast<int>(gridDim.x) / kBlocks, tiles = c.column_tiles * c.row_tiles;
+  if (threadIdx.x == 0) ring.make_barriers();
+  __syncthreads();
+  if constexpr (kBlocks > 1) cluster_arrive(), cluster_wait();
+  release_successor();
+  if (group == kMultiplyGroups) {
+    give_registers<64>();
+    if (threadIdx.x / 32 == kMultiplyGroups * 4)
+      Copier<kColumns, kBlocks>{c, ring, stages, static_cast<int>(threadIdx.x) % 32, rank}.run(first, tiles, stride);
+  } else {
+    take_registers<224>();
+    multiply<kHalf, kColumns, kBlocks>(c, ring, first, tiles, stride, group, rank);
+  }
+  // A block stays until its neighbours have sent it what they owe.
+  __syncwarp();
+  if constexpr (kBlocks > 1) cluster_arrive(), cluster_wait();
+}
+
+// ---- the host's side ------------------------------------------------------------------------------------------------------------------------
+
+bool in_pairs(const MatmulDesc& d, const MatmulParams& p, const Call& c) {
+  bool even = p.out_stride % 2 == 0 && reinterpret_cast<uintptr_t>(p.out) % (2 * size_of(d.out_dtype)) == 0;
+  if (d.residual) even = even && reinterpret_cast<uintptr_t>(p.residual) % 8 == 0;
+  for (int s = 0; s < c.segments; ++s) even = even && c.first_column[s] % 2 == 0 && p.segments[s].rows % 2 == 0;
+  return even;
+}
+
+Call call_of(const MatmulDesc& d, const MatmulParams& p, const WideShape& shape) {
+  Call c = {};
+  c.x = matrix_of(p.x, d.x_dtype, p.m, d.k, p.x_stride, kWideRows);
+  int64_t column = 0;
+  for (int s = 0; s < d.segments; ++s) {
+    const auto& segment = p.segments[s];
+    c.w[s] = matrix_of(segment.w, d.w_dtype, segment.rows, d.k, d.k, shape.columns / shape.blocks);
+    c.first_tile[s] = c.column_tiles, c.first_column[s] = column;
+    c.column_tiles += static_cast<int>(ceil_div(segment.rows, shape.columns));
+    column += segment.rows;
+  }
+  c.segments = static_cast<int>(d.segments);
+  c.row_tiles = static_cast<int>(ceil_div(p.m, kWideRows * shape.blocks));
+  c.epilogue = epilogue_of(d, p);
+  c.m = p.m, c.k = d.k;
+  c.stages = shape.stages, c.steps = static_cast<int>(ceil_div(d.k, kBoxColumns)), c.band = shape.band;
+  c.pairs = in_pairs(d, p, c);
+  return c;
+}
+
+template <bool kHalf, int kColumns, int kBlocks>
+void start(const ExecContext& ctx, const Call& c, const WideShape& shape) {
+  const auto kernel = wide<kHalf, kColumns, kBlocks>;
+  const auto bytes = static_cast<int>(wide_shared_memory(shape));
+  const int tiles = c.column_tiles * c.row_tiles, clusters = kMultiprocessors / kBlocks;
+  cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+  cudaLaunchAttribute attributes[2];
+  attributes[0].id = cudaLaunchAttributeClusterDimension;
+  attributes[0].val.clusterDim = {kBlocks, 1, 1};
+  attributes[1].id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  attributes[1].val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t config = {};
+  config.gridDim = dim3(static_cast<unsigned>((tiles < clusters ? tiles : clusters) * kBlocks));
+  config.blockDim = dim3(kThreads);
+  config.dynamicSmemBytes = static_cast<size_t>(bytes);
+  config.stream = static_cast<cudaStream_t>(ctx.stream);
+  config.attrs = attributes, config.numAttrs = 2;
+  if (error == cudaSuccess) error = cudaLaunchKernelEx(&config, kernel, c);
+  if (error != cudaSuccess) gpu::launch_failed("cuda.matmul.wgmma", cudaGetErrorString(error));
+}
+
+template <bool kHalf>
+void start_shape(const ExecContext& ctx, const Call& c, const WideShape& s) {
+  if (s.columns == 256 && s.blocks == 2) return start<kHalf, 256, 2>(ctx, c, s);
+  if (s.columns == 128 && s.blocks == 2) return start<kHalf, 128, 2>(ctx, c, s);
+  if (s.columns == 128 && s.blocks == 1) return start<kHalf, 128, 1>(ctx, c, s);
+  gpu::launch_failed("cuda.matmul.wgmma", "no such shape");
+}
+
+}  // namespace
+
+void matmul_wgmma_shaped(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params, const WideShape& shape) {
+  if (params.m <= 0) return;
+  const Call c = call_of(desc, params, shape);
+  desc.x_dtype == DType::f16 ? start_shape<true>(ctx, c, shape) : start_shape<false>(ctx, c, shape);
+}
+
+void matmul_wgmma(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params) {
+  matmul_wgmma_shaped(ctx, desc, params, wide_shape(desc, params.m));
+}
+
+}  // namespace attune::cuda

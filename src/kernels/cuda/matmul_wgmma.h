@@ -1,0 +1,31 @@
+#pragma once
+
+// What the page and the kernel of cuda.matmul.wgmma agree on. Plain C++.
+
+#include "ops/matmul.h"
+
+namespace attune::cuda {
+
+inline constexpr int kWideRows = 128;  ///< of x, a block's tile
+
+/// How the output is cut; no bit of it depends on that.
+struct WideShape {
+  int columns = 256;  ///< rows of weights of a block's tile
+  int blocks = 2;     ///< of a cluster: neighbours along M that share the weights they read
+  int stages = 4;     ///< of the ring
+  int band = 8;       ///< tiles along N that are worked on together
+};
+
+constexpr int64_t wide_shared_memory(const WideShape& s) { return s.stages * (int64_t{128} * (kWideRows + s.columns) + 16); }
+
+/// The largest tiles that give every multiprocessor some of them.
+constexpr WideShape wide_shape(const MatmulDesc& d, int64_t m) {
+  const int64_t rows = (m + kWideRows - 1) / kWideRows;
+  if (rows > 1 && (rows + 1) / 2 * ((d.n + 255) / 256) >= 50) return {};
+  if (rows > 1 && (rows + 1) / 2 * ((d.n + 127) / 128) >= 50) return {.columns = 128, .blocks = 2, .stages = 6};
+  return {.columns = 128, .blocks = 1, .stages = 6};
+}
+
+constexpr int64_t wide_shared_memory_of(const MatmulDesc& d) { return wide_shared_memory(wide_shape(d, d.rows)); }
+
+}  // namespace attune::cuda
