@@ -13,7 +13,6 @@
 
 namespace attune::device_test {
 
-inline constexpr std::string_view kName = "gpu.attention.split_kv";
 inline constexpr int64_t kMargin = 256;
 
 inline int64_t bytes_of(DType t, int64_t elements) { return static_cast<int64_t>(size_of(t)) * elements; }
@@ -25,7 +24,7 @@ inline void check(cudaError_t error, std::string_view what) {
 
 /// Throws DeviceError unless it holds.
 inline void expect(bool holds, std::string_view what) {
-  if (!holds) fail(ErrorCode::device_error, kName, what, "otherwise");
+  if (!holds) fail(ErrorCode::device_error, "device test", what, "otherwise");
 }
 
 struct Free {

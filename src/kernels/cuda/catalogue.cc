@@ -2,6 +2,7 @@
 #include "kernels/cuda/catalogue.h"
 
 #include "build_info.h"
+#include "kernels/cuda/attention_call.h"
 #include "kernels/cuda/kernels.h"
 #include "kernels/cuda/matmul_cublaslt.h"
 
@@ -12,6 +13,44 @@ constexpr bool kOn = build::kWithCuda;
 constexpr DeviceNeed kHopper{.kind = DeviceKind::cuda, .arch = one_of({Arch::sm90a})};
 constexpr DeviceNeed kCublasLt{
     .kind = DeviceKind::cuda, .arch = one_of({Arch::sm90a}), .library = {.name = "cublasLt", .min_version = 120000, .max_version = 139999}};
+
+// ---- attention ----
+
+constexpr Rule<AttentionDesc> kAttentionRules[] = {
+    {"keys and values are f8_e4m3, or of the queries' type",
+     [](const AttentionDesc& d) { return is_f8(d.kv_dtype) || d.kv_dtype == d.q_dtype; }},
+};
+
+constexpr AttentionKernel kAttention[] = {
+    {.info = {.name = "cuda.attention.wgmma_split_kv",
+              .tier = Tier::specialized,
+              .reduction = "chunk512.tile64.wgmma.p_bf16",
+              .device = kHopper,
+              .graph = GraphLevel::mixed,
+              .mark = Mark::run,
+              .preferred_block_size = 64},
+     .can = {.q_dtype = one_of({DType::bf16, DType::f16}),
+             .kv_dtype = one_of({DType::bf16, DType::f16, DType::f8_e4m3}),
+             .out_dtype = one_of({DType::bf16, DType::f16, DType::f32}),
+             .num_kv_heads = any,
+             .gqa_group = any,
+             .head_dim = one_of({80, 96, 112, 128}),
+             .block_size = multiple_of{16},
+             .phase = any,
+             .kv_source = one_of({KvSource::self_paged, KvSource::cross_paged}),
+             .kv_layout = any,
+             .mask = any,
+             .window = any,
+             .window_right = any,
+             .softcap = any,
+             .alibi = any,
+             .sinks = flag,
+             .kv_scale = any,
+             .lse = flag},
+     .rules = kAttentionRules,
+     .workspace = cuda::attention_workspace,
+     .launch = built<kOn, &cuda::attention_wgmma_split_kv>()},
+};
 
 // ---- matmul: bf16 and f16 by the tensor cores, f32 sums ----
 
@@ -65,6 +104,9 @@ constexpr MatmulKernel kMatmul[] = {
 
 }  // namespace
 
-void add_cuda_page(Catalogue& c) { c.add(kMatmul); }
+void add_cuda_page(Catalogue& c) {
+  c.add(kAttention);
+  c.add(kMatmul);
+}
 
 }  // namespace attune

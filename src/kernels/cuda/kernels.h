@@ -19,6 +19,15 @@ void matmul_skinny_shaped(const ExecContext& ctx, const MatmulDesc& desc, const 
 void matmul_wgmma(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params);
 void matmul_wgmma_shaped(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params, const WideShape& shape);
 
+/// Paged attention for decode, verify and prefill. Lengths are not read on the host.
+void attention_wgmma_split_kv(const ExecContext& ctx, const AttentionDesc& desc, const AttentionParams& params);
+
+/// What a bench may set: blocks a multiprocessor, tiles in flight, levels of the tree in shared memory; 0: the kernel's own choice.
+struct AttentionTuning {
+  int blocks = 0, stages = 0, levels = -1;
+};
+extern AttentionTuning attention_tuning;
+
 /// cuBLASLt, opened at run time: one call a segment; DeviceError if the library is absent.
 void matmul_cublaslt(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params);
 

@@ -1,0 +1,13 @@
+// Forms of cuda.attention.wgmma_split_kv whose queries, keys and values are bf16.
+#include "kernels/cuda/attention_forms.cuh"
+
+namespace attune::cuda {
+
+FormFacts attention_form_bf16(int rows, int dim, bool extras) {
+  switch (dim) {
+    case 128: return form_of_dim<__nv_bfloat16, false, 128>(rows, extras);
+    default: return {};
+  }
+}
+
+}  // namespace attune::cuda

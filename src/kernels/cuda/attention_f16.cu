@@ -1,0 +1,13 @@
+// Forms of cuda.attention.wgmma_split_kv whose queries, keys and values are f16.
+#include "kernels/cuda/attention_forms.cuh"
+
+namespace attune::cuda {
+
+FormFacts attention_form_f16(int rows, int dim, bool extras) {
+  switch (dim) {
+    case 128: return form_of_dim<__half, false, 128>(rows, extras);
+    default: return {};
+  }
+}
+
+}  // namespace attune::cuda

@@ -1,0 +1,148 @@
+// Host side of cuda.attention.wgmma_split_kv: tensor maps, layout of shared memory and workspace, two launches (clear the counters, attend).
+#include "kernels/cuda/attention_launch.h"
+
+#include <algorithm>
+
+#include "kernels/cuda/kernels.h"
+#include "kernels/cuda/ptx.h"
+#include "kernels/gpu/kernels.h"
+
+namespace attune::cuda {
+
+AttentionTuning attention_tuning;
+
+namespace {
+
+constexpr std::string_view kName = "cuda.attention.wgmma_split_kv";
+
+void expect(bool holds, const char* otherwise) {
+  if (!holds) gpu::launch_failed(kName, otherwise);
+}
+void check(cudaError_t error) { expect(error == cudaSuccess, cudaGetErrorString(error)); }
+
+__global__ void clear_counters(int32_t* counters, int count) {
+  let_successor_start();
+  for (int i = static_cast<int>(threadIdx.x); i < count; i += static_cast<int>(blockDim.x)) counters[i] = 0;
+}
+
+using EncodeTiled = decltype(&cuTensorMapEncodeTiled);
+EncodeTiled encode_tiled() {
+  static const EncodeTiled function = [] {
+    void* found = nullptr;
+    cudaDriverEntryPointQueryResult result = cudaDriverEntryPointSymbolNotFound;
+    check(cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &found, 12000, cudaEnableDefault, &result));
+    expect(result == cudaDriverEntryPointSuccess, "cuTensorMapEncodeTiled is missing in the driver");
+    return reinterpret_cast<EncodeTiled>(found);
+  }();
+  return function;
+}
+
+/// The cache as a matrix of one row a (block, head, slot), copied in boxes of `box` rows × 128 bytes.
+CUtensorMap map_of(const AttentionDesc& d, const void* data, int64_t num_blocks, int box) {
+  CUtensorMap map;
+  const auto bytes = static_cast<cuuint64_t>(size_of(d.kv_dtype)), dim = static_cast<cuuint64_t>(d.head_dim);
+  const CUtensorMapDataType type = d.kv_dtype == DType::bf16   ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16
+                                   : d.kv_dtype == DType::f16 ? CU_TENSOR_MAP_DATA_TYPE_FLOAT16
+                                                              : CU_TENSOR_MAP_DATA_TYPE_UINT8;
+  const cuuint64_t sizes[2] = {dim, static_cast<cuuint64_t>(num_blocks * d.num_kv_heads * d.block_size)}, strides[1] = {dim * bytes};
+  const cuuint32_t boxes[2] = {static_cast<cuuint32_t>(128 / bytes), static_cast<cuuint32_t>(box)}, steps[2] = {1, 1};
+  const CUresult result = encode_tiled()(&map, type, 2, const_cast<void*>(data), sizes, strides, boxes, steps, CU_TENSOR_MAP_INTERLEAVE_NONE,
+                                         CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+  expect(result == CUDA_SUCCESS, "cuTensorMapEncodeTiled refused K or V: they must start at a multiple of 16 bytes");
+  return map;
+}
+
+int multiprocessors() {
+  static const int count = [] {
+    int device = 0, n = 0;
+    check(cudaGetDevice(&device));
+    check(cudaDeviceGetAttribute(&n, cudaDevAttrMultiProcessorCount, device));
+    return n;
+  }();
+  return count;
+}
+
+FormFacts form_of(const AttentionDesc& d, int rows) {
+  const int dim = static_cast<int>(padded_dim(d));
+  const bool extras = d.softcap > 0 || d.alibi != Alibi::none;
+  if (is_f8(d.kv_dtype)) return attention_form_f8(rows, dim, extras);
+  return d.kv_dtype == DType::bf16 ? attention_form_bf16(rows, dim, extras) : attention_form_f16(rows, dim, extras);
+}
+
+AttentionCall call_of(const AttentionDesc& d, const AttentionParams& p) {
+  AttentionCall c = {};
+  c.q = p.q, c.out = p.out, c.lse = d.lse ? p.lse : nullptr;
+  c.q_start = p.q_start, c.kv_lens = p.kv_lens, c.block_table = p.block_table;
+  c.sinks = d.sinks ? p.sinks : nullptr, c.alibi_slopes = p.alibi_slopes, c.k_scale = p.k_scale, c.v_scale = p.v_scale;
+  c.causal = p.causal, c.tree = p.tree;
+  c.q_stride = p.q_stride, c.out_stride = p.out_stride, c.max_blocks = p.max_blocks, c.tree_words = p.tree_words;
+  c.num_seqs = static_cast<int>(p.num_seqs), c.kv_heads = static_cast<int>(d.num_kv_heads), c.group = static_cast<int>(d.gqa_group);
+  c.head_dim = static_cast<int>(d.head_dim), c.block_size = static_cast<int>(d.block_size);
+  c.box = static_cast<int>(std::min<int64_t>(kTile, d.block_size & -d.block_size));
+  c.window = static_cast<int>(d.window), c.window_right = static_cast<int>(d.window_right);
+  c.scale = p.scale, c.softcap = static_cast<float>(d.softcap);
+  c.mask = d.mask, c.alibi = d.alibi, c.q_dtype = d.q_dtype, c.out_dtype = d.out_dtype, c.kv_scale = d.kv_scale;
+  c.policy = p.longest_q <= kMostVerified ? kReadOnce : kReadAgain;
+  c.q_aligned = (reinterpret_cast<uintptr_t>(p.q) | static_cast<uintptr_t>(p.q_stride * 2) | static_cast<uintptr_t>(d.head_dim * 2)) % 16 == 0;
+  return c;
+}
+
+/// Tiles in flight and levels in shared memory; the bytes of a block.
+int lay_out(AttentionCall& c, const FormFacts& form, int blocks, int levels) {
+  constexpr int kMultiprocessor = 228 * 1024, kReserved = 1024, kMostStages = 16;
+  const int room = kMultiprocessor / blocks - kReserved;
+  c.shared_levels = std::min(levels, attention_tuning.levels >= 0 ? attention_tuning.levels : 3);
+  while (c.shared_levels > 0 && form.shared_bytes(4, c.shared_levels) > room) --c.shared_levels;
+  c.stages = attention_tuning.stages > 0 ? attention_tuning.stages : kMostStages;
+  while (form.shared_bytes(c.stages, c.shared_levels) > room) --c.stages;
+  c.spill_levels = levels - c.shared_levels;
+  return form.shared_bytes(c.stages, c.shared_levels);
+}
+
+/// Counters, then waiting nodes, then as many partial results as fit.
+void place_workspace(AttentionCall& c, const FormFacts& form, const Workspace& w, int blocks) {
+  const int64_t node = int64_t{form.node_floats} * 4, spill = blocks * c.spill_levels * node;
+  const int64_t room = static_cast<int64_t>(w.bytes) - kMostPartials * 4 - spill;
+  expect(room >= 0, "the workspace is smaller than the kernel's query says");
+  unsigned char* at = static_cast<unsigned char*>(w.data);
+  c.arrived = reinterpret_cast<int32_t*>(at);
+  c.spill = reinterpret_cast<float*>(at + kMostPartials * 4);
+  c.results = reinterpret_cast<float*>(at + kMostPartials * 4 + spill);
+  c.partials = static_cast<int>(std::min(kMostPartials, room / node));
+}
+
+void start(const FormFacts& form, AttentionCall& c, CUtensorMap k, CUtensorMap v, int blocks, int shared, cudaStream_t stream) {
+  check(cudaFuncSetAttribute(form.kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared));
+  if (c.partials > 0) {
+    clear_counters<<<1, 512, 0, stream>>>(c.arrived, c.partials);
+    check(cudaGetLastError());
+  }
+  cudaLaunchAttribute overlap = {};
+  overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  overlap.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t config = {};
+  config.gridDim = dim3(static_cast<unsigned>(blocks)), config.blockDim = dim3(static_cast<unsigned>(form.threads));
+  config.dynamicSmemBytes = static_cast<size_t>(shared), config.stream = stream;
+  config.attrs = &overlap, config.numAttrs = c.partials > 0 ? 1 : 0;
+  void* arguments[] = {&c, &k, &v};
+  check(cudaLaunchKernelExC(&config, form.kernel, arguments));
+}
+
+}  // namespace
+
+void attention_wgmma_split_kv(const ExecContext& ctx, const AttentionDesc& desc, const AttentionParams& params) {
+  if (params.total_q == 0 || params.num_seqs == 0) return;
+  const FormFacts form = form_of(desc, rows_of(std::max<int64_t>(params.longest_q, 1), desc.gqa_group));
+  expect(form.kernel != nullptr, "no form of this head_dim");
+  AttentionCall c = call_of(desc, params);
+  const bool small = form.threads <= 160 && form.tile_bytes <= 20 * 1024;
+  const int each = attention_tuning.blocks > 0 ? attention_tuning.blocks : small ? 2 : 1;
+  const int blocks = std::min(multiprocessors() * each, kMostBlocks);
+  const int levels = levels_below(params.longest_kv);
+  const int shared = lay_out(c, form, each, levels);
+  if (levels > 0) place_workspace(c, form, ctx.workspace, blocks);
+  const CUtensorMap k = map_of(desc, params.k, params.num_blocks, c.box), v = map_of(desc, params.v, params.num_blocks, c.box);
+  start(form, c, k, v, blocks, shared, static_cast<cudaStream_t>(ctx.stream));
+}
+
+}  // namespace attune::cuda
