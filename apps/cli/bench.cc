@@ -38,6 +38,26 @@ struct Mean {
   }
 };
 
+/// How results are written.
+enum class Form : uint8_t { text, markdown, csv, json };
+
+Form form_of(const Arguments& args) {
+  Form form = Form::text;
+  int asked = 0;
+  for (const auto& [flag, f] : {std::pair{"--markdown", Form::markdown}, std::pair{"--csv", Form::csv}, std::pair{"--json", Form::json}})
+    if (args.has(flag)) form = f, ++asked;
+  if (asked > 1) fail(ErrorCode::invalid_argument, "bench", "one of --markdown, --csv and --json", "more");
+  return form;
+}
+
+/// A field of CSV: quoted where it must be.
+std::string csv_field(const std::string& text) {
+  if (text.find_first_of(",\"\n") == std::string::npos) return text;
+  std::string out = "\"";
+  for (const char c : text) out += c == '"' ? std::string("\"\"") : std::string(1, c);
+  return out + "\"";
+}
+
 /// Prefill and decode of a batch of equal prompts.
 class GenerateBench {
  public:
@@ -52,11 +72,14 @@ class GenerateBench {
     const int runs = static_cast<int>(positive(args_, "--num-iters", 3));
     measure(std::min<int64_t>(input_, 64), std::min<int64_t>(output_, 4));  // pages in, wakes the threads
     prefill_ = {}, decode_ = {}, first_ms_ = {};
-    before_ = read_bandwidth(engine_.model().threads);
+    before_ = read_bandwidth(engine_.model().threads, engine_.model().device);
     for (int i = 0; i < runs; ++i) measure(input_, output_);
-    after_ = read_bandwidth(engine_.model().threads);
-    if (args_.has("--json"))
+    after_ = read_bandwidth(engine_.model().threads, engine_.model().device);
+    const Form form = form_of(args_);
+    if (form == Form::json)
       write_out(json_line(result()));
+    else if (form == Form::csv)
+      write_rows();
     else
       write_table();
     return 0;
@@ -164,6 +187,17 @@ class GenerateBench {
     write_out("kernels: " + engine_.kernels_line() + "\n");
   }
 
+  void write_rows() const {
+    const ModelInfo& m = engine_.model();
+    write_out("model,weight_bytes,parameters,device,threads,batch,test,tokens_per_s,deviation\n");
+    const auto row = [&](const std::string& test, const Mean& rate) {
+      write_out(fmt::format("{},{},{},{},{},{},{},{:.6g},{:.6g}\n", csv_field(m.architecture), m.weight_bytes, m.parameters, csv_field(m.device),
+                            m.threads, batch_, test, rate.mean(), rate.deviation()));
+    };
+    row(fmt::format("pp{}", input_), prefill_);
+    if (!decode_.samples.empty()) row(fmt::format("tg{} @ d{}", output_, input_), decode_);
+  }
+
   const Arguments& args_;
   int64_t batch_, input_, output_;
   Engine engine_;
@@ -172,40 +206,112 @@ class GenerateBench {
   std::string error_;
 };
 
-void write_kernels(const Json& j) {
-  write_out(fmt::format("{} {}\n{}; {:.2f} MB and {:.3f} GFLOP a launch; {} threads; read {:.1f} GB/s before, {:.1f} after\n",
-                        j["op"].get<std::string>(), j["desc"].get<std::string>(), j["call"].get<std::string>(), j["bytes"].get<double>() / 1e6,
-                        j["flops"].get<double>() / 1e9, j["threads"].get<int>(), j["read_gb_per_s"]["before"].get<double>(),
-                        j["read_gb_per_s"]["after"].get<double>()));
-  write_out(fmt::format("  {:<32} {:>12} {:>10} {:>10} {:>8} {:>8}\n", "kernel", "median us", "GB/s", "GFLOP/s", "of read", "speed"));
+double number(const Json& j, const char* name) { return j[name].get<double>(); }
+std::string word(const Json& j, const char* name) { return j[name].get<std::string>(); }
+
+std::string machine_line(const Json& j) {
+  const Json& ceiling = j["ceiling"];
+  std::string out = fmt::format("{}; {:.2f} MB and {:.3f} GFLOP a launch; {}, {} threads; {} {:.1f} GB/s before, {:.1f} after", word(j, "call"),
+                                number(j, "bytes") / 1e6, number(j, "flops") / 1e9, word(j, "device"), j["threads"].get<int>(),
+                                word(ceiling, "bandwidth"), number(j["read_gb_per_s"], "before"), number(j["read_gb_per_s"], "after"));
+  if (number(ceiling, "gflop_per_s") > 0) out += fmt::format("; multiplies {:.1f} GFLOP/s", number(ceiling, "gflop_per_s"));
+  return out + fmt::format("; ceiling {:.1f} us", number(ceiling, "us"));
+}
+
+void write_text(const Json& j) {
+  write_out(fmt::format("{} {}\n{}\n", word(j, "op"), word(j, "desc"), machine_line(j)));
+  write_out(
+      fmt::format("  {:<32} {:>12} {:>8} {:>10} {:>10} {:>10} {:>8}\n", "kernel", "median us", "spread", "GB/s", "GFLOP/s", "of ceiling", "speed"));
   for (const Json& k : j["kernels"])
-    write_out(fmt::format("  {:<32} {:>12.1f} {:>10.2f} {:>10.2f} {:>6.0f} % {:>7.2f}x\n", k["kernel"].get<std::string>(),
-                          k["median_us"].get<double>(), k["gb_per_s"].get<double>(), k["gflop_per_s"].get<double>(),
-                          100 * k["share_of_read"].get<double>(), k["speedup"].get<double>()));
-  write_out(fmt::format("  speed is relative to {}\n\n", j["baseline"].get<std::string>()));
+    write_out(fmt::format("  {:<32} {:>12.1f} {:>6.1f} % {:>10.2f} {:>10.2f} {:>8.0f} % {:>7.2f}x\n", word(k, "kernel"), number(k, "median_us"),
+                          100 * number(k, "spread"), number(k, "gb_per_s"), number(k, "gflop_per_s"), 100 * number(k, "share_of_ceiling"),
+                          number(k, "speedup")));
+  for (const auto& [kernel, why] : j["refused"].items()) write_out(fmt::format("  {:<32} not timed: {}\n", kernel, why.get<std::string>()));
+  if (j["baseline"].is_string()) write_out(fmt::format("  speed is relative to {}\n", word(j, "baseline")));
+  if (j.contains("saved")) write_out(fmt::format("  remembered in {}\n", word(j, "saved")));
+  write_out("\n");
+}
+
+/// One row a kernel; the last columns say how many times the time of this kernel each other kernel takes.
+void write_markdown(const Json& j) {
+  write_out(fmt::format("**{}** `{}`: {}\n\n", word(j, "op"), word(j, "desc"), machine_line(j)));
+  std::string head = "| kernel | median us | spread | GB/s | GFLOP/s | of ceiling |", line = "|---|---:|---:|---:|---:|---:|";
+  for (const Json& k : j["kernels"]) head += fmt::format(" {} / this |", word(k, "kernel")), line += "---:|";
+  write_out(head + "\n" + line + "\n");
+  for (const Json& k : j["kernels"]) {
+    std::string row = fmt::format("| `{}` | {:.1f} | {:.1f} % | {:.2f} | {:.2f} | {:.0f} % |", word(k, "kernel"), number(k, "median_us"),
+                                  100 * number(k, "spread"), number(k, "gb_per_s"), number(k, "gflop_per_s"), 100 * number(k, "share_of_ceiling"));
+    for (const Json& other : j["kernels"])
+      row += other["kernel"] == k["kernel"] ? " 1 |" : fmt::format(" {:.2f} |", k["ratios"][word(other, "kernel")].get<double>());
+    write_out(row + "\n");
+  }
+  for (const auto& [kernel, why] : j["refused"].items()) write_out(fmt::format("\n`{}` was not timed: {}\n", kernel, why.get<std::string>()));
+  write_out("\n");
+}
+
+constexpr std::string_view kCsvHead =
+    "op,desc,call,device,threads,cold,kernel,median_us,min_us,spread,samples,gb_per_s,gflop_per_s,share_of_read,share_of_ceiling,speedup,ratios\n";
+
+void write_csv(const Json& j) {
+  for (const Json& k : j["kernels"]) {
+    std::string ratios;
+    for (const auto& [other, ratio] : k["ratios"].items())
+      ratios += fmt::format("{}{}={:.4g}", ratios.empty() ? "" : " ", other, ratio.get<double>());
+    write_out(fmt::format("{},{},{},{},{},{},{},{:.6g},{:.6g},{:.4g},{},{:.6g},{:.6g},{:.4g},{:.4g},{:.4g},{}\n", word(j, "op"),
+                          csv_field(word(j, "desc")), csv_field(word(j, "call")), csv_field(word(j, "device")), j["threads"].get<int>(),
+                          j["cold"].get<bool>() ? "yes" : "no", word(k, "kernel"), number(k, "median_us"), number(k, "min_us"), number(k, "spread"),
+                          k["samples"].get<int64_t>(), number(k, "gb_per_s"), number(k, "gflop_per_s"), number(k, "share_of_read"),
+                          number(k, "share_of_ceiling"), number(k, "speedup"), ratios));
+  }
+}
+
+void write_result(const std::string& json, Form form) {
+  if (form == Form::json) return write_out(json + "\n");
+  const Json j = Json::parse(json);
+  if (form == Form::text) write_text(j);
+  if (form == Form::markdown) write_markdown(j);
+  if (form == Form::csv) write_csv(j);
 }
 
 int bench_kernels(const Arguments& args, const std::string& op) {
+  const Form form = form_of(args);
   BenchQuery q;
   q.op = op;
   q.desc = args.text("--desc");
   q.batch = positive(args, "--batch-size", q.batch);
-  q.context = positive(args, "--input-len", q.context);
+  // Times to be remembered are those of the bucket that a load asks for, unless another is named.
+  q.context = positive(args, "--input-len", args.has("--save") ? 1024 : q.context);
   q.q_len = positive(args, "--q-len", q.q_len);
   q.iterations = static_cast<int>(positive(args, "--num-iters", q.iterations));
   q.threads = static_cast<int>(args.integer("--threads", 0));
   q.cold = !args.has("--warm-cache");
+  q.device = args.text("--device", q.device);
+  q.kernels = args.list("--kernel");
+  q.plant = args.text("--plant");
+  if (args.has("--save")) q.save = tuning_table_file();
   std::vector<int64_t> rows = args.integers("--rows");
   if (rows.empty()) rows = {1};
+  if (form == Form::csv) write_out(std::string(kCsvHead));
   for (const int64_t r : rows) {
     q.rows = r;
-    const std::string json = bench_json(q);
-    if (args.has("--json"))
-      write_out(json + "\n");
-    else
-      write_kernels(Json::parse(json));
+    write_result(bench_json(q), form);
   }
   return 0;
+}
+
+/// Times every eligible kernel of the calls that the model makes, and remembers the times: the next load chooses by them.
+void tune_model(const Arguments& args) {
+  const EngineOptions o = engine_options(args, false);
+  ExplainQuery model;
+  model.model = o.model, model.hf_cache = o.hf_cache, model.device = o.device, model.dtype = o.dtype, model.kv_cache_dtype = o.kv_cache_dtype;
+  model.block_size = o.block_size, model.threads = o.threads, model.plant = o.plant;
+  for (BenchQuery q : bench_queries(model)) {
+    q.save = tuning_table_file(), q.iterations = 11, q.ceilings = false;
+    const Json j = Json::parse(bench_json(q));
+    std::string line;
+    for (const Json& k : j["kernels"]) line += fmt::format("{}{} {:.1f} us", line.empty() ? "" : ", ", word(k, "kernel"), number(k, "median_us"));
+    write_note(fmt::format("{} {}: {}", word(j, "op"), word(j, "desc"), line));
+  }
 }
 
 }  // namespace
@@ -214,7 +320,10 @@ int run_bench(const Arguments& args) {
   const std::string what = args.positionals().empty() ? "" : args.positionals()[0];
   if (args.positionals().size() > 1)
     fail(ErrorCode::invalid_argument, "bench", "one of attention, matmul and generate", args.positionals()[1] + " after " + what);
-  if (what == "generate") return GenerateBench(args).run();
+  if (what == "generate") {
+    if (args.has("--save")) tune_model(args);
+    return GenerateBench(args).run();
+  }
   if (what == "attention" || what == "matmul") return bench_kernels(args, what);
   fail(ErrorCode::invalid_argument, "bench", "attention, matmul or generate", what.empty() ? "nothing" : what);
 }

@@ -62,6 +62,7 @@ EngineOptions engine_options(const Arguments& args, bool text) {
   o.device = args.text("--device", o.device);
   o.child = {"/proc/self/exe", std::string(kVerifyChild)};
   o.cache_folder = cache_folder();
+  o.plant = args.text("--plant");
   o.dtype = args.text("--dtype", o.dtype);
   o.kv_cache_dtype = args.text("--kv-cache-dtype", o.kv_cache_dtype);
   o.load_format = args.text("--load-format", o.load_format);

@@ -1,4 +1,5 @@
 // attune explain, attune kernels: what is declared, and why which kernel is chosen.
+#include "attune/bench.h"
 #include "attune/kernels.h"
 #include "attune/model.h"
 #include "attune/verify.h"
@@ -27,6 +28,9 @@ int run_explain(const Arguments& args) {
   if (!q.desc.empty() && q.op.empty()) fail(ErrorCode::invalid_argument, "--desc", "an OP whose desc it is", "none");
   q.hf_cache = hf_cache_folder();
   q.verify_record = verify_record_path();
+  q.tuning_table = tuning_table_file();
+  q.threads = static_cast<int>(args.integer("--threads", q.threads));
+  q.plant = args.text("--plant");
   q.role = args.text("--role");
   q.phase = args.text("--phase", q.phase);
   q.device = args.text("--device", q.device);

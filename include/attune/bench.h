@@ -2,6 +2,9 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
+
+#include "attune/kernels.h"
 
 namespace attune {
 
@@ -16,13 +19,27 @@ struct BenchQuery {
   int threads = 0;         ///< 0: physical cores
   int iterations = 25;     ///< timed launches of each kernel
   bool cold = true;        ///< walk through copies of the tensors larger than the caches
+  bool ceilings = true;    ///< measure what the machine can do at most, and time the reference, too; false: the times that decide, alone
+  std::string device = "cpu";
+  std::vector<std::string> kernels;  ///< globs; empty: every eligible one
+  std::string plant;                 ///< a planted kernel that stands before the others (test builds only)
+  std::string save;                  ///< the tuning table that remembers the times of kernels which pass their probe; empty: none
 };
 
 /// Times every eligible kernel of this machine, best tier first: one JSON object with the case, its bytes and operations, the read bandwidth
-/// measured before and after, and for each kernel median_us, gb_per_s, gflop_per_s and its speed relative to the plainest one.
+/// measured before and after (on a GPU: what it copies at), the rate of multiplication, and for each kernel median_us, min_us, spread (distance of
+/// the quartiles over the median), gb_per_s, gflop_per_s, its share of the ceiling that bytes and operations set, its speed relative to the plainest
+/// one and to each other. On a GPU launches are timed in replayed graphs, where the kernel declares that it can be in one.
 std::string bench_json(const BenchQuery& query);
 
-/// Bandwidth in GB/s at which `threads` (0: physical cores) read memory larger than the caches.
-double read_bandwidth(int threads);
+/// The attention and matmul calls that a model asks kernels for at load, as benchmarks of the same descs and buckets.
+std::vector<BenchQuery> bench_queries(const ExplainQuery& model);
+
+/// The file of measured times: attune/tuning.json in $XDG_CACHE_HOME or ~/.cache; empty if neither is known.
+std::string tuning_table_file();
+
+/// Bandwidth in GB/s at which `threads` (0: physical cores) read memory larger than the caches; of a GPU, at which it copies, both directions
+/// counted.
+double read_bandwidth(int threads, const std::string& device = "cpu");
 
 }  // namespace attune

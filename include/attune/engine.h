@@ -31,11 +31,12 @@ struct EngineOptions {
   bool probe = true;
   /// Program and arguments of a process that calls verify_child(): kernels of a GPU are first probed there. Empty: in this process.
   std::vector<std::string> child;
-  std::string cache_folder;  ///< what is known of this machine: probes of GPU kernels, measured times; empty: nothing is read or kept
+  std::string cache_folder;       ///< what is known of this machine: probes of GPU kernels, measured times; empty: nothing is read or kept
   std::optional<bool> invariant;  ///< one order of arithmetic over all phases and batch sizes; unset: on for the CPU, off for GPUs
   bool graphs = true;             ///< decode steps as captured graphs, on GPUs
   int threads = 0;                ///< 0: physical cores
   uint64_t seed = 0;
+  std::string plant;                         ///< a kernel with a planted defect that is chosen by default (test builds only)
   std::vector<std::string> kernels;          ///< "OP[.ROLE]=NAME" or "OP[.ROLE]=prefer:NAME"
   std::vector<std::string> disable_kernels;  ///< globs
   bool trace_kernels = false;                ///< keep the names of launched kernels

@@ -23,6 +23,9 @@ struct ExplainQuery {
   std::string dtype = "auto", kv_cache_dtype = "auto";
   long long batch = 1, context = 1024, block_size = 0;
   std::vector<std::string> kernels, disable_kernels;
+  std::string tuning_table;   ///< file of measured times (attune bench --save); empty: none
+  int threads = 0;            ///< CPU threads that times are looked up for; 0: physical cores
+  std::string plant;          ///< a kernel with a planted defect that stands before the others (test builds only)
   std::string verify_record;  ///< file in which `attune verify` remembers what held on this machine; empty: none
 };
 

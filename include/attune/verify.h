@@ -18,8 +18,8 @@ struct VerifyQuery {
   long long samples = 0;  ///< drawn cases a kernel; 0: the usual number
   bool all = false;       ///< every case at every length set
   unsigned long long seed = 0;
-  double seconds = 10;                                   ///< fuzz: in all
-  int threads = 0;                                       ///< bench: 0 is physical cores
+  double seconds = 10;  ///< fuzz: in all
+  int threads = 0;      ///< bench: 0 is physical cores
   /// Program and arguments of a process that calls verify_child(): kernels run there, so that a fault is a failed case. Empty: in this process.
   std::vector<std::string> child;
   std::string record;                                    ///< file that remembers what was verified on this machine; empty: none

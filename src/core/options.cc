@@ -162,7 +162,8 @@ const std::vector<OptionSpec>& options() {
       {"--out", "DIR", "", "Input and output", "docs", "folder to write to"},
       {"--json", "", "", "Input and output", "generate score eval tokenize detokenize explain kernels bench verify",
        "JSON on stdout, one object a line"},
-      {"--markdown", "", "", "Input and output", "kernels", "a table, one row a kernel, one column a field"},
+      {"--markdown", "", "", "Input and output", "kernels bench", "a table, one row a kernel (kernels: one column a field)"},
+      {"--csv", "", "", "Input and output", "bench", "comma-separated values, one row a kernel"},
 
       {"--temperature", "T", "the model's", "Sampling", "generate eval", "0: greedy (eval's default)"},
       {"--top-k", "K", "the model's", "Sampling", "generate eval", "the K likeliest; 0 or -1: all"},
@@ -191,7 +192,7 @@ const std::vector<OptionSpec>& options() {
       rare({"--invariant", "", "", "Engine", kEngineUsers, "one order of arithmetic on a GPU, too: batch and chunks change no bit"}),
       rare({"--enforce-eager", "", "", "Engine", kEngineUsers, "no captured graphs on a GPU"}),
       rare({"--no-enable-prefix-caching", "", "", "Engine", kEngineUsers, "compute every prompt anew"}),
-      {"--threads", "N", "physical cores", "Engine", "generate score eval bench verify", "CPU threads", "-t"},
+      {"--threads", "N", "physical cores", "Engine", "generate score eval explain bench verify", "CPU threads", "-t"},
 
       {"--kernel", "OP[.ROLE]=NAME", "", "Kernels", kKernelUsers, "require it; =prefer:NAME falls back; verify: GLOB", {}, true},
       {"--disable-kernel", "GLOB", "", "Kernels", kSelectionUsers, "never choose these", {}, true},
@@ -211,6 +212,7 @@ const std::vector<OptionSpec>& options() {
       {"--q-len", "N", "1", "Measurement", "bench", "query tokens a sequence (attention)"},
       {"--rows", "N", "1", "Measurement", "bench", "rows of x (matmul)", {}, true},
       {"--num-iters", "N", "3 runs, 25 launches", "Measurement", "bench", "repetitions"},
+      {"--save", "", "", "Measurement", "bench", "remember the times: they choose between kernels (generate: of the model's calls)"},
       {"--warm-cache", "", "", "Measurement", "bench", "use the same tensors again (attention, matmul)"},
 
       {"--mode", "M", "check", "Proof", "verify", "check, support (values that cases exercised), fuzz, bench"},
@@ -220,7 +222,7 @@ const std::vector<OptionSpec>& options() {
       {"--all", "", "", "Proof", "verify", "each length set many times, longer cases, more compared"},
       {"--seconds", "S", "10", "Proof", "verify", "how long to fuzz, in all"},
       {"--planted", "", "", "Proof", "verify", "run kernels with planted defects: each must be caught"},
-      rare({"--plant", "NAME", "", "Proof", "verify", "put one of them into the run (builds with tests)"}),
+      rare({"--plant", "NAME", "", "Proof", "generate score eval explain bench verify", "put one of them into the run (builds with tests)"}),
       {"--list", "", "", "Proof", "verify", "name kernels and cases without running them"},
       {"--report", "FILE", "", "Proof", "verify", "also write the JSON there"},
 

@@ -1,61 +1,26 @@
-// Times the eligible kernels of an op side by side. The heavy tensors (weights; keys and values) stand in huge pages and in as many copies
-// as it takes to leave the caches, as a model's layers do.
+// Times the eligible kernels of an op side by side, on the CPU or on a GPU, against the ceilings of the machine.
 #include "attune/bench.h"
 
 #include <algorithm>
-#include <chrono>
-#include <cstring>
+#include <ctime>
 #include <nlohmann/json.hpp>
 
-#include "core/buffer.h"
-#include "core/thread_pool.h"
+#include "attune/options.h"
+#include "build_info.h"
+#include "core/log.h"
+#include "engine/bench_site.h"
+#include "engine/explain.h"
 #include "ops/attention_math.h"
-#include "proof/problem.h"
+#include "proof/planted.h"
+#include "proof/probe.h"
 #include "select/desc_text.h"
 #include "select/select.h"
+#include "tune/tuning_table.h"
 
 namespace attune {
 namespace {
 
 using Json = nlohmann::ordered_json;
-using Clock = std::chrono::steady_clock;
-
-constexpr double kLongestKernel = 2;  // seconds for all launches of one kernel
-constexpr int64_t kMaxCopies = 64;
-
-double us_since(Clock::time_point start) { return std::chrono::duration<double, std::micro>(Clock::now() - start).count(); }
-
-double median(std::vector<double> v) {
-  std::sort(v.begin(), v.end());
-  return v.size() % 2 ? v[v.size() / 2] : (v[v.size() / 2 - 1] + v[v.size() / 2]) / 2;
-}
-
-/// Bytes that evict everything, within reason.
-int64_t out_of_cache(const DeviceProps& device) {
-  return std::clamp<int64_t>(2 * std::max(device.l2, device.l3), int64_t{64} << 20, int64_t{512} << 20);
-}
-
-/// One heavy tensor of a call: where its pointer stands in the params, and its bytes.
-template <class Params>
-struct Heavy {
-  const void** (*pointer)(Params&);
-  int64_t bytes;
-};
-
-std::vector<Heavy<MatmulParams>> heavy_tensors(const MatmulDesc& d, const MatmulParams& p) {
-  constexpr const void** (*kPointers[])(MatmulParams&) = {[](MatmulParams& q) { return &q.segments[0].w; },
-                                                          [](MatmulParams& q) { return &q.segments[1].w; },
-                                                          [](MatmulParams& q) { return &q.segments[2].w; }};
-  std::vector<Heavy<MatmulParams>> out;
-  for (int64_t s = 0; s < d.segments; ++s) out.push_back({kPointers[s], p.segments[s].rows * d.k * static_cast<int64_t>(size_of(d.w_dtype))});
-  return out;
-}
-
-std::vector<Heavy<AttentionParams>> heavy_tensors(const AttentionDesc& d, const AttentionParams& p) {
-  if (d.kv_source == KvSource::ragged) return {};
-  const int64_t bytes = p.num_blocks * d.num_kv_heads * d.block_size * d.head_dim * static_cast<int64_t>(size_of(d.kv_dtype));
-  return {{[](AttentionParams& q) { return &q.k; }, bytes}, {[](AttentionParams& q) { return &q.v; }, bytes}};
-}
 
 /// Work of one launch: bytes that must be moved at least, and multiplications and additions.
 struct Work {
@@ -92,88 +57,128 @@ Work work_of(const Case<Attention>& c) {
   return w;
 }
 
-/// The calls that take turns: one problem, its heavy tensors copied.
-template <class Op>
-struct Calls {
-  Calls(const Case<Op>& c, int64_t target) : problem(c, {Guard::slack, false}) {
-    const auto heavy = heavy_tensors(c.desc, problem.params);
-    int64_t bytes = 0;
-    for (const auto& h : heavy) bytes += h.bytes;
-    const int64_t copies = bytes == 0 ? 1 : std::clamp<int64_t>((target + bytes - 1) / bytes, 1, kMaxCopies);
-    for (int64_t i = 0; i < copies; ++i) {
-      params.push_back(problem.params);
-      for (const auto& h : heavy) {
-        const void** pointer = h.pointer(params.back());
-        memory.emplace_back(static_cast<size_t>(h.bytes), "tensors of the benchmark");
-        if (h.bytes > 0) std::memcpy(memory.back().data(), *pointer, static_cast<size_t>(h.bytes));
-        *pointer = memory.back().data();
-      }
-    }
-  }
-
-  Problem<Op> problem;
-  std::vector<typename Op::Params> params;
-  std::vector<Buffer> memory;
-};
-
-template <class Op>
-Json time_kernel(const Kernel<Op>& kernel, const Case<Op>& c, const Calls<Op>& calls, ThreadPool& pool, int iterations) {
-  Limits limits = calls.problem.limits();
-  limits.threads = pool.size();
-  const Buffer workspace(static_cast<size_t>(kernel.workspace ? std::max<int64_t>(kernel.workspace(c.desc, limits), 1) : 1), "workspace");
-  const ExecContext ctx{.pool = &pool, .workspace = {workspace.data(), workspace.bytes()}};
-  std::vector<double> times;
-  const auto start = Clock::now();
-  for (int i = -1; i < iterations; ++i) {
-    const auto before = Clock::now();
-    kernel.launch(ctx, c.desc, calls.params[static_cast<size_t>(i + 1) % calls.params.size()]);
-    if (i >= 0) times.push_back(us_since(before));
-    if (us_since(start) > kLongestKernel * 1e6 && (times.size() >= 3 || kernel.info.tier == Tier::reference) && !times.empty()) break;
-  }
-  const double us = median(times);
-  const Work work = work_of(c);
-  return {{"kernel", kernel.info.name},
-          {"tier", to_text(kernel.info.tier)},
-          {"reduction", kernel.info.reduction},
-          {"median_us", us},
-          {"min_us", *std::min_element(times.begin(), times.end())},
-          {"samples", times.size()},
-          {"gb_per_s", work.bytes / us / 1e3},
-          {"gflop_per_s", work.flops / us / 1e3}};
+/// GFLOP/s of the fastest matmul kernel on a problem that the caches hold: what this machine multiplies at. 0 if no kernel takes these types.
+double multiply_rate(BenchSite& site, DType dtype) {
+  const int64_t size = site.on_gpu() ? 4096 : 512;
+  Case<Matmul> c{.desc = {.x_dtype = dtype, .w_dtype = dtype, .n = size, .k = size, .rows = size}, .rows = size};
+  double best = 0;
+  const Selection s = select<Matmul>(catalogue().kernels<Matmul>(), site.props(), c.desc, "", {}, {}, {});
+  if (s.eligible.empty() || s.eligible.front().kernel->tier == Tier::reference) return 0;
+  BenchCalls<Matmul> calls(c, site, 0);
+  for (const auto& e : s.eligible)
+    if (e.kernel->tier != Tier::reference) best = std::max(best, work_of(c).flops / calls.time(*find_kernel<Matmul>(e.kernel), 5).median_us() / 1e3);
+  return best;
 }
 
-template <class Op>
-const Kernel<Op>& kernel_of(const KernelInfo* info) {
-  for (const Kernel<Op>* k : catalogue().kernels<Op>())
-    if (&k->info == info) return *k;
-  fail(ErrorCode::internal, "bench", "a kernel of the catalogue", std::string(info->name));
+/// What the machine can do at most.
+struct Ceilings {
+  double before = 0, after = 0;  ///< GB/s, around the measurement
+  double gflop = 0;              ///< GFLOP/s; 0: unknown
+
+  double bandwidth() const { return (before + after) / 2; }
+  /// The least time of a launch in µs.
+  double us(const Work& w) const { return std::max(w.bytes / bandwidth() / 1e3, gflop > 0 ? w.flops / gflop / 1e3 : 0); }
+};
+
+struct Timed {
+  const KernelInfo* kernel;
+  LaunchTimes times;
+};
+
+Json kernel_json(const Timed& t, const std::vector<Timed>& all, double base, const Work& work, const Ceilings& ceilings) {
+  const double us = t.times.median_us();
+  Json j{{"kernel", t.kernel->name},
+         {"tier", to_text(t.kernel->tier)},
+         {"reduction", t.kernel->reduction},
+         {"median_us", us},
+         {"min_us", *std::min_element(t.times.us.begin(), t.times.us.end())},
+         {"spread", t.times.spread()},
+         {"samples", t.times.us.size()},
+         {"graph", t.times.graph},
+         {"gb_per_s", work.bytes / us / 1e3},
+         {"gflop_per_s", work.flops / us / 1e3},
+         {"speedup", base / us},
+         {"ratios", Json::object()}};
+  if (ceilings.after > 0) {
+    j["share_of_read"] = work.bytes / us / 1e3 / ceilings.bandwidth();
+    j["share_of_ceiling"] = ceilings.us(work) / us;
+  }
+  for (const Timed& other : all)
+    if (other.kernel != t.kernel) j["ratios"][std::string(other.kernel->name)] = other.times.median_us() / us;
+  return j;
+}
+
+/// Adds the times to the table in the file.
+void save(const BenchQuery& q, const BenchSite& site, int threads, const Selection& s, const std::vector<Timed>& all) {
+  std::string complaint;
+  TuningTable table = read_tuning_table(q.save, &complaint);
+  if (!complaint.empty()) log_warning("{}: written anew: {}", q.save, complaint);
+  for (const Timed& t : all)
+    if (t.kernel->tier != Tier::reference)
+      table.add(tuning_device(site.props(), threads), s.op, s.desc, s.bucket, std::string(t.kernel->name),
+                {.version = t.kernel->version,
+                 .median_us = t.times.median_us(),
+                 .spread = t.times.spread(),
+                 .samples = static_cast<int64_t>(t.times.us.size()),
+                 .time = static_cast<int64_t>(std::time(nullptr))});
+  write_tuning_table(q.save, table);
+}
+
+bool asked(const BenchQuery& q, std::string_view kernel) {
+  return q.kernels.empty() || std::any_of(q.kernels.begin(), q.kernels.end(), [&](const std::string& g) { return glob_matches(g, kernel); });
+}
+
+int64_t power_of_two(int64_t n) {
+  int64_t p = 1;
+  while (p < n) p *= 2;
+  return p;
 }
 
 template <class Op>
 std::string bench(const BenchQuery& q, const Case<Op>& c, const std::string& call) {
-  const DeviceProps device = find_device("cpu");
-  const Selection s = select<Op>(catalogue().kernels<Op>(), device, c.desc, "", {q.batch, q.context, q.rows}, {}, {});
+  BenchSite site(find_device(q.device), q.threads);
+  check_plant(q.plant);
+  if (!q.plant.empty() && !build::kTestBuild) invalid("--plant", "a build with ATTUNE_TESTS", "another build");
+  const auto kernels = kernels_with<Op>(q.plant);
+  Bucket bucket{power_of_two(q.batch), power_of_two(q.context), 1};
+  if constexpr (std::is_same_v<Op, Matmul>) bucket = {1, 1, c.desc.rows};
+  const Selection s = select<Op>(kernels, site.props(), c.desc, "", bucket, {}, {});
   if (s.eligible.empty()) fail(ErrorCode::not_supported, q.op, "a kernel for " + s.desc, "none is eligible:" + refusals_text(s));
-  ThreadPool pool(q.threads);
   const Work work = work_of(c);
-  Json j{{"op", q.op},     {"desc", s.desc},      {"call", call},       {"device", device.model}, {"threads", pool.size()},
-         {"cold", q.cold}, {"bytes", work.bytes}, {"flops", work.flops}};
-  const double before = read_bandwidth(pool.size());
-  const Calls<Op> calls(c, q.cold ? out_of_cache(device) : 0);
-  Json kernels = Json::array();
-  for (const auto& e : s.eligible) kernels.push_back(time_kernel(kernel_of<Op>(e.kernel), c, calls, pool, q.iterations));
-  const double after = read_bandwidth(pool.size());
-  const Json* plainest = &kernels.back();
-  for (const Json& k : kernels)
-    if (k["tier"] != to_text(Tier::reference)) plainest = &k;
-  const double base = (*plainest)["median_us"];
-  j["read_gb_per_s"] = {{"before", before}, {"after", after}};
-  j["baseline"] = (*plainest)["kernel"];
-  for (Json& k : kernels) {
-    k["share_of_read"] = k["gb_per_s"].get<double>() / ((before + after) / 2);
-    k["speedup"] = base / k["median_us"].get<double>();
+  Json j{{"op", q.op},     {"desc", s.desc},      {"call", call},        {"device", site.props().model}, {"threads", site.pool().size()},
+         {"cold", q.cold}, {"bytes", work.bytes}, {"flops", work.flops}, {"bucket", to_text(bucket)}};
+  DType multiplied = DType::bf16;
+  if constexpr (std::is_same_v<Op, Matmul>)
+    multiplied = c.desc.w_dtype;
+  else if (c.desc.q_dtype == c.desc.kv_dtype)
+    multiplied = c.desc.q_dtype;
+  Ceilings ceilings;
+  if (q.ceilings) ceilings = {.before = site.bandwidth(), .gflop = multiply_rate(site, multiplied)};
+  BenchCalls<Op> calls(c, site, q.cold ? out_of_cache(site.props()) : 0);
+  std::vector<Timed> all;
+  j["refused"] = Json::object();
+  for (const auto& e : s.eligible) {
+    if (!asked(q, e.kernel->name) || (!q.ceilings && e.kernel->tier == Tier::reference)) continue;
+    const Kernel<Op>& kernel = *find_kernel<Op>(e.kernel);
+    // What is remembered decides later: a wrong kernel must not be among it, however fast.
+    const ProbeResult probed = q.save.empty() ? ProbeResult{.passed = true} : probe<Op>(kernel, c.desc, site.on_gpu() ? &site.device() : nullptr);
+    if (probed.passed)
+      all.push_back({e.kernel, calls.time(kernel, q.iterations)});
+    else
+      j["refused"][std::string(e.kernel->name)] = "failed its probe: " + probed.text;
   }
-  j["kernels"] = std::move(kernels);
+  if (q.ceilings) {
+    ceilings.after = site.bandwidth();
+    j["read_gb_per_s"] = {{"before", ceilings.before}, {"after", ceilings.after}};
+    j["ceiling"] = {{"bandwidth", site.on_gpu() ? "copy" : "read"}, {"gflop_per_s", ceilings.gflop}, {"us", ceilings.us(work)}};
+  }
+  const Timed* plainest = all.empty() ? nullptr : &all.back();
+  for (const Timed& t : all)
+    if (t.kernel->tier != Tier::reference) plainest = &t;
+  j["baseline"] = plainest ? Json(plainest->kernel->name) : Json(nullptr);
+  j["kernels"] = Json::array();
+  for (const Timed& t : all) j["kernels"].push_back(kernel_json(t, all, plainest->times.median_us(), work, ceilings));
+  if (!q.save.empty()) save(q, site, site.pool().size(), s, all), j["saved"] = q.save;
   return j.dump();
 }
 
@@ -210,29 +215,26 @@ std::string bench_json(const BenchQuery& q) {
   invalid("op", "attention or matmul", printable(q.op));
 }
 
-double read_bandwidth(int threads) {
-  ThreadPool pool(threads);
-  const int64_t bytes = out_of_cache(detect_cpu());
-  const Buffer memory(static_cast<size_t>(bytes), "memory to read");
-  constexpr int64_t kPiece = 1 << 16;
-  std::vector<uint64_t> sums(static_cast<size_t>(pool.size()) * 8);
-  pool.parallel_for(bytes / kPiece, [&](int64_t i, int) { std::memset(memory.as<char>() + i * kPiece, 1, kPiece); });
-  std::vector<double> times;
-  for (int pass = 0; pass < 5; ++pass) {
-    const auto start = Clock::now();
-    pool.parallel_for(bytes / kPiece, [&](int64_t i, int worker) {
-      const uint64_t* words = memory.as<uint64_t>() + i * kPiece / 8;
-      uint64_t sum[8] = {};
-      for (int64_t w = 0; w < kPiece / 8; w += 8)
-        for (int64_t lane = 0; lane < 8; ++lane) sum[lane] += words[w + lane];
-      for (size_t lane = 0; lane < 8; ++lane) sums[static_cast<size_t>(worker) * 8 + lane] += sum[lane];
-    });
-    times.push_back(us_since(start));
+std::vector<BenchQuery> bench_queries(const ExplainQuery& model) {
+  std::vector<BenchQuery> out;
+  for (const Selection& s : model_selections(model)) {
+    if (s.op != "attention" && s.op != "matmul") continue;
+    BenchQuery q{.op = s.op, .desc = s.desc, .threads = model.threads, .device = model.device, .plant = model.plant};
+    if (s.op == "attention") {
+      const Phase phase = parse_attention_desc(s.desc).phase;
+      q.batch = s.bucket.sequences, q.context = s.bucket.longest_kv;
+      q.q_len = phase == Phase::decode ? 1 : std::min<int64_t>(phase == Phase::verify ? 8 : 512, q.context);
+    } else {
+      q.rows = s.bucket.rows;
+    }
+    const auto same = [&](const BenchQuery& o) { return o.op == q.op && o.desc == q.desc && o.batch == q.batch && o.context == q.context; };
+    if (std::none_of(out.begin(), out.end(), same)) out.push_back(std::move(q));
   }
-  uint64_t all = 0;
-  for (const uint64_t s : sums) all += s;
-  if (all == 0) fail(ErrorCode::internal, "read bandwidth", "the sum of what was written", "0");
-  return static_cast<double>(bytes) / median(times) / 1e3;
+  return out;
 }
+
+std::string tuning_table_file() { return tuning_table_path(cache_folder()); }
+
+double read_bandwidth(int threads, const std::string& device) { return BenchSite(find_device(device), threads).bandwidth(); }
 
 }  // namespace attune

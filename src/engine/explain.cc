@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "attune/kernels.h"
+#include "build_info.h"
 #include "engine/load.h"
 #include "loader/hf_cache.h"
 #include "loader/shapes_only.h"
@@ -22,7 +23,7 @@ Json reason_json(const Reason& r) {
   return j;
 }
 
-Json verified_json(const KernelInfo& kernel, const VerifyRecord& record) {
+Json verified_json(const KernelInfo& kernel, const VerifyRecord& record, const std::string& model) {
   const auto it = record.find(std::string(kernel.name));
   if (it == record.end()) return nullptr;
   const VerifiedKernel& v = it->second;
@@ -34,7 +35,7 @@ Json verified_json(const KernelInfo& kernel, const VerifyRecord& record) {
           {"commit", v.commit},
           {"max_error_over_bound", v.max_error_over_bound},
           {"worst", v.where},
-          {"text", to_text(v, kernel.version, detect_cpu().model)}};
+          {"text", to_text(v, kernel.version, model)}};
 }
 
 Json selection_json(const Selection& s, const VerifyRecord* record) {
@@ -50,7 +51,7 @@ Json selection_json(const Selection& s, const VerifyRecord* record) {
   for (const auto& e : s.eligible) {
     Json k{{"kernel", e.kernel->name}, {"tier", to_text(e.kernel->tier)}, {"reduction", e.kernel->reduction}, {"mark", to_text(e.kernel->mark)}};
     if (e.median_us) k["median_us"] = *e.median_us;
-    if (record && !s.as_if_built) k["verified"] = verified_json(*e.kernel, *record);
+    if (record && !s.as_if_built) k["verified"] = verified_json(*e.kernel, *record, find_device(s.device).model);
     j["eligible"].push_back(std::move(k));
   }
   for (const auto& r : s.rejected) {
@@ -166,6 +167,8 @@ Policy policy_of(const ExplainQuery& q) {
 
 /// The same rules as at a load, without a probe: on the CPU one order of arithmetic for all variants of a use.
 KernelBinder::Options binder_of(const ExplainQuery& q, const DeviceProps& device) {
+  check_plant(q.plant);
+  if (!q.plant.empty() && !build::kTestBuild) invalid("--plant", "a build with ATTUNE_TESTS", "another build");
   return {.device = device,
           .runtime = open_device(find_device("cpu")),
           .policy = policy_of(q),
@@ -173,7 +176,8 @@ KernelBinder::Options binder_of(const ExplainQuery& q, const DeviceProps& device
           .invariant = device.kind == DeviceKind::cpu,
           .probe = false,
           .required = false,
-          .measurements = {}};
+          .plant = q.plant,
+          .measurements = measurements_of(q.tuning_table, device, q.threads > 0 ? q.threads : available_cores())};
 }
 
 /// What a model that asks for `desc` asks for beside it: every phase, every bucket of rows. `desc` itself comes last.
@@ -232,7 +236,7 @@ ModelDecisions select_model(const ExplainQuery& q, const DeviceProps& device) {
   l.compute = compute_dtype(q.dtype, config.dtype);
   l.kv_dtype = kv_dtype(q.kv_cache_dtype, l.compute);
   l.block_size = q.block_size;
-  l.copy_weights = false, l.max_tokens = 512;
+  l.copy_weights = false, l.max_tokens = device.kind == DeviceKind::cpu ? 512 : 2048;
   ModelBuilder builder(config, weights, binder, l);
   make_model(builder);
   binder.bind<Sample>("greedy", {{"rows", SampleDesc{.vocab = config.vocab_size, .greedy_only = true}, {}}});
@@ -264,6 +268,8 @@ ModelDecisions decide_all(const ExplainQuery& q) {
 
 }  // namespace
 
+std::vector<Selection> model_selections(const ExplainQuery& q) { return select_model(q, find_device(q.device)).selections; }
+
 std::string selection_to_json(const Selection& s, const VerifyRecord* record) { return selection_json(s, record).dump(); }
 
 std::string selections_to_json(const std::vector<Selection>& all, const VerifyRecord* record) {
@@ -283,8 +289,9 @@ std::string selection_to_text(const Selection& s, const VerifyRecord* record) {
                        e.median_us ? fmt::format("{:.1f} us", *e.median_us) : "unmeasured");
     if (!record || s.as_if_built) continue;
     const auto it = record->find(std::string(e.kernel->name));
-    out += fmt::format("            {:<32}   verified: {}\n", "",
-                       it == record->end() ? "never on this machine (attune verify)" : to_text(it->second, e.kernel->version, detect_cpu().model));
+    out += fmt::format(
+        "            {:<32}   verified: {}\n", "",
+        it == record->end() ? "never on this machine (attune verify)" : to_text(it->second, e.kernel->version, find_device(s.device).model));
   }
   for (const auto& r : s.rejected) {
     out += fmt::format("  rejected  {:<32} {}\n", r.kernel->name, to_text(r.reasons));

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "attune/kernels.h"
 #include "proof/report.h"
 #include "select/select.h"
 
@@ -15,6 +16,9 @@ std::string selections_to_json(const std::vector<Selection>& selections, const V
 
 /// The same for a reader: chosen, eligible with times, rejected with every reason, the rule, how to override.
 std::string selection_to_text(const Selection& selection, const VerifyRecord* record = nullptr);
+
+/// The decisions of a model at load, from its config alone.
+std::vector<Selection> model_selections(const ExplainQuery& query);
 
 /// "attention cpu.attention.avx2 · matmul cpu.matmul.avx2": the distinct kernels of the two ops that matter most.
 std::string chosen_line(const std::vector<Selection>& selections);

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "build_info.h"
 #include "loader/hf_cache.h"
+#include "tune/tuning_table.h"
 
 namespace attune {
 namespace {
@@ -100,6 +102,16 @@ Override parse_override(const std::string& text) {
   return o;
 }
 
+std::function<std::vector<Measurement>(std::string_view, const std::string&, const Bucket&)> measurements_of(const std::string& path,
+                                                                                                             const DeviceProps& device, int threads) {
+  std::string complaint;
+  auto table = std::make_shared<const TuningTable>(read_tuning_table(path, &complaint));
+  if (!complaint.empty()) log_warning("measured times are unknown: {}: {}", path, complaint);
+  return [table, machine = tuning_device(device, threads)](std::string_view op, const std::string& desc, const Bucket& bucket) {
+    return table->find(machine, std::string(op), desc, bucket);
+  };
+}
+
 KernelBinder::Options binder_options(const EngineOptions& o, int threads) {
   KernelBinder::Options b;
   b.device = find_device(o.device);
@@ -115,6 +127,10 @@ KernelBinder::Options binder_options(const EngineOptions& o, int threads) {
               .sequences = o.max_num_seqs,
               .longest_kv = std::max<int64_t>(o.max_model_len, 1),
               .threads = gpu ? b.device.cores : threads};
+  check_plant(o.plant);
+  if (!o.plant.empty() && !build::kTestBuild) invalid("--plant", "a build with ATTUNE_TESTS", "another build");
+  b.plant = o.plant;
+  b.measurements = measurements_of(tuning_table_path(o.cache_folder), b.device, threads);
   b.probe = o.probe;
   if (gpu && o.probe && !o.child.empty()) {
     const std::string record = o.cache_folder.empty() ? "" : o.cache_folder + "/probes.json";

@@ -1,8 +1,43 @@
 #include "models/kernel_binder.h"
 
 #include <algorithm>
+#include <optional>
 
 namespace attune {
+namespace {
+
+/// The measured time of what was chosen.
+std::optional<double> time_of(const Selection& s) {
+  for (const Eligible& e : s.eligible)
+    if (e.kernel == s.chosen) return e.median_us;
+  return std::nullopt;
+}
+
+/// The mean over the variants of this time over that one; nothing if one is unknown, or a reference would run.
+std::optional<double> time_ratio(const std::vector<Selection>& these, const std::vector<Selection>& those) {
+  double sum = 0;
+  for (size_t i = 0; i < these.size(); ++i) {
+    const auto a = time_of(these[i]), b = time_of(those[i]);
+    if (!a || !b || these[i].chosen->tier == Tier::reference) return std::nullopt;
+    sum += *a / *b;
+  }
+  return sum / static_cast<double>(these.size());
+}
+
+}  // namespace
+
+std::vector<Selection> fastest_of(std::vector<std::vector<Selection>> candidates) {
+  constexpr double kMinimumGain = 0.03;
+  size_t best = 0;
+  double least = 1 - kMinimumGain;
+  for (size_t i = 1; i < candidates.size(); ++i)
+    if (const auto ratio = time_ratio(candidates[i], candidates[0]); ratio && *ratio <= least) best = i, least = *ratio;
+  if (best == 0) return std::move(candidates[0]);
+  for (size_t v = 0; v < candidates[best].size(); ++v)
+    candidates[best][v].rule = fmt::format("measured {:.1f} % faster, over all variants, than the order of arithmetic of the default {}",
+                                           100 * (1 - least), candidates[0][v].chosen->name);
+  return std::move(candidates[best]);
+}
 
 /// Keeps a selection; false for one that is known.
 bool KernelBinder::remember(const Selection& s) {

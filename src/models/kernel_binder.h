@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <string>
@@ -11,6 +12,7 @@
 #include "ops/catalogue.h"
 #include "proof/device_twin.h"
 #include "proof/load_probes.h"
+#include "proof/planted.h"
 #include "proof/probe.h"
 #include "select/select.h"
 
@@ -42,6 +44,10 @@ struct Bound {
   }
 };
 
+/// Of ways to serve all variants of a use, best first: the first, unless all of its times and another's are known and the other's are, in the mean of
+/// their ratios, at least 3 % less.
+std::vector<Selection> fastest_of(std::vector<std::vector<Selection>> candidates);
+
 /// Selects, probes and remembers the kernels of a model, and the scratch memory they may need.
 class KernelBinder {
  public:
@@ -54,6 +60,7 @@ class KernelBinder {
     bool probe = true;
     std::function<ProbeResult(const ProbeQuestion&)> probe_apart;  ///< who probes kernels of GPUs: a child process; empty: this one
     bool required = true;  ///< false: a use without an eligible kernel is recorded, not refused (what explain asks)
+    std::string plant;     ///< a planted kernel that stands before the catalogue's (test builds)
     std::function<std::vector<Measurement>(std::string_view op, const std::string& desc, const Bucket& bucket)> measurements;
   };
   explicit KernelBinder(Options options) : options_(std::move(options)) {}
@@ -101,20 +108,13 @@ class KernelBinder {
 };
 
 template <class Op>
-const Kernel<Op>* find_kernel(const KernelInfo* info) {
-  for (const Kernel<Op>* k : catalogue().template kernels<Op>())
-    if (&k->info == info) return k;
-  return nullptr;
-}
-
-template <class Op>
 std::vector<Selection> KernelBinder::select_tagged(const std::string& role, const std::vector<Ask<Op>>& asks, const std::string& tag) const {
   Policy policy = options_.policy;
   policy.reduction = tag;
   std::vector<Selection> out;
   for (const auto& ask : asks) {
     const auto measured = options_.measurements ? options_.measurements(Op::kName, to_text(ask.desc), ask.bucket) : std::vector<Measurement>{};
-    out.push_back(select<Op>(catalogue().template kernels<Op>(), options_.device, ask.desc, role, ask.bucket, measured, policy));
+    out.push_back(select<Op>(kernels_with<Op>(options_.plant), options_.device, ask.desc, role, ask.bucket, measured, policy));
   }
   return out;
 }
@@ -123,17 +123,19 @@ template <class Op>
 std::vector<Selection> KernelBinder::select_all(const std::string& role, const std::vector<Ask<Op>>& asks) const {
   auto free = select_tagged(role, asks, "");
   if (!options_.invariant || asks.size() < 2) return free;
-  // The first variant's ranking proposes tags: its choice, then its other eligible kernels; the first tag that serves every variant binds.
+  // The first variant's ranking proposes tags; those that serve every variant are candidates, of which the first is the default. Measured times
+  // decide between them jointly; an override binds its kernel's tag.
+  const bool overridden = !free[0].override_text.empty() && free[0].override_text.find("not followed") == std::string::npos;
   std::vector<std::string> tags;
-  if (free[0].chosen) tags.emplace_back(free[0].chosen->reduction);
-  if (free[0].override_text.empty() || free[0].override_text.find("not followed") != std::string::npos)
-    for (const auto& e : free[0].eligible) tags.emplace_back(e.kernel->reduction);
+  if (overridden) tags.emplace_back(free[0].chosen->reduction);
+  for (const auto& e : free[0].eligible)
+    if (!overridden && std::find(tags.begin(), tags.end(), e.kernel->reduction) == tags.end()) tags.emplace_back(e.kernel->reduction);
+  std::vector<std::vector<Selection>> candidates;
   for (const auto& tag : tags) {
     auto bound = select_tagged(role, asks, tag);
-    bool all = true;
-    for (const auto& s : bound) all &= s.chosen != nullptr;
-    if (all) return bound;
+    if (std::all_of(bound.begin(), bound.end(), [](const Selection& s) { return s.chosen != nullptr; })) candidates.push_back(std::move(bound));
   }
+  if (!candidates.empty()) return fastest_of(std::move(candidates));
   for (const auto& s : free)
     if (!s.chosen) return free;
   fail(ErrorCode::not_supported, std::string(Op::kName) + "." + role, "one order of arithmetic that serves every phase (--invariant)",

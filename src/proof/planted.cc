@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "core/error.h"
 #include "core/thread_pool.h"
 #include "ops/attention_math.h"
 #include "proof/attention_rows.h"
@@ -180,7 +181,7 @@ void launch(const ExecContext& ctx, const AttentionDesc& d, const AttentionParam
 }
 
 constexpr AttentionKernel attention_of(std::string_view name, AttentionKernel::Launch launch_of) {
-  return {.info = {.name = name, .tier = Tier::portable, .reduction = "planted.f32", .device = {.kind = DeviceKind::cpu}},
+  return {.info = {.name = name, .tier = Tier::specialized, .reduction = "planted.f32", .device = {.kind = DeviceKind::cpu}},
           .can = {.q_dtype = any,
                   .kv_dtype = any,
                   .out_dtype = any,
@@ -235,7 +236,27 @@ constexpr Planted<Attention> kAttention[] = {
      false, attention_of("planted.attention.order_of_workers", launch<Defect::order_of_workers>)},
 };
 
-constexpr AttentionKernel kUnplanted = attention_of("planted.attention.none", launch<Defect::none>);
+/// The first portable kernel of a GPU that is built.
+const AttentionKernel* attention_of_gpu() {
+  for (const AttentionKernel* k : catalogue().kernels<Attention>())
+    if (k->info.device.kind != DeviceKind::cpu && k->info.tier == Tier::portable && k->launch) return k;
+  return nullptr;
+}
+
+AttentionKernel scale_on_gpu() {
+  const AttentionKernel* base = attention_of_gpu();
+  AttentionKernel k = base ? *base : attention_of("", nullptr);
+  k.info.name = "planted.attention.gpu_scale", k.info.tier = Tier::specialized, k.info.reduction = "planted.gpu";
+  k.launch = [](const ExecContext& ctx, const AttentionDesc& d, const AttentionParams& p) {
+    AttentionParams wrong = p;
+    wrong.scale *= 1.25f;
+    attention_of_gpu()->launch(ctx, d, wrong);
+  };
+  if (!base) k.launch = nullptr, k.info.device.kind = DeviceKind::cuda;
+  return k;
+}
+
+constexpr AttentionKernel kUnplanted = attention_of("planted.attention.slow", launch<Defect::none>);
 
 // ---- matmul: the reference on changed params -----------------------------------------------------------------------------------------------
 
@@ -270,7 +291,7 @@ void lost_bias(const ExecContext& ctx, const MatmulDesc& d, const MatmulParams& 
 }
 
 constexpr MatmulKernel matmul_of(std::string_view name, MatmulKernel::Launch launch_of) {
-  return {.info = {.name = name, .tier = Tier::portable, .reduction = "planted.f64", .device = {.kind = DeviceKind::cpu}},
+  return {.info = {.name = name, .tier = Tier::specialized, .reduction = "planted.f64", .device = {.kind = DeviceKind::cpu}},
           .can = {.x_dtype = any,
                   .w_dtype = any,
                   .out_dtype = any,
@@ -312,7 +333,7 @@ constexpr Planted<KvWrite> kKvWrite[] = {
      "a skipped token is written to slot 0",
      "x=f32 kv=bf16 kv_heads=2 head_dim=64 block=16",
      false,
-     {.info = {.name = "planted.kv_write.write_skipped", .tier = Tier::portable, .reduction = "exact", .device = {.kind = DeviceKind::cpu}},
+     {.info = {.name = "planted.kv_write.write_skipped", .tier = Tier::specialized, .reduction = "exact", .device = {.kind = DeviceKind::cpu}},
       .can = {.x_dtype = any, .kv_dtype = any, .num_kv_heads = any, .head_dim = any, .block_size = any, .kv_layout = any, .kv_scale = any},
       .launch = write_skipped}},
 };
@@ -331,7 +352,7 @@ void run_past_end(const ExecContext& ctx, const NormDesc& d, const NormParams& p
 }
 
 constexpr NormKernel norm_of(std::string_view name, NormKernel::Launch launch_of) {
-  return {.info = {.name = name, .tier = Tier::portable, .reduction = "planted.f64", .device = {.kind = DeviceKind::cpu}},
+  return {.info = {.name = name, .tier = Tier::specialized, .reduction = "planted.f64", .device = {.kind = DeviceKind::cpu}},
           .can = {.x_dtype = any, .w_dtype = any, .out_dtype = any, .hidden = any, .unit_offset = flag, .residual = flag},
           .launch = launch_of};
 }
@@ -340,6 +361,23 @@ constexpr Planted<Norm> kNorm[] = {
     {"no_eps", "eps is forgotten", "x=f32 w=bf16 hidden=64", false, norm_of("planted.norm.no_eps", forget_eps)},
     {"past_all_memory", "rows are read and written that do not exist", "x=f32 w=bf16 hidden=64", false,
      norm_of("planted.norm.past_all_memory", run_past_end), true},
+};
+
+void write_nowhere(const ExecContext& ctx, const EmbedDesc& d, const EmbedParams& p) {
+  EmbedParams wrong = p;
+  wrong.out = nullptr;
+  embed_ref(ctx, d, wrong);
+}
+
+constexpr Planted<Embed> kEmbed[] = {
+    {"write_nowhere",
+     "rows are written to address 0",
+     "w=bf16 hidden=64",
+     false,
+     {.info = {.name = "planted.embed.write_nowhere", .tier = Tier::specialized, .reduction = "exact", .device = {.kind = DeviceKind::cpu}},
+      .can = {.w_dtype = any, .out_dtype = any, .hidden = any},
+      .launch = write_nowhere},
+     true},
 };
 
 }  // namespace
@@ -372,11 +410,42 @@ std::span<const Planted<ActivationOp>> planted<ActivationOp>() {
 }
 template <>
 std::span<const Planted<Embed>> planted<Embed>() {
-  return {};
+  return kEmbed;
 }
 template <>
 std::span<const Planted<Sample>> planted<Sample>() {
   return {};
 }
+
+template <class Op>
+const Kernel<Op>* find_planted(std::string_view name) {
+  for (const auto& defect : planted<Op>())
+    if (defect.name == name) return &defect.kernel;
+  if constexpr (std::is_same_v<Op, Attention>) {
+    static const AttentionKernel on_gpu = scale_on_gpu();
+    if (name == "slow") return &kUnplanted;
+    if (name == "gpu_scale") return &on_gpu;
+  }
+  return nullptr;
+}
+
+void check_plant(std::string_view name) {
+  std::string known;
+  bool found = name.empty();
+  for_each_op([&]<class Op>() {
+    found = found || find_planted<Op>(name) != nullptr;
+    for (const auto& defect : planted<Op>()) known += std::string(defect.name) + ", ";
+  });
+  if (!found) invalid("--plant", "one of " + known + "slow, gpu_scale", printable(name));
+}
+
+template const Kernel<Attention>* find_planted(std::string_view);
+template const Kernel<KvWrite>* find_planted(std::string_view);
+template const Kernel<Matmul>* find_planted(std::string_view);
+template const Kernel<Norm>* find_planted(std::string_view);
+template const Kernel<Rope>* find_planted(std::string_view);
+template const Kernel<ActivationOp>* find_planted(std::string_view);
+template const Kernel<Embed>* find_planted(std::string_view);
+template const Kernel<Sample>* find_planted(std::string_view);
 
 }  // namespace attune

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <span>
+#include <vector>
 
 #include "ops/catalogue.h"
 
@@ -20,6 +21,32 @@ struct Planted {
 /// The broken kernels of an op; empty for an op without any.
 template <class Op>
 std::span<const Planted<Op>> planted();
+
+/// The planted kernel of a name: a defect of planted(), or `slow` (attention: right, and slow), or `gpu_scale` (attention on a GPU: a portable
+/// kernel launched with a scale that is too large). Null if the op has none of that name.
+template <class Op>
+const Kernel<Op>* find_planted(std::string_view name);
+
+/// Throws InvalidArgument, with the names there are, unless some op has one of that name; an empty name is none.
+void check_plant(std::string_view name);
+
+/// The catalogue's kernels of an op, after the planted one of that name, so that it is what selection takes by default.
+template <class Op>
+std::vector<const Kernel<Op>*> kernels_with(std::string_view plant) {
+  const auto kernels = catalogue().template kernels<Op>();
+  std::vector<const Kernel<Op>*> out(kernels.begin(), kernels.end());
+  if (const Kernel<Op>* k = plant.empty() ? nullptr : find_planted<Op>(plant)) out.insert(out.begin(), k);
+  return out;
+}
+
+/// The kernel, of the catalogue or planted, that this is the information of.
+template <class Op>
+const Kernel<Op>* find_kernel(const KernelInfo* info) {
+  for (const Kernel<Op>* k : catalogue().template kernels<Op>())
+    if (&k->info == info) return k;
+  const Kernel<Op>* k = info->backend() == "planted" ? find_planted<Op>(info->name.substr(info->name.rfind('.') + 1)) : nullptr;
+  return k && &k->info == info ? k : nullptr;
+}
 
 /// The attention kernel that the broken ones are made from, without a defect: it must pass everywhere.
 const AttentionKernel& unplanted_attention();

@@ -18,10 +18,9 @@ template <class Op>
 const Kernel<Op>& named(std::string_view name, DeviceKind kind) {
   for (const Kernel<Op>* k : catalogue().template kernels<Op>())
     if (k->info.name == name && k->info.device.kind == kind) return *k;
-  for (const auto& defect : planted<Op>())
-    if (defect.kernel.info.name == name) return defect.kernel;
-  if constexpr (std::is_same_v<Op, Attention>)
-    if (unplanted_attention().info.name == name) return unplanted_attention();
+  const std::string_view plant = name.substr(name.rfind('.') + 1);
+  const Kernel<Op>* k = name.starts_with("planted.") ? find_planted<Op>(plant) : nullptr;
+  if (k && k->info.name == name && k->info.device.kind == kind) return *k;
   invalid("kernel", fmt::format("a kernel of {} for {}", Op::kName, to_text(kind)), printable(name));
 }
 

@@ -83,8 +83,7 @@ class OpVerifier {
     std::vector<const Kernel<Op>*> out;
     for (const Kernel<Op>* k : catalogue().template kernels<Op>())
       if (o_.kernels.empty() || matches_any(o_.kernels, k->info.name) || matches_any(o_.require, k->info.name)) out.push_back(k);
-    for (const auto& defect : planted<Op>())
-      if (defect.name == o_.plant && (o_.kernels.empty() || matches_any(o_.kernels, defect.kernel.info.name))) out.push_back(&defect.kernel);
+    if (const Kernel<Op>* k = find_planted<Op>(o_.plant); k && (o_.kernels.empty() || matches_any(o_.kernels, k->info.name))) out.push_back(k);
     return out;
   }
 
@@ -310,8 +309,9 @@ class OpVerifier {
 
 /// What is asked for must name something.
 void check_names(const VerifyOptions& o) {
-  bool op_known = o.op.empty(), plant_known = o.plant.empty();
-  std::string known_ops, known_plants;
+  check_plant(o.plant);
+  bool op_known = o.op.empty();
+  std::string known_ops;
   std::vector<std::string> globs = o.kernels;
   globs.insert(globs.end(), o.require.begin(), o.require.end());
   std::vector<bool> used(globs.size(), false);
@@ -323,13 +323,9 @@ void check_names(const VerifyOptions& o) {
     };
     for (const auto* k : catalogue().kernels<Op>())
       if (o.op.empty() || o.op == Op::kName) see(k->info.name);
-    for (const auto& defect : planted<Op>()) {
-      known_plants += (known_plants.empty() ? "" : ", ") + std::string(defect.name);
-      if (defect.name == o.plant) plant_known = true, see(defect.kernel.info.name);
-    }
+    if (const Kernel<Op>* k = find_planted<Op>(o.plant)) see(k->info.name);
   });
   if (!op_known) invalid("--op", "one of " + known_ops, printable(o.op));
-  if (!plant_known) invalid("--plant", "one of " + known_plants, printable(o.plant));
   for (size_t i = 0; i < globs.size(); ++i)
     if (!used[i]) invalid("--kernel", "a name, or a glob such as cpu.attention.*, that some kernel has (attune kernels)", printable(globs[i]));
 }
@@ -346,8 +342,7 @@ std::vector<std::string> ops_of(const VerifyOptions& o) {
     if (o.suite == VerifySuite::laws && Op::kName != "sample") return;
     bool any_kernel = globs.empty();
     for (const auto* k : catalogue().kernels<Op>()) any_kernel = any_kernel || matches_any(globs, k->info.name);
-    for (const auto& defect : planted<Op>())
-      if (defect.name == o.plant) any_kernel = any_kernel || matches_any(globs, defect.kernel.info.name);
+    if (const Kernel<Op>* k = find_planted<Op>(o.plant)) any_kernel = any_kernel || matches_any(globs, k->info.name);
     if (any_kernel) out.emplace_back(Op::kName);
   });
   return out;

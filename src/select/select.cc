@@ -107,7 +107,7 @@ Selection decide(std::string op, std::string role, std::string desc, const Bucke
     }
     Eligible e{j.kernel, std::nullopt};
     for (const auto& m : measured)
-      if (m.kernel == j.kernel->name) e.median_us = m.median_us;
+      if (m.kernel == j.kernel->name && (m.version == 0 || m.version == j.kernel->version)) e.median_us = m.median_us;
     s.eligible.push_back(e);
   }
   std::stable_sort(s.eligible.begin(), s.eligible.end(), [](const Eligible& a, const Eligible& b) { return a.kernel->tier < b.kernel->tier; });

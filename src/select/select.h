@@ -24,6 +24,7 @@ std::string to_text(const Bucket& bucket);
 struct Measurement {
   std::string kernel;
   double median_us = 0;
+  int version = 0;  ///< of the kernel; 0: any. Times of another version count for nothing
 };
 
 /// One `--kernel OP[.ROLE]=NAME` or `=prefer:NAME`. A name may end in `*`… as a glob it never does: exactly one kernel is meant.

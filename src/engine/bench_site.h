@@ -1,0 +1,122 @@
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <optional>
+
+#include "proof/call.h"
+#include "proof/device_params.h"
+
+namespace attune {
+
+/// Where kernels are timed: this machine's CPU with so many threads, or one of its GPUs.
+class BenchSite {
+ public:
+  BenchSite(const DeviceProps& device, int threads);
+
+  const DeviceProps& props() const { return props_; }
+  bool on_gpu() const { return device_.has_value(); }
+  ThreadPool& pool() { return pool_; }
+  CaseDevice& device() { return *device_; }
+  int workers() const { return on_gpu() ? props_.cores : pool_.size(); }
+
+  /// Memory with the bytes at `from`, where kernels run.
+  Buffer copy_of(const void* from, int64_t bytes);
+
+  /// GB/s at which memory larger than the caches is read; on a GPU, at which it is copied, both directions counted.
+  double bandwidth();
+
+ private:
+  DeviceProps props_;
+  ThreadPool pool_;
+  std::unique_ptr<Device> opened_;
+  std::optional<CaseDevice> device_;
+};
+
+/// Bytes that evict everything, within reason.
+int64_t out_of_cache(const DeviceProps& device);
+
+double median(std::vector<double> v);
+
+/// Times of single launches in µs.
+struct LaunchTimes {
+  std::vector<double> us;
+  bool graph = false;  ///< launches of a replayed graph
+
+  double median_us() const { return median(us); }
+  double spread() const;  ///< distance of the quartiles over the median
+};
+
+/// Runs `timed(i)`, which returns the µs of its i-th round, until there are enough rounds or it takes too long.
+LaunchTimes collect_times(int iterations, bool short_of_time, const std::function<double(int)>& timed);
+
+/// Rounds of launches on a GPU: `launch(i)` puts the i-th into the stream. One launch takes the time of a round over its launches.
+LaunchTimes time_in_stream(CaseDevice& site, bool as_graph, int64_t copies, int iterations, const std::function<void(int64_t)>& launch);
+
+/// One heavy tensor of a call: where its pointer stands in the params, and its bytes.
+template <class Params>
+struct Heavy {
+  const void** (*pointer)(Params&);
+  int64_t bytes;
+};
+std::vector<Heavy<MatmulParams>> heavy_tensors(const MatmulDesc& d, const MatmulParams& p);
+std::vector<Heavy<AttentionParams>> heavy_tensors(const AttentionDesc& d, const AttentionParams& p);
+
+/// The calls that take turns: one problem, its heavy tensors in as many copies as it takes to leave the caches, as a model's layers do.
+template <class Op>
+class BenchCalls {
+ public:
+  BenchCalls(const Case<Op>& c, BenchSite& site, int64_t target) : case_(c), site_(site), problem_(c, {.guard = Guard::slack, .wild = false}) {
+    constexpr int64_t kMostCopies = 64;
+    const auto heavy = heavy_tensors(c.desc, problem_.params);
+    int64_t bytes = 0;
+    for (const auto& h : heavy) bytes += h.bytes;
+    typename Op::Params there = problem_.params;
+    if (site.on_gpu()) {
+      twin_ = std::make_unique<DeviceTwin>(site.device(), problem_.memory);
+      twin_->upload();
+      DeviceTwin* const twins[] = {twin_.get()};
+      for_each_pointer(there, [&]<class T>(T*& p) { p = static_cast<T*>(const_cast<void*>(find_in(twins, p))); });
+    }
+    const int64_t copies = bytes == 0 ? 1 : std::clamp<int64_t>((target + bytes - 1) / bytes, 1, kMostCopies);
+    for (int64_t i = 0; i < copies; ++i) {
+      params_.push_back(there);
+      for (const auto& h : heavy) {
+        const void** pointer = h.pointer(params_.back());
+        memory_.push_back(site.copy_of(*pointer, h.bytes));
+        *pointer = memory_.back().data();
+      }
+    }
+  }
+
+  LaunchTimes time(const Kernel<Op>& kernel, int iterations) {
+    Limits limits = problem_.limits();
+    limits.threads = site_.workers();
+    const auto bytes = static_cast<size_t>(kernel.workspace ? std::max<int64_t>(kernel.workspace(case_.desc, limits), 1) : 1);
+    const Buffer scratch = site_.on_gpu() ? site_.device().device().allocate(bytes, "workspace") : Buffer(bytes, "workspace");
+    ExecContext ctx;
+    ctx.workspace = {scratch.data(), scratch.bytes()};
+    const auto launch = [&](int64_t i) { kernel.launch(ctx, case_.desc, params_[static_cast<size_t>(i) % params_.size()]); };
+    if (site_.on_gpu()) {
+      ctx.stream = site_.device().stream().get();
+      return time_in_stream(site_.device(), kernel.info.graph != GraphLevel::none, static_cast<int64_t>(params_.size()), iterations, launch);
+    }
+    ctx.pool = &site_.pool();
+    return collect_times(iterations, kernel.info.tier == Tier::reference, [&](int i) {
+      const auto start = std::chrono::steady_clock::now();
+      launch(i);
+      return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
+    });
+  }
+
+ private:
+  Case<Op> case_;
+  BenchSite& site_;
+  Problem<Op> problem_;
+  std::unique_ptr<DeviceTwin> twin_;
+  std::vector<typename Op::Params> params_;
+  std::vector<Buffer> memory_;
+};
+
+}  // namespace attune

@@ -1,0 +1,1 @@
+set(LIBS attune_proof attune_kernels)

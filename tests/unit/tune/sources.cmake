@@ -1,0 +1,1 @@
+set(LIBS attune_tune attune_kernels)
