@@ -61,4 +61,7 @@ std::string nearest_option(std::string_view name, std::string_view command);
 /// docs/generated/options.md.
 std::string options_page();
 
+/// The whole environment, for a child process that is to have the same.
+char** environment_of_children();
+
 }  // namespace attune

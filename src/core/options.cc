@@ -246,6 +246,8 @@ const OptionSpec* find_option(std::string_view name) {
   return nullptr;
 }
 
+char** environment_of_children() { return environ; }
+
 std::optional<std::string> environment(std::string_view name) {
   const char* value = std::getenv(std::string(name).c_str());
   return value ? std::optional<std::string>(value) : std::nullopt;

@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "device/runtime.h"
+#include "device/shared_library.h"
 
 namespace attune::cuda {
 namespace {
@@ -16,6 +17,8 @@ void check(cudaError_t e, const char* what) {
   fail(e == cudaErrorMemoryAllocation ? ErrorCode::out_of_memory : ErrorCode::device_error, what, "success",
        fmt::format("{} ({})", cudaGetErrorString(e), cudaGetErrorName(e)));
 }
+
+constexpr const char* kDriver[] = {"libcuda.so.1"};
 
 void free_device(void* p, size_t) { cudaFree(p); }
 void free_host(void* p, size_t) { cudaFreeHost(p); }
@@ -58,6 +61,7 @@ DeviceProps record_of(int index, const cudaDeviceProp& p) {
   d.shared_memory = static_cast<int64_t>(p.sharedMemPerBlockOptin);
   d.l2 = p.l2CacheSize;
   d.memory = static_cast<int64_t>(p.totalGlobalMem);
+  if (auto library = detect_library(cublaslt_recipe())) d.libraries.push_back(*library);
   d.present = true;
   return d;
 }
@@ -144,6 +148,11 @@ class CudaDevice final : public Device {
 }  // namespace
 
 std::vector<DeviceProps> detect(std::string& absence) {
+  const LibraryRecipe driver{.name = "libcuda", .files = kDriver, .version_symbol = "", .symbols = {}};
+  if (!SharedLibrary::find(driver)) {
+    absence = "no NVIDIA driver (libcuda.so.1 is not there)";
+    return {};
+  }
   int count = 0;
   if (const cudaError_t e = cudaGetDeviceCount(&count); e != cudaSuccess) {
     cudaGetLastError();

@@ -12,9 +12,8 @@
 #include <cstring>
 #include <optional>
 
+#include "attune/options.h"
 #include "core/error.h"
-
-extern char** environ;
 
 namespace attune {
 namespace {
@@ -70,7 +69,7 @@ void TaskChild::start() {
   std::vector<char*> arguments;
   for (std::string& word : command_) arguments.push_back(word.data());
   arguments.push_back(nullptr);
-  const int error = ::posix_spawn(&child_, arguments[0], &actions, nullptr, arguments.data(), environ);
+  const int error = ::posix_spawn(&child_, arguments[0], &actions, nullptr, arguments.data(), environment_of_children());
   posix_spawn_file_actions_destroy(&actions);
   ::close(ends[1]);
   socket_ = ends[0];

@@ -22,8 +22,8 @@ std::string count_text(int64_t n) { return n % 1024 == 0 ? fmt::format("{}k", n 
 Row row(AttentionDesc d, int batch, int context, int q, double goal, std::string extra = "") {
   d.phase = q > 1 ? Phase::verify : Phase::decode;
   const auto n = static_cast<size_t>(batch);
-  return {fmt::format("{} {} {}x{} q{} D{} G{} block {} {}", to_text(d.phase), to_text(d.kv_dtype), batch, count_text(context), q, d.head_dim, d.gqa_group,
-                      d.block_size, extra),
+  return {fmt::format("{} {} {}x{} q{} D{} G{} block {} {}", to_text(d.phase), to_text(d.kv_dtype), batch, count_text(context), q, d.head_dim,
+                      d.gqa_group, d.block_size, extra),
           goal,
           {d, std::vector<int32_t>(n, q), std::vector<int32_t>(n, context)}};
 }
@@ -74,19 +74,21 @@ void add_others(std::vector<Row>& rows) {
   for (const int64_t dim : {64, 192, 256}) rows.push_back(row({.head_dim = dim, .block_size = 16}, 32, 4096, 1, 0));
   Row ragged = row({.block_size = 16}, 32, 4096, 1, 0, "ragged 10..60000");
   int64_t total = 0;
-  for (size_t i = 0; i < 32; ++i) ragged.work.kv_lens[i] = static_cast<int32_t>(i * i * i * i % 13 == 0 ? 60000 - i * 400 : 10 + i * i * 9), total += ragged.work.kv_lens[i];
+  for (size_t i = 0; i < 32; ++i)
+    ragged.work.kv_lens[i] = static_cast<int32_t>(i * i * i * i % 13 == 0 ? 60000 - i * 400 : 10 + i * i * 9), total += ragged.work.kv_lens[i];
   rows.push_back(ragged);
 }
 
 void print(const AttentionKernel& kernel, const Row& r) {
   bool admitted = true;
   const AttentionDesc defaults{};
-  Attention::for_each_field(kernel.can, r.work.desc, defaults,
-                            [&](FieldName, const auto& can, const auto& value, const auto& fallback, const auto&) { admitted = admitted && can.admits(value, fallback); });
+  Attention::for_each_field(kernel.can, r.work.desc, defaults, [&](FieldName, const auto& can, const auto& value, const auto& fallback, const auto&) {
+    admitted = admitted && can.admits(value, fallback);
+  });
   if (!admitted) return;
   const Timing t = time_attention(kernel, r.work);
-  fmt::print("{:<58} {:8.2f} us ({:.2f} .. {:.2f}) {:6.0f} GB/s {}\n", r.name, t.microseconds, t.fastest, t.slowest, t.gigabytes / t.microseconds * 1e6,
-             r.goal == 0 ? "" : fmt::format("goal {} {}", r.goal, t.microseconds <= r.goal ? "met" : "MISSED"));
+  fmt::print("{:<58} {:8.2f} us ({:.2f} .. {:.2f}) {:6.0f} GB/s {}\n", r.name, t.microseconds, t.fastest, t.slowest,
+             t.gigabytes / t.microseconds * 1e6, r.goal == 0 ? "" : fmt::format("goal {} {}", r.goal, t.microseconds <= r.goal ? "met" : "MISSED"));
 }
 
 const AttentionKernel& named(std::string_view name) {

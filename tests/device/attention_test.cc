@@ -214,7 +214,8 @@ int64_t prove(const AttentionKernel& kernel, int64_t count, uint64_t seed) {
   const auto never = unexercised(kernel, cases);
   if (count >= kCases && !never.empty()) ++failures, fmt::print("FAIL never ran: {}\n", fmt::join(never, ", "));
   fmt::print(
-      "{} cases, {} failures, {} outputs, largest error {:.3f} of its bound; {} launches, {} split (equal bits with less workspace), {} graph replays "
+      "{} cases, {} failures, {} outputs, largest error {:.3f} of its bound; {} launches, {} split (equal bits with less workspace), {} graph "
+      "replays "
       "(equal bits); {} corners never ran; a spoilt output is seen: {}\n",
       cases.size(), failures, outputs, worst, run.launches, run.split, run.replays, never.size(), seen);
   return failures;

@@ -50,7 +50,8 @@ std::vector<int32_t> permuted_table(const Work& w, int64_t max_blocks, int64_t& 
   std::shuffle(order.begin(), order.end(), std::mt19937(3));
   size_t next = 0;
   for (size_t s = 0; s < w.kv_lens.size(); ++s)
-    for (int64_t b = 0; b < (w.kv_lens[s] + size - 1) / size; ++b) table[s * static_cast<size_t>(max_blocks) + static_cast<size_t>(b)] = order[next++];
+    for (int64_t b = 0; b < (w.kv_lens[s] + size - 1) / size; ++b)
+      table[s * static_cast<size_t>(max_blocks) + static_cast<size_t>(b)] = order[next++];
   return table;
 }
 
@@ -96,7 +97,8 @@ Timing time_attention(const AttentionKernel& kernel, const Work& w) {
   const int64_t slots = p.num_blocks * d.num_kv_heads * d.block_size, bytes = bytes_of(d.kv_dtype, slots * d.head_dim);
   const int64_t caches = std::max<int64_t>(1, (kMostL2 + 2 * bytes - 1) / (2 * bytes));
   const auto noise = noise_of(d.kv_dtype);
-  const DeviceMemory k = filled(noise, bytes * caches), v = filled(noise, bytes * caches), out = allocate(bytes_of(d.out_dtype, p.total_q * heads * d.head_dim));
+  const DeviceMemory k = filled(noise, bytes * caches), v = filled(noise, bytes * caches),
+                     out = allocate(bytes_of(d.out_dtype, p.total_q * heads * d.head_dim));
   const DeviceMemory q = filled(noise_of(d.q_dtype), bytes_of(d.q_dtype, p.total_q * heads * d.head_dim)), q_start = uploaded(starts),
                      lens = uploaded(w.kv_lens), pages = uploaded(table), scales = uploaded(std::vector<float>(static_cast<size_t>(slots), 0.7f)),
                      per_head = uploaded(std::vector<float>(static_cast<size_t>(heads), 0.3f));

@@ -6,14 +6,14 @@
 
 namespace attune::cuda {
 
-inline constexpr int kTile = 64;              ///< keys of one product S = K·Qᵀ
-inline constexpr int kChunk = 512;            ///< keys of a leaf of the reduction tree
+inline constexpr int kTile = 64;    ///< keys of one product S = K·Qᵀ
+inline constexpr int kChunk = 512;  ///< keys of a leaf of the reduction tree
 inline constexpr int kTilesPerChunk = kChunk / kTile;
-inline constexpr int kLevels = 16;            ///< runs of 1, 2, 4, … chunks that a plan chooses from
-inline constexpr int kMostVerified = 32;      ///< query tokens of the verify phase
-inline constexpr int kMostRuns = 512;         ///< of one row: what the join of partial results can hold
-inline constexpr int kMostBlocks = 264;       ///< thread blocks of a launch: two a multiprocessor of the largest GPU declared for
-inline constexpr int64_t kMostPartials = 2048;   ///< runs whose results wait in the workspace
+inline constexpr int kLevels = 16;              ///< runs of 1, 2, 4, … chunks that a plan chooses from
+inline constexpr int kMostVerified = 32;        ///< query tokens of the verify phase
+inline constexpr int kMostRuns = 512;           ///< of one row: what the join of partial results can hold
+inline constexpr int kMostBlocks = 264;         ///< thread blocks of a launch: two a multiprocessor of the largest GPU declared for
+inline constexpr int64_t kMostPartials = 2048;  ///< runs whose results wait in the workspace
 inline constexpr int64_t kPartialBytes = 36 << 20;
 
 /// What one launch needs beyond the tensor maps.
@@ -27,18 +27,18 @@ struct AttentionCall {
   const uint32_t* tree;
   int64_t q_stride, out_stride, max_blocks, tree_words;
   int num_seqs, kv_heads, group, head_dim, block_size;
-  int box;           ///< keys of one copy: a power of two that divides block_size, at most a tile
+  int box;  ///< keys of one copy: a power of two that divides block_size, at most a tile
   int window, window_right;
-  float scale;       ///< of q·k, natural units
+  float scale;  ///< of q·k, natural units
   float softcap;
   Mask mask;
   Alibi alibi;
   DType q_dtype, out_dtype;
   Scales kv_scale;
-  bool q_aligned;    ///< 16-byte loads of q are allowed
-  uint64_t policy;   ///< of the L2 cache for keys and values
-  int stages;        ///< tiles in flight
-  int shared_levels; ///< of the reduction tree that wait in shared memory; deeper ones in `spill`
+  bool q_aligned;     ///< 16-byte loads of q are allowed
+  uint64_t policy;    ///< of the L2 cache for keys and values
+  int stages;         ///< tiles in flight
+  int shared_levels;  ///< of the reduction tree that wait in shared memory; deeper ones in `spill`
   int spill_levels;
   int partials;      ///< how many fit
   int32_t* arrived;  ///< [partials]
@@ -71,7 +71,11 @@ constexpr int64_t spill_bytes(int64_t rows, int64_t dim, int spill_levels) { ret
 
 constexpr int64_t attention_workspace(const AttentionDesc& d, const Limits& limits) {
   if (limits.longest_kv <= kChunk) return 0;
-  const int64_t rows = rows_of(d.phase == Phase::decode ? 1 : d.phase == Phase::verify ? kMostVerified : limits.tokens, d.gqa_group), dim = padded_dim(d);
+  const int64_t rows = rows_of(d.phase == Phase::decode   ? 1
+                               : d.phase == Phase::verify ? kMostVerified
+                                                          : limits.tokens,
+                               d.gqa_group),
+                dim = padded_dim(d);
   return kMostPartials * 4 + spill_bytes(rows, dim, levels_below(limits.longest_kv)) + most_partials(rows, dim) * node_floats(rows, dim) * 4;
 }
 

@@ -41,7 +41,7 @@ EncodeTiled encode_tiled() {
 CUtensorMap map_of(const AttentionDesc& d, const void* data, int64_t num_blocks, int box) {
   CUtensorMap map;
   const auto bytes = static_cast<cuuint64_t>(size_of(d.kv_dtype)), dim = static_cast<cuuint64_t>(d.head_dim);
-  const CUtensorMapDataType type = d.kv_dtype == DType::bf16   ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16
+  const CUtensorMapDataType type = d.kv_dtype == DType::bf16  ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16
                                    : d.kv_dtype == DType::f16 ? CU_TENSOR_MAP_DATA_TYPE_FLOAT16
                                                               : CU_TENSOR_MAP_DATA_TYPE_UINT8;
   const cuuint64_t sizes[2] = {dim, static_cast<cuuint64_t>(num_blocks * d.num_kv_heads * d.block_size)}, strides[1] = {dim * bytes};

@@ -17,8 +17,7 @@ constexpr DeviceNeed kCublasLt{
 // ---- attention ----
 
 constexpr Rule<AttentionDesc> kAttentionRules[] = {
-    {"keys and values are f8_e4m3, or of the queries' type",
-     [](const AttentionDesc& d) { return is_f8(d.kv_dtype) || d.kv_dtype == d.q_dtype; }},
+    {"keys and values are f8_e4m3, or of the queries' type", [](const AttentionDesc& d) { return is_f8(d.kv_dtype) || d.kv_dtype == d.q_dtype; }},
 };
 
 constexpr AttentionKernel kAttention[] = {
