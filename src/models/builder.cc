@@ -125,7 +125,11 @@ Linear ModelBuilder::head(const std::string& name) {
 }
 
 RmsNorm ModelBuilder::norm(const std::string& role, const std::string& name, int64_t hidden, DType out, bool unit_offset, bool residual) {
-  const TensorView w = place(name + ".weight", {hidden}, true);
+  return bound_norm(role, place(name + ".weight", {hidden}, true), out, unit_offset, residual);
+}
+
+RmsNorm ModelBuilder::bound_norm(const std::string& role, const TensorView& w, DType out, bool unit_offset, bool residual) {
+  const int64_t hidden = w.shape.count();
   NormDesc d{.x_dtype = DType::f32, .w_dtype = w.dtype, .out_dtype = out, .hidden = hidden, .unit_offset = unit_offset, .residual = residual};
   return {binder_.bind<Norm>(role, {{"rows", d, {}}}), w.data, static_cast<float>(config_.rms_norm_eps), hidden};
 }
@@ -214,14 +218,50 @@ const KvPlan& ModelBuilder::kv_plan() {
   return *kv_plan_;
 }
 
-SelfAttention ModelBuilder::self_attention(size_t layer) {
+/// One launch from qkv to the attention where a kernel other than the reference does it; else op by op.
+void ModelBuilder::bind_prepare(SelfAttention& a, const TensorView& q_weight, const TensorView& k_weight) {
   const KvPlan& plan = kv_plan();
-  SelfAttention a;
+  const KvWriteDesc write = kv_write_desc(plan.block_size, plan.scales);
+  RopeKvWriteDesc all{.x_dtype = DType::f32,
+                      .out_dtype = options_.compute,
+                      .kv_dtype = write.kv_dtype,
+                      .num_kv_heads = config_.num_kv_heads,
+                      .gqa_group = config_.num_q_heads / config_.num_kv_heads,
+                      .head_dim = config_.head_dim,
+                      .rotary_dim = config_.head_dim,
+                      .norm = a.head_norms,
+                      .block_size = write.block_size,
+                      .kv_layout = write.kv_layout,
+                      .kv_scale = write.kv_scale};
+  if (a.head_norms) all.w_dtype = q_weight.dtype;
+  if (q_weight.dtype == k_weight.dtype)
+    if (auto bound = binder_.bind_above_reference<RopeKvWrite>("self", {{"rows", all, {}}})) {
+      a.prepare = *bound;
+      a.q_norm = {{}, q_weight.data, static_cast<float>(config_.rms_norm_eps), config_.head_dim};
+      a.k_norm = {{}, k_weight.data, static_cast<float>(config_.rms_norm_eps), config_.head_dim};
+      return;
+    }
+  if (a.head_norms) {
+    a.q_norm = bound_norm("q", q_weight, DType::f32, false, false);
+    a.k_norm = bound_norm("k", k_weight, DType::f32, false, false);
+  }
   RopeDesc rope{.x_dtype = DType::f32, .out_dtype = options_.compute, .head_dim = config_.head_dim, .rotary_dim = config_.head_dim};
   a.rope_q = binder_.bind<Rope>("q", {{"rows", rope, {}}});
   rope.out_dtype = DType::f32;
   a.rope_k = binder_.bind<Rope>("k", {{"rows", rope, {}}});
-  a.write = binder_.bind<KvWrite>("self", {{"rows", kv_write_desc(plan.block_size, plan.scales), {}}});
+  a.write = binder_.bind<KvWrite>("self", {{"rows", write, {}}});
+}
+
+SelfAttention ModelBuilder::self_attention(size_t layer, const std::string& head_norms) {
+  const KvPlan& plan = kv_plan();
+  SelfAttention a;
+  a.head_norms = !head_norms.empty();
+  TensorView q_weight, k_weight;
+  if (a.head_norms) {
+    q_weight = place(head_norms + "q_norm.weight", {config_.head_dim}, true);
+    k_weight = place(head_norms + "k_norm.weight", {config_.head_dim}, true);
+  }
+  bind_prepare(a, q_weight, k_weight);
   a.attend = binder_.bind<Attention>("self", attention_asks(config_.windows[layer], plan.block_size, plan.scales));
   a.layer = layer;
   a.num_q_heads = config_.num_q_heads, a.num_kv_heads = config_.num_kv_heads, a.head_dim = config_.head_dim;

@@ -50,8 +50,9 @@ class ModelBuilder {
   RowGather row_gather();
   Elementwise activation(const std::string& role, Activation activation, int64_t width, DType out, bool gated, double softcap = 0);
 
-  /// Attention of `layer`, with the window, softcap and scale of the config.
-  SelfAttention self_attention(size_t layer);
+  /// Attention of `layer`, with the window, softcap and scale of the config. `head_norms`: what stands before "q_norm" and "k_norm" in the names
+  /// of their tensors; empty: the heads of q and k are not normed.
+  SelfAttention self_attention(size_t layer, const std::string& head_norms = "");
 
   /// Buffers for the largest step.
   Activations activations() const;
@@ -69,6 +70,8 @@ class ModelBuilder {
   TensorView store(const TensorView& view, DType stored);
   void* allocate(size_t bytes);
   Device& device() const { return binder_.runtime(); }
+  RmsNorm bound_norm(const std::string& role, const TensorView& w, DType out, bool unit_offset, bool residual);
+  void bind_prepare(SelfAttention& a, const TensorView& q_weight, const TensorView& k_weight);
   bool on_cpu() const { return binder_.device().kind == DeviceKind::cpu; }
   DType stored_dtype(DType source) const;
   std::vector<Ask<Attention>> attention_asks(int64_t window, int64_t block_size, Scales scales) const;

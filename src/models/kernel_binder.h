@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -68,6 +69,11 @@ class KernelBinder {
   /// Chooses kernels for all variants of one use. NotSupported, with every kernel's reasons, if a variant has none.
   template <class Op>
   Bound<Op> bind(const std::string& role, const std::vector<Ask<Op>>& asks);
+
+  /// As bind, where every variant has a kernel other than the reference; else nothing is bound, recorded or refused. For an op that stands for
+  /// several others.
+  template <class Op>
+  std::optional<Bound<Op>> bind_above_reference(const std::string& role, const std::vector<Ask<Op>>& asks);
 
   /// The decisions without a probe: what explain shows.
   template <class Op>
@@ -176,6 +182,20 @@ void KernelBinder::record(const std::vector<Selection>& selections, const std::v
       return true;
     });
     log_info("{}", log_text(first, selections.size() > 1 ? names : ""));
+  }
+}
+
+template <class Op>
+std::optional<Bound<Op>> KernelBinder::bind_above_reference(const std::string& role, const std::vector<Ask<Op>>& asks) {
+  for (;;) {
+    const auto selections = select_all(role, asks);
+    bool trusted = true;
+    for (size_t i = 0; i < asks.size() && trusted; ++i) {
+      const KernelInfo* chosen = selections[i].chosen;
+      if (!chosen || chosen->tier == Tier::reference) return std::nullopt;
+      trusted = probed(*find_kernel<Op>(chosen), asks[i].desc);
+    }
+    if (trusted) return bind(role, asks);
   }
 }
 

@@ -31,6 +31,32 @@ void Elementwise::operator()(const ExecContext& ctx, const void* x, int64_t rows
   op(ctx, {.x = x, .out = out, .rows = rows, .width = width});
 }
 
+void SelfAttention::prepare_all(const Step& s, int64_t stride) const {
+  prepare(s.ctx, {.qkv = s.at.qkv.data(),
+                  .x_stride = stride,
+                  .q = s.at.q.data(),
+                  .q_stride = num_q_heads * head_dim,
+                  .tokens = s.tokens(),
+                  .q_weight = q_norm.w,
+                  .k_weight = k_norm.w,
+                  .eps = q_norm.eps,
+                  .positions = s.batch.positions,
+                  .inv_freq = inv_freq,
+                  .attention_factor = attention_factor,
+                  .slot_mapping = s.batch.slot_mapping,
+                  .k_cache = s.kv.k(layer),
+                  .v_cache = s.kv.v(layer),
+                  .num_blocks = s.kv.num_blocks(),
+                  .k_scale = s.kv.k_scale(layer),
+                  .v_scale = s.kv.v_scale(layer)});
+}
+
+void SelfAttention::norm(const Step& s, int64_t stride) const {
+  float* qkv = s.at.qkv.as<float>();
+  q_norm.heads(s.ctx, qkv, s.tokens(), num_q_heads, stride);
+  k_norm.heads(s.ctx, qkv + num_q_heads * head_dim, s.tokens(), num_kv_heads, stride);
+}
+
 void SelfAttention::rotate(const Step& s, int64_t stride) const {
   float* qkv = s.at.qkv.as<float>();
   RopeParams p{.x = qkv,
@@ -65,8 +91,13 @@ void SelfAttention::store(const Step& s, int64_t stride) const {
 void SelfAttention::operator()(const Step& s) const {
   const int64_t stride = (num_q_heads + 2 * num_kv_heads) * head_dim;
   const int64_t width = num_q_heads * head_dim;
-  rotate(s, stride);
-  store(s, stride);
+  if (!prepare.variants.empty()) {
+    prepare_all(s, stride);
+  } else {
+    if (head_norms) norm(s, stride);
+    rotate(s, stride);
+    store(s, stride);
+  }
   for (const PhaseBatch& b : s.batch.phases) {
     const int64_t offset = b.first_token * width * static_cast<int64_t>(size_of(x_dtype));
     AttentionParams p;

@@ -72,8 +72,11 @@ struct Elementwise {
   void operator()(const ExecContext& ctx, const void* x, int64_t rows, void* out) const;
 };
 
-/// Rotates q and k, stores k and v in the pages, attends: from s.at.qkv to s.at.attended.
+/// Norms the heads of q and k (or not), rotates them, stores k and v in the pages, attends: from s.at.qkv to s.at.attended.
 struct SelfAttention {
+  Bound<RopeKvWrite> prepare;  ///< all before the attention in one launch; without variants: the ops below, one by one
+  bool head_norms = false;
+  RmsNorm q_norm, k_norm;
   Bound<Rope> rope_q, rope_k;
   Bound<KvWrite> write;
   Bound<Attention> attend;  ///< one variant a phase
@@ -87,6 +90,8 @@ struct SelfAttention {
   void operator()(const Step& s) const;
 
  private:
+  void prepare_all(const Step& s, int64_t stride) const;
+  void norm(const Step& s, int64_t stride) const;
   void rotate(const Step& s, int64_t stride) const;
   void store(const Step& s, int64_t stride) const;
 };

@@ -10,11 +10,9 @@ class Qwen3 final : public Model {
     for (int64_t i = 0; i < config_.num_layers; ++i) {
       const std::string at = layer_name(i);
       layers_.push_back({b.norm("input", at + "input_layernorm", config_.hidden_size, b.compute()), b.linear(qkv_spec(config_, at)),
-                         b.norm("q", at + "self_attn.q_norm", config_.head_dim, DType::f32),
-                         b.norm("k", at + "self_attn.k_norm", config_.head_dim, DType::f32), b.self_attention(static_cast<size_t>(i)),
-                         b.linear(o_spec(config_, at)), b.norm("post", at + "post_attention_layernorm", config_.hidden_size, b.compute()),
-                         b.linear(gate_up_spec(config_, at)), b.activation("mlp", config_.hidden_act, config_.intermediate_size, b.compute(), true),
-                         b.linear(down_spec(config_, at))});
+                         b.self_attention(static_cast<size_t>(i), at + "self_attn."), b.linear(o_spec(config_, at)),
+                         b.norm("post", at + "post_attention_layernorm", config_.hidden_size, b.compute()), b.linear(gate_up_spec(config_, at)),
+                         b.activation("mlp", config_.hidden_act, config_.intermediate_size, b.compute(), true), b.linear(down_spec(config_, at))});
     }
     gather_ = b.row_gather();
     norm_ = b.norm("final", "model.norm", config_.hidden_size, b.compute());
@@ -25,15 +23,11 @@ class Qwen3 final : public Model {
 
   void forward(const ExecContext& ctx, const Batch& batch, KvCache& kv) override {
     const Step s{ctx, batch, kv, at_};
-    const int64_t q = config_.num_q_heads * config_.head_dim, stride = q + 2 * config_.num_kv_heads * config_.head_dim;
     float* x = at_.hidden.as<float>();
-    float* qkv = at_.qkv.as<float>();
     embed_(s, x);
     for (const Layer& l : layers_) {
       l.input_norm(ctx, x, s.tokens(), at_.normed.data());
-      l.qkv(ctx, at_.normed.data(), s.tokens(), qkv);
-      l.q_norm.heads(ctx, qkv, s.tokens(), config_.num_q_heads, stride);
-      l.k_norm.heads(ctx, qkv + q, s.tokens(), config_.num_kv_heads, stride);
+      l.qkv(ctx, at_.normed.data(), s.tokens(), at_.qkv.data());
       l.attention(s);
       l.o(ctx, at_.attended.data(), s.tokens(), x, x);
       l.post_norm(ctx, x, s.tokens(), at_.normed.data());
@@ -51,7 +45,6 @@ class Qwen3 final : public Model {
   struct Layer {
     RmsNorm input_norm;
     Linear qkv;
-    RmsNorm q_norm, k_norm;
     SelfAttention attention;
     Linear o;
     RmsNorm post_norm;

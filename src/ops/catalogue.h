@@ -9,6 +9,7 @@
 #include "ops/matmul.h"
 #include "ops/norm.h"
 #include "ops/rope.h"
+#include "ops/rope_kv_write.h"
 #include "ops/sample.h"
 
 namespace attune {
@@ -31,6 +32,7 @@ struct Catalogue : KernelList<Attention>,
                    KernelList<Matmul>,
                    KernelList<Norm>,
                    KernelList<Rope>,
+                   KernelList<RopeKvWrite>,
                    KernelList<ActivationOp>,
                    KernelList<Embed>,
                    KernelList<Sample> {
@@ -52,6 +54,7 @@ void for_each_op(F&& f) {
   f.template operator()<Matmul>();
   f.template operator()<Norm>();
   f.template operator()<Rope>();
+  f.template operator()<RopeKvWrite>();
   f.template operator()<ActivationOp>();
   f.template operator()<Embed>();
   f.template operator()<Sample>();

@@ -70,6 +70,25 @@ constexpr RopeKernel kRope[] = {
      .launch = rope_ref},
 };
 
+constexpr RopeKvWriteKernel kRopeKvWrite[] = {
+    {.info = {.name = "ref.rope_kv_write", .tier = Tier::reference, .reduction = "ref.f64", .device = kAnyCpu},
+     .can = {.x_dtype = any,
+             .out_dtype = any,
+             .kv_dtype = any,
+             .num_kv_heads = any,
+             .gqa_group = any,
+             .head_dim = any,
+             .rotary_dim = any,
+             .style = any,
+             .norm = flag,
+             .w_dtype = any,
+             .unit_offset = flag,
+             .block_size = any,
+             .kv_layout = any,
+             .kv_scale = any},
+     .launch = rope_kv_write_ref},
+};
+
 constexpr ActivationKernel kActivation[] = {
     {.info = {.name = "ref.activation", .tier = Tier::reference, .reduction = "ref.f64", .device = kAnyCpu},
      .can = {.x_dtype = any, .out_dtype = any, .activation = any, .gated = flag, .softcap = any},
@@ -96,6 +115,7 @@ void add_reference_page(Catalogue& c) {
   c.add(kMatmul);
   c.add(kNorm);
   c.add(kRope);
+  c.add(kRopeKvWrite);
   c.add(kActivation);
   c.add(kEmbed);
   c.add(kSample);

@@ -9,6 +9,7 @@
 #include "ops/matmul.h"
 #include "ops/norm.h"
 #include "ops/rope.h"
+#include "ops/rope_kv_write.h"
 #include "ops/sample.h"
 
 namespace attune {
@@ -17,6 +18,7 @@ std::string to_text(const KvWriteDesc& d) { return fields_text<KvWrite>(d); }
 std::string to_text(const MatmulDesc& d) { return fields_text<Matmul>(d); }
 std::string to_text(const NormDesc& d) { return fields_text<Norm>(d); }
 std::string to_text(const RopeDesc& d) { return fields_text<Rope>(d); }
+std::string to_text(const RopeKvWriteDesc& d) { return fields_text<RopeKvWrite>(d); }
 std::string to_text(const ActivationDesc& d) { return fields_text<ActivationOp>(d); }
 std::string to_text(const EmbedDesc& d) { return fields_text<Embed>(d); }
 std::string to_text(const SampleDesc& d) { return fields_text<Sample>(d); }

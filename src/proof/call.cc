@@ -134,6 +134,7 @@ template class Call<KvWrite>;
 template class Call<Matmul>;
 template class Call<Norm>;
 template class Call<Rope>;
+template class Call<RopeKvWrite>;
 template class Call<ActivationOp>;
 template class Call<Embed>;
 template class Call<Sample>;

@@ -203,6 +203,7 @@ template std::vector<Case<KvWrite>> covering_cases(const Kernel<KvWrite>&, uint6
 template std::vector<Case<Matmul>> covering_cases(const Kernel<Matmul>&, uint64_t, PairCoverage*);
 template std::vector<Case<Norm>> covering_cases(const Kernel<Norm>&, uint64_t, PairCoverage*);
 template std::vector<Case<Rope>> covering_cases(const Kernel<Rope>&, uint64_t, PairCoverage*);
+template std::vector<Case<RopeKvWrite>> covering_cases(const Kernel<RopeKvWrite>&, uint64_t, PairCoverage*);
 template std::vector<Case<ActivationOp>> covering_cases(const Kernel<ActivationOp>&, uint64_t, PairCoverage*);
 template std::vector<Case<Embed>> covering_cases(const Kernel<Embed>&, uint64_t, PairCoverage*);
 template std::vector<Case<Sample>> covering_cases(const Kernel<Sample>&, uint64_t, PairCoverage*);

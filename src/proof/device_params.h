@@ -34,6 +34,12 @@ void for_each_pointer(RopeParams& p, F&& f) {
 }
 
 template <class F>
+void for_each_pointer(RopeKvWriteParams& p, F&& f) {
+  f(p.qkv), f(p.q), f(p.q_weight), f(p.k_weight), f(p.positions), f(p.inv_freq), f(p.slot_mapping), f(p.k_cache), f(p.v_cache), f(p.k_scale),
+      f(p.v_scale);
+}
+
+template <class F>
 void for_each_pointer(ActivationParams& p, F&& f) {
   f(p.x), f(p.out);
 }

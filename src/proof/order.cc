@@ -198,6 +198,7 @@ template std::vector<uint8_t> output_bits(const Kernel<KvWrite>&, const Case<KvW
 template std::vector<uint8_t> output_bits(const Kernel<Matmul>&, const Case<Matmul>&, const LaunchSite&);
 template std::vector<uint8_t> output_bits(const Kernel<Norm>&, const Case<Norm>&, const LaunchSite&);
 template std::vector<uint8_t> output_bits(const Kernel<Rope>&, const Case<Rope>&, const LaunchSite&);
+template std::vector<uint8_t> output_bits(const Kernel<RopeKvWrite>&, const Case<RopeKvWrite>&, const LaunchSite&);
 template std::vector<uint8_t> output_bits(const Kernel<ActivationOp>&, const Case<ActivationOp>&, const LaunchSite&);
 template std::vector<uint8_t> output_bits(const Kernel<Embed>&, const Case<Embed>&, const LaunchSite&);
 template std::vector<uint8_t> output_bits(const Kernel<Sample>&, const Case<Sample>&, const LaunchSite&);

@@ -405,6 +405,10 @@ std::span<const Planted<Rope>> planted<Rope>() {
   return {};
 }
 template <>
+std::span<const Planted<RopeKvWrite>> planted<RopeKvWrite>() {
+  return {};
+}
+template <>
 std::span<const Planted<ActivationOp>> planted<ActivationOp>() {
   return {};
 }

@@ -89,6 +89,7 @@ template ProbeResult probe<KvWrite>(const Kernel<KvWrite>&, const KvWriteDesc&, 
 template ProbeResult probe<Matmul>(const Kernel<Matmul>&, const MatmulDesc&, CaseDevice*);
 template ProbeResult probe<Norm>(const Kernel<Norm>&, const NormDesc&, CaseDevice*);
 template ProbeResult probe<Rope>(const Kernel<Rope>&, const RopeDesc&, CaseDevice*);
+template ProbeResult probe<RopeKvWrite>(const Kernel<RopeKvWrite>&, const RopeKvWriteDesc&, CaseDevice*);
 template ProbeResult probe<ActivationOp>(const Kernel<ActivationOp>&, const ActivationDesc&, CaseDevice*);
 template ProbeResult probe<Embed>(const Kernel<Embed>&, const EmbedDesc&, CaseDevice*);
 template ProbeResult probe<Sample>(const Kernel<Sample>&, const SampleDesc&, CaseDevice*);

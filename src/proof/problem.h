@@ -1,6 +1,7 @@
 #pragma once
 
 #include "core/error.h"
+#include "proof/bounds.h"
 #include "proof/cases.h"
 #include "proof/comparison.h"
 #include "proof/fill.h"
@@ -124,6 +125,29 @@ class Problem<Rope> {
  private:
   Case<Rope> case_;
   std::vector<uint8_t> x_;  // kept apart: the output may overwrite it
+};
+
+template <>
+class Problem<RopeKvWrite> {
+ public:
+  Problem(const Case<RopeKvWrite>& c, const ProblemStyle& style);
+
+ private:
+  Case<RopeKvWrite> case_;
+  Problem<KvWrite> pages_;  // the cache, the slots and their watch
+
+ public:
+  Memory& memory;
+  RopeKvWriteParams params;
+  Limits limits() const { return {.tokens = case_.rows}; }
+  void compare(std::string_view reduction, int64_t samples, Comparison& out) const;
+
+ private:
+  const void* add_weight(Fill& fill, const char* name);
+  std::vector<float> heads_by_reference(bool rotate) const;
+  std::vector<ErrorBound> errors_of(const float* normed) const;
+  void compare_query(const float* want, const std::vector<ErrorBound>& errors, int64_t token, int64_t head, Comparison& out) const;
+  void compare_page(const char* name, const float* vector, const std::vector<ErrorBound>& errors, int64_t token, int64_t head, Comparison& out) const;
 };
 
 template <>

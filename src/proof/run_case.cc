@@ -190,6 +190,8 @@ template CaseResult run_case(const Kernel<Norm>&, const Case<Norm>&, const RunOp
 template std::string repro_line(const Kernel<Norm>&, const Case<Norm>&);
 template CaseResult run_case(const Kernel<Rope>&, const Case<Rope>&, const RunOptions&);
 template std::string repro_line(const Kernel<Rope>&, const Case<Rope>&);
+template CaseResult run_case(const Kernel<RopeKvWrite>&, const Case<RopeKvWrite>&, const RunOptions&);
+template std::string repro_line(const Kernel<RopeKvWrite>&, const Case<RopeKvWrite>&);
 template CaseResult run_case(const Kernel<ActivationOp>&, const Case<ActivationOp>&, const RunOptions&);
 template std::string repro_line(const Kernel<ActivationOp>&, const Case<ActivationOp>&);
 template CaseResult run_case(const Kernel<Embed>&, const Case<Embed>&, const RunOptions&);

@@ -45,6 +45,13 @@ inline Constraint<int64_t> test_sizes<Rope>(std::string_view field) {
   return one_of({64, 2, 8, 32, 40, 80, 128});
 }
 template <>
+inline Constraint<int64_t> test_sizes<RopeKvWrite>(std::string_view field) {
+  if (field == "num_kv_heads") return one_of({2, 1, 3, 8});
+  if (field == "gqa_group") return one_of({1, 2, 3, 4, 7});
+  if (field == "block_size") return one_of({16, 1, 7, 32, 64});
+  return test_sizes<Rope>(field);
+}
+template <>
 inline Constraint<int64_t> test_sizes<ActivationOp>(std::string_view) {
   return range{1, 1};
 }
@@ -77,6 +84,11 @@ inline void repair(MatmulDesc& d) {
 inline void repair(RopeDesc& d) {
   d.rotary_dim -= d.rotary_dim % 2;
   if (d.rotary_dim > d.head_dim) d.rotary_dim = d.head_dim - d.head_dim % 2;
+}
+inline void repair(RopeKvWriteDesc& d) {
+  d.rotary_dim -= d.rotary_dim % 2;
+  if (d.rotary_dim > d.head_dim) d.rotary_dim = d.head_dim - d.head_dim % 2;
+  if (!is_f8(d.kv_dtype)) d.kv_scale = Scales::none;
 }
 inline void repair(NormDesc&) {}
 inline void repair(ActivationDesc&) {}

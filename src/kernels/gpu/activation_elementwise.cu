@@ -25,11 +25,12 @@ __device__ float value_of(const Call& c, float x, float up) {
 __global__ void __launch_bounds__(kThreads) activation(const Call c) {
   const ActivationParams& p = c.params;
   for (int64_t unit = block_index() * kThreads + thread_index(); unit < c.units; unit += block_count() * kThreads) {
-    const int64_t row = unit / c.per_row, i = 4 * (unit - row * c.per_row), left = p.width - i;
+    const int64_t row = quotient(unit, c.per_row), i = 4 * (unit - row * c.per_row), left = p.width - i;
     const int64_t from = row * (c.desc.gated ? 2 * p.width : p.width) + i;
     const Four x = load_four(p.x, c.desc.x_dtype, from, left, c.aligned);
     const Four up = c.desc.gated ? load_four(p.x, c.desc.x_dtype, from + p.width, left, c.aligned) : Four{};
     Four y;
+#pragma unroll
     for (int j = 0; j < 4; ++j) y.x[j] = value_of(c, x.x[j], up.x[j]);
     store_four(p.out, c.desc.out_dtype, row * p.width + i, left, c.aligned, y);
   }

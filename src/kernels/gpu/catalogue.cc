@@ -4,6 +4,7 @@
 #include "build_info.h"
 #include "kernels/gpu/attention_plan.h"
 #include "kernels/gpu/kernels.h"
+#include "kernels/gpu/rope_kv_write_plan.h"
 #include "kernels/gpu/sample_plan.h"
 
 namespace attune {
@@ -99,6 +100,33 @@ constexpr RopeKernel kRope[] = {
     rope_of(kHip, built<build::kWithRocm, &gpu::rope_pairs<DeviceKind::hip>>()),
 };
 
+// The order of gpu.norm.rows, the elements of gpu.rope.pairs and gpu.kv_write.paged: their bits.
+constexpr RopeKvWriteKernel rope_kv_write_of(DeviceNeed need, RopeKvWriteKernel::Launch launch) {
+  KernelInfo info = info_of("gpu.rope_kv_write.heads", "squares4.lanes32.simt", need);
+  info.preferred_block_size = 64;
+  return {.info = info,
+          .can = {.x_dtype = any,
+                  .out_dtype = any,
+                  .kv_dtype = any,
+                  .num_kv_heads = any,
+                  .gqa_group = any,
+                  .head_dim = any,
+                  .rotary_dim = any,
+                  .style = any,
+                  .norm = flag,
+                  .w_dtype = any,
+                  .unit_offset = flag,
+                  .block_size = any,
+                  .kv_layout = any,
+                  .kv_scale = any},
+          .shared_memory = gpu::rope_kv_write_shared_memory,
+          .launch = launch};
+}
+constexpr RopeKvWriteKernel kRopeKvWrite[] = {
+    rope_kv_write_of(kCuda, built<build::kWithCuda, &gpu::rope_kv_write_heads<DeviceKind::cuda>>()),
+    rope_kv_write_of(kHip, built<build::kWithRocm, &gpu::rope_kv_write_heads<DeviceKind::hip>>()),
+};
+
 constexpr ActivationKernel activation_of(DeviceNeed need, ActivationKernel::Launch launch) {
   return {.info = info_of("gpu.activation.elementwise", "elements.simt", need),
           .can = {.x_dtype = any, .out_dtype = any, .activation = any, .gated = flag, .softcap = any},
@@ -148,6 +176,7 @@ void add_gpu_page(Catalogue& c) {
   c.add(kMatmul);
   c.add(kNorm);
   c.add(kRope);
+  c.add(kRopeKvWrite);
   c.add(kActivation);
   c.add(kEmbed);
   c.add(kSample);

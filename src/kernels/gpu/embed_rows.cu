@@ -16,8 +16,9 @@ struct Call {
 
 __global__ void __launch_bounds__(kThreads) embed(const Call c) {
   for (int64_t unit = block_index() * kThreads + thread_index(); unit < c.units; unit += block_count() * kThreads) {
-    const int64_t token = unit / c.per_row, i = 4 * (unit - token * c.per_row), left = c.desc.hidden - i;
+    const int64_t token = quotient(unit, c.per_row), i = 4 * (unit - token * c.per_row), left = c.desc.hidden - i;
     Four x = load_four(c.params.table, c.desc.w_dtype, c.params.ids[token] * c.desc.hidden + i, left, c.aligned);
+#pragma unroll
     for (int j = 0; j < 4; ++j) x.x[j] = x.x[j] * c.params.scale;
     store_four(c.params.out, c.desc.out_dtype, token * c.desc.hidden + i, left, c.aligned, x);
   }

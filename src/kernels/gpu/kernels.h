@@ -18,6 +18,8 @@ void norm_rows(const ExecContext& ctx, const NormDesc& desc, const NormParams& p
 template <DeviceKind Kind>
 void rope_pairs(const ExecContext& ctx, const RopeDesc& desc, const RopeParams& params);
 template <DeviceKind Kind>
+void rope_kv_write_heads(const ExecContext& ctx, const RopeKvWriteDesc& desc, const RopeKvWriteParams& params);
+template <DeviceKind Kind>
 void activation_elementwise(const ExecContext& ctx, const ActivationDesc& desc, const ActivationParams& params);
 template <DeviceKind Kind>
 void embed_rows(const ExecContext& ctx, const EmbedDesc& desc, const EmbedParams& params);

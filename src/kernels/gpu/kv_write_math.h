@@ -8,9 +8,9 @@
 
 namespace attune::gpu {
 
-/// Index among all (block, head, offset): of the vector, and of its token-head scale. A slot of a pool has 32 bits in practice, but may have more.
+/// Index among all (block, head, offset): of the vector, and of its token-head scale.
 __device__ inline int64_t place_of(const KvWriteDesc& d, int64_t slot, int64_t head) {
-  const int64_t block = slot / d.block_size;
+  const int64_t block = quotient(slot, d.block_size);
   return paged_scale_index(block, head, slot - block * d.block_size, d.num_kv_heads, d.block_size);
 }
 

@@ -20,7 +20,7 @@ __global__ void __launch_bounds__(kThreads) kv_write(const Call c) {
   const KvWriteParams& p = c.params;
   const int lane = thread_index() % kLanes;
   for (int64_t first = block_index() * kHeadsAtOnce; first < c.units; first += block_count() * kHeadsAtOnce) {
-    const int64_t unit = first + thread_index() / kLanes, token = unit / (2 * d.num_kv_heads), in_token = unit - token * 2 * d.num_kv_heads;
+    const int64_t unit = first + thread_index() / kLanes, token = quotient(unit, 2 * d.num_kv_heads), in_token = unit - token * 2 * d.num_kv_heads;
     const bool value = in_token >= d.num_kv_heads;
     const int64_t head = value ? in_token - d.num_kv_heads : in_token;
     const int64_t slot = unit < c.units ? p.slot_mapping[token] : -1;  // −1: nothing is read or written, but every thread takes part

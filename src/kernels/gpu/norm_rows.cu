@@ -4,13 +4,13 @@
 // order. The number of threads depends on the width alone, so a row's bits do not depend on its neighbours.
 #include "kernels/gpu/elements.h"
 #include "kernels/gpu/kernels.h"
+#include "kernels/gpu/norm_math.h"
 
 namespace attune::gpu {
 namespace {
 
 constexpr int kLeastThreads = 128;  // of a block
-constexpr int kMostThreads = 1024;
-constexpr int kHeld = 4;  // vectors of four that a thread keeps in registers
+constexpr int kHeld = 8;            // vectors of four that a thread keeps in registers
 
 struct Call {
   NormDesc desc;
@@ -27,12 +27,8 @@ struct Row {
 };
 
 __device__ Row row_at(const Call& c, int64_t index) {
-  const int64_t group = index / c.params.rows, row = index - group * c.params.rows;
+  const int64_t group = quotient(index, c.params.rows), row = index - group * c.params.rows;
   return {group * c.params.x_group_stride + row * c.desc.hidden, group * c.params.out_group_stride + row * c.desc.hidden};
-}
-
-__device__ Four x_at(const Call& c, const Row& row, int64_t i) {
-  return load_four(c.params.x, c.desc.x_dtype, row.from + i, c.desc.hidden - i, c.aligned);
 }
 
 /// The sum of a row's squares, in each of its threads. Every thread of the block calls it.
@@ -48,49 +44,79 @@ __device__ float row_sum(const Call& c, float squares) {
   return total;
 }
 
-__device__ void write_four(const Call& c, const Row& row, int64_t i, const Four& x, float scale) {
+/// Writes (or adds to the residual) elements [i, i + 4) of a row.
+template <class X, class W, class Out>
+__device__ void write_four(const Call& c, const Row& row, int64_t i, const Packed<X, 4>& x, const Packed<W, 4>& w, float scale, bool aligned) {
   const int64_t left = c.desc.hidden - i;
-  const Four w = load_four(c.params.w, c.desc.w_dtype, i, left, c.aligned);
-  Four y;
-  for (int j = 0; j < 4; ++j) y.x[j] = x.x[j] * scale * (c.desc.unit_offset ? 1.0f + w.x[j] : w.x[j]);
-  if (!c.desc.residual) return store_four(c.params.out, c.desc.out_dtype, row.to + i, left, c.aligned, y);
-  Four r = load_four(c.params.residual, DType::f32, row.to + i, left, c.aligned);
-  for (int j = 0; j < 4; ++j) r.x[j] = r.x[j] + y.x[j];
-  store_four(c.params.residual, DType::f32, row.to + i, left, c.aligned, r);
+  float y[4];
+#pragma unroll
+  for (int j = 0; j < 4; ++j) y[j] = normed(to_float(x.x[j]), scale, to_float(w.x[j]), c.desc.unit_offset);
+  if (!c.desc.residual) return store_raw(static_cast<Out*>(c.params.out) + row.to + i, left, aligned, rounded<Out>(y));
+  float* residual = c.params.residual + row.to + i;
+  Packed<float, 4> sum = load_raw(residual, left, aligned);
+#pragma unroll
+  for (int j = 0; j < 4; ++j) sum.x[j] = sum.x[j] + y[j];
+  store_raw(residual, left, aligned, sum);
 }
 
-__global__ void __launch_bounds__(kMostThreads) norm(const Call c) {
-  const int lane = thread_index() % c.width, step = 4 * c.width;
+template <class X>
+__device__ float with_squares(const Packed<X, 4>& x, float squares) {
+#pragma unroll
+  for (int j = 0; j < 4; ++j) squares = fma(to_float(x.x[j]), to_float(x.x[j]), squares);
+  return squares;
+}
+
+/// Rows whose fours are aligned and no more than a thread holds: x and w are read once, w while squares are added.
+template <class X, class W, class Out>
+__global__ void __launch_bounds__(kMostNormThreads) norm_held(const Call c) {
+  const int lane = thread_index() % c.width, step = 4 * c.width, hidden = static_cast<int>(c.desc.hidden);
+  const W* w = static_cast<const W*>(c.params.w);
   for (int64_t first = block_index() * c.rows_a_block; first < c.rows; first += block_count() * c.rows_a_block) {
     const int64_t index = first + thread_index() / c.width;
-    const bool live = index < c.rows;
-    const Row row = row_at(c, live ? index : 0);
-    const int64_t hidden = live ? c.desc.hidden : 0;
-    Four held[kHeld] = {};
+    const int width = index < c.rows ? hidden : 0;
+    const Row row = row_at(c, width > 0 ? index : 0);
+    const X* x = static_cast<const X*>(c.params.x) + row.from;
+    Packed<X, 4> held[kHeld] = {};
+    Packed<W, 4> weights[kHeld] = {};
+#pragma unroll
+    for (int n = 0; n < kHeld; ++n) {
+      const int i = 4 * lane + n * step;
+      if (i < width) held[n] = load_raw(x + i, 4, true), weights[n] = load_raw(w + i, 4, true);
+    }
     float squares = 0;
 #pragma unroll
-    for (int n = 0; n < kHeld; ++n)
-      if (4 * lane + n * step < hidden) held[n] = x_at(c, row, 4 * lane + n * step);
+    for (int n = 0; n < kHeld; ++n) squares = with_squares(held[n], squares);
+    const float scale = inverse_rms(row_sum(c, squares), c.desc.hidden, c.params.eps);
 #pragma unroll
     for (int n = 0; n < kHeld; ++n)
-      for (int j = 0; j < 4; ++j) squares = fma(held[n].x[j], held[n].x[j], squares);
-    for (int64_t i = 4 * lane + int64_t{kHeld} * step; i < hidden; i += step) {
-      const Four x = x_at(c, row, i);
-      for (int j = 0; j < 4; ++j) squares = fma(x.x[j], x.x[j], squares);
-    }
-    const float scale = 1.0f / sqrtf(row_sum(c, squares) / static_cast<float>(c.desc.hidden) + c.params.eps);
-#pragma unroll
-    for (int n = 0; n < kHeld; ++n)
-      if (4 * lane + n * step < hidden) write_four(c, row, 4 * lane + n * step, held[n], scale);
-    for (int64_t i = 4 * lane + int64_t{kHeld} * step; i < hidden; i += step) write_four(c, row, i, x_at(c, row, i), scale);
+      if (4 * lane + n * step < width) write_four<X, W, Out>(c, row, 4 * lane + n * step, held[n], weights[n], scale, true);
   }
 }
 
-/// A thread for each four elements, at least one warp and at most a block.
-int threads_of_row(int64_t hidden) {
-  int threads = kLanes;
-  while (threads < kMostThreads && 4 * threads < hidden) threads *= 2;
-  return threads;
+/// Any rows: x is read twice.
+template <class X, class W, class Out>
+__global__ void __launch_bounds__(kMostNormThreads) norm_any(const Call c) {
+  const int lane = thread_index() % c.width, step = 4 * c.width;
+  const W* w = static_cast<const W*>(c.params.w);
+  for (int64_t first = block_index() * c.rows_a_block; first < c.rows; first += block_count() * c.rows_a_block) {
+    const int64_t index = first + thread_index() / c.width, hidden = index < c.rows ? c.desc.hidden : 0;
+    const Row row = row_at(c, hidden > 0 ? index : 0);
+    const X* x = static_cast<const X*>(c.params.x) + row.from;
+    float squares = 0;
+#pragma unroll 1
+    for (int64_t i = 4 * lane; i < hidden; i += step) squares = with_squares(load_raw(x + i, hidden - i, c.aligned), squares);
+    const float scale = inverse_rms(row_sum(c, squares), c.desc.hidden, c.params.eps);
+#pragma unroll 1
+    for (int64_t i = 4 * lane; i < hidden; i += step)
+      write_four<X, W, Out>(c, row, i, load_raw(x + i, hidden - i, c.aligned), load_raw(w + i, hidden - i, c.aligned), scale, c.aligned);
+  }
+}
+
+template <class X, class W, class Out>
+const char* start(const ExecContext& ctx, const Call& c, int64_t units, int threads) {
+  const int64_t shared = threads / kLanes * static_cast<int64_t>(sizeof(float));
+  const bool held = c.aligned && c.desc.hidden <= 4 * kHeld * c.width;
+  return launch(held ? norm_held<X, W, Out> : norm_any<X, W, Out>, blocks_for(units), threads, shared, ctx.stream, c);
 }
 
 bool all_aligned(const NormDesc& d, const NormParams& p) {
@@ -103,13 +129,19 @@ bool all_aligned(const NormDesc& d, const NormParams& p) {
 
 template <>
 void norm_rows<kDevice>(const ExecContext& ctx, const NormDesc& desc, const NormParams& params) {
-  Call c = {desc, params, params.groups * params.rows, threads_of_row(desc.hidden), 1, all_aligned(desc, params)};
+  Call c = {desc, params, params.groups * params.rows, norm_threads(desc.hidden), 1, all_aligned(desc, params)};
   if (c.rows == 0) return;
   int threads = c.width;
   if (c.width == kLanes) threads = kLeastThreads, c.rows_a_block = kLeastThreads / kLanes;
   const int64_t units = (c.rows + c.rows_a_block - 1) / c.rows_a_block;
-  const char* error = launch(norm, blocks_for(units), threads, threads / kLanes * static_cast<int64_t>(sizeof(float)), ctx.stream, c);
-  if (error != nullptr) launch_failed("gpu.norm.rows", error);
+  with_wide_type(desc.x_dtype, [&](auto x) {
+    with_wide_type(desc.w_dtype, [&](auto w) {
+      with_wide_type(desc.out_dtype, [&](auto out) {
+        const char* error = start<decltype(x), decltype(w), decltype(out)>(ctx, c, units, threads);
+        if (error != nullptr) launch_failed("gpu.norm.rows", error);
+      });
+    });
+  });
 }
 
 }  // namespace attune::gpu

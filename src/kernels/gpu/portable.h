@@ -78,6 +78,12 @@ struct alignas(16) Vector16 {
   uint32_t words[4];
 };
 
+/// a / b of numbers that are not negative; cheap where 32 bits hold both.
+__device__ inline int64_t quotient(int64_t a, int64_t b) {
+  if (((a | b) >> 32) == 0) return static_cast<uint32_t>(a) / static_cast<uint32_t>(b);
+  return a / b;
+}
+
 /// Blocks of a launch whose blocks take units of work in turn.
 inline constexpr int64_t kMostBlocks = 65536;
 constexpr int64_t blocks_for(int64_t units) { return units < kMostBlocks ? units : kMostBlocks; }

@@ -21,7 +21,7 @@ __global__ void __launch_bounds__(kThreads) rope(const Call c) {
   const RopeParams& p = c.params;
   const int half = static_cast<int>(d.rotary_dim / 2);
   for (int64_t unit = block_index() * kThreads + thread_index(); unit < c.units; unit += block_count() * kThreads) {
-    const int64_t head = unit / c.per_head, token = head / p.heads, in_token = (head - token * p.heads) * d.head_dim;
+    const int64_t head = quotient(unit, c.per_head), token = quotient(head, p.heads), in_token = (head - token * p.heads) * d.head_dim;
     const int i = static_cast<int>(unit - head * c.per_head);
     const int64_t from = token * p.x_stride + in_token, to = token * p.out_stride + in_token;
     if (i >= half) {

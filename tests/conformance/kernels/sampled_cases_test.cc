@@ -68,6 +68,7 @@ TEST(SampledCases, Matmul) { run_sampled_cases<Matmul>(1.5); }
 TEST(SampledCases, Norm) { run_sampled_cases<Norm>(1); }
 TEST(SampledCases, Rope) { run_sampled_cases<Rope>(1); }
 TEST(SampledCases, Activation) { run_sampled_cases<ActivationOp>(1); }
+TEST(SampledCases, RopeKvWrite) { run_sampled_cases<RopeKvWrite>(1); }
 TEST(SampledCases, Embed) { run_sampled_cases<Embed>(1); }
 TEST(SampledCases, Sample) { run_sampled_cases<Sample>(1); }
 

@@ -1,0 +1,165 @@
+// gpu.rope_kv_write.heads: norm, rotation and storage of every head of a token's q, k and v; 32 threads a head.
+//
+// The bits are those of gpu.norm.rows, gpu.rope.pairs and gpu.kv_write.paged one after the other with f32 between them: the same functions, and
+// sums of squares in the same order (threads of a wide row are played in turn). A head is in shared memory, where the elements of a pair meet.
+#include "kernels/gpu/elements.h"
+#include "kernels/gpu/kernels.h"
+#include "kernels/gpu/kv_write_math.h"
+#include "kernels/gpu/norm_math.h"
+#include "kernels/gpu/rope_kv_write_plan.h"
+#include "kernels/gpu/rope_math.h"
+
+namespace attune::gpu {
+namespace {
+
+constexpr int kThreads = kHeadsAtOnce * kLanes;
+constexpr int kStep = 4 * kLanes;  // elements that 32 threads load at once
+constexpr int kAhead = 2;          // rotations of a thread whose frequencies are loaded with the head
+
+struct Call {
+  RopeKvWriteDesc desc;
+  RopeKvWriteParams params;
+  KvWriteDesc write;
+  int64_t heads, units;                              // of a token, of all tokens
+  bool x_aligned, q_aligned, kv_aligned, w_aligned;  // to four elements
+};
+
+enum class Part { q, k, v };
+
+/// One head of one token.
+struct Unit {
+  int64_t token, head;  // the head within its part
+  Part part;
+  int64_t from;  // its first element
+  bool live;     // false: there is no such head; its threads take part without reading or writing
+};
+
+__device__ Unit unit_at(const Call& c, int64_t index) {
+  const RopeKvWriteDesc& d = c.desc;
+  Unit u;
+  u.live = index < c.units;
+  u.token = u.live ? quotient(index, c.heads) : 0;
+  u.head = u.live ? index - u.token * c.heads : 0;
+  u.from = u.token * c.params.x_stride + u.head * d.head_dim;
+  u.part = Part::q;
+  if (u.head < d.num_q_heads()) return u;
+  u.head -= d.num_q_heads();
+  u.part = u.head < d.num_kv_heads ? Part::k : Part::v;
+  if (u.part == Part::v) u.head -= d.num_kv_heads;
+  return u;
+}
+
+/// The head's elements into shared memory, each thread its own fours. With weights `w`, these too, behind the head, and the sum of squares is given.
+__device__ float load_head(const Call& c, const Unit& u, const void* w, float* row) {
+  const int lane = thread_index() % kLanes, head_dim = static_cast<int>(c.desc.head_dim);
+  float total = 0;
+  for (int first = 0; first < head_dim; first += kStep) {
+    const int i = first + 4 * lane;
+    float squares = 0;
+    if (u.live && i < head_dim) {
+      const Four x = load_four(c.params.qkv, c.desc.x_dtype, u.from + i, head_dim - i, c.x_aligned);
+      if (w != nullptr) store_four(row + padded_head(head_dim), DType::f32, i, load_four(w, c.desc.w_dtype, i, head_dim - i, c.w_aligned));
+      store_four(row, DType::f32, i, x);
+#pragma unroll
+      for (int j = 0; j < 4; ++j) squares = fma(x.x[j], x.x[j], squares);
+    }
+    if (w != nullptr) total = total + sum_over(squares, kLanes);
+  }
+  return total;
+}
+
+/// Norms a head; each thread its own fours.
+__device__ void norm_head(const Call& c, float squares, float* row) {
+  const int head_dim = static_cast<int>(c.desc.head_dim);
+  const float scale = inverse_rms(squares, c.desc.head_dim, c.params.eps);
+  for (int i = 4 * (thread_index() % kLanes); i < head_dim; i += kStep) {
+    const Four x = load_four(row, DType::f32, i), by = load_four(row + padded_head(head_dim), DType::f32, i);
+    Four y;
+#pragma unroll
+    for (int j = 0; j < 4; ++j) y.x[j] = normed(x.x[j], scale, by.x[j], c.desc.unit_offset);
+    store_four(row, DType::f32, i, y);
+  }
+}
+
+__device__ void rotate_pair(const Call& c, int i, int half, const Rotation& r, float* row) {
+  const int a = first_of_pair(c.desc.style, i), b = second_of_pair(c.desc.style, i, half);
+  const Pair y = rotated({row[a], row[b]}, r);
+  row[a] = y.a;
+  row[b] = y.b;
+}
+
+/// K or V into its page; each thread its own fours.
+__device__ void write_page(const Call& c, const Unit& u, int64_t slot, const float* row) {
+  const int lane = thread_index() % kLanes, head_dim = static_cast<int>(c.desc.head_dim);
+  float peak = 0;
+  if (c.desc.kv_scale == Scales::token_head) {
+    for (int i = lane; i < head_dim; i += kLanes) peak = fmaxf(peak, fabsf(row[i]));
+    peak = max_over(peak, kLanes);
+  }
+  if (slot < 0) return;
+  const bool value = u.part == Part::v;
+  const int64_t place = place_of(c.write, slot, u.head);
+  const float scale = side_scale(c.write, value ? c.params.v_scale : c.params.k_scale, u.head, place, peak, lane == 0);
+  void* cache = value ? c.params.v_cache : c.params.k_cache;
+  for (int i = 4 * lane; i < head_dim; i += kStep) {
+    Four y = load_four(row, DType::f32, i);
+#pragma unroll
+    for (int j = 0; j < 4; ++j) y.x[j] = y.x[j] / scale;
+    store_four(cache, c.desc.kv_dtype, place * head_dim + i, head_dim - i, c.kv_aligned, y);
+  }
+}
+
+__global__ void __launch_bounds__(kThreads) rope_kv_write(const Call c) {
+  const RopeKvWriteDesc& d = c.desc;
+  const RopeKvWriteParams& p = c.params;
+  const int lane = thread_index() % kLanes, half = static_cast<int>(d.rotary_dim / 2), head_dim = static_cast<int>(d.head_dim);
+  float* row = reinterpret_cast<float*>(shared_memory()) + thread_index() / kLanes * head_floats(d);
+  for (int64_t first = block_index() * kHeadsAtOnce; first < c.units; first += block_count() * kHeadsAtOnce) {
+    const Unit u = unit_at(c, first + thread_index() / kLanes);
+    const bool turns = u.live && u.part != Part::v;
+    const int32_t position = turns ? p.positions[u.token] : 0;
+    const int64_t slot = u.live && u.part != Part::q ? p.slot_mapping[u.token] : -1;
+    float frequency[kAhead] = {};
+    for (int n = 0; n < kAhead; ++n)
+      if (turns && lane + n * kLanes < half) frequency[n] = p.inv_freq[lane + n * kLanes];
+    const void* w = turns && d.norm ? (u.part == Part::q ? p.q_weight : p.k_weight) : nullptr;
+    const float squares = load_head(c, u, w, row);
+    Rotation ahead[kAhead];
+    for (int n = 0; n < kAhead; ++n) ahead[n] = rotation_of(position, frequency[n], p.attention_factor);
+    if (w != nullptr) norm_head(c, squares, row);
+    block_sync();
+    if (turns) {
+      for (int n = 0; n < kAhead; ++n)
+        if (lane + n * kLanes < half) rotate_pair(c, lane + n * kLanes, half, ahead[n], row);
+      for (int i = lane + kAhead * kLanes; i < half; i += kLanes)
+        rotate_pair(c, i, half, rotation_of(position, p.inv_freq[i], p.attention_factor), row);
+    }
+    block_sync();
+    if (u.live && u.part == Part::q) {
+      for (int i = 4 * lane; i < head_dim; i += kStep)
+        store_four(p.q, d.out_dtype, u.token * p.q_stride + u.head * d.head_dim + i, head_dim - i, c.q_aligned, load_four(row, DType::f32, i));
+    } else if (u.live) {
+      write_page(c, u, slot, row);
+    }
+    block_sync();
+  }
+}
+
+}  // namespace
+
+template <>
+void rope_kv_write_heads<kDevice>(const ExecContext& ctx, const RopeKvWriteDesc& desc, const RopeKvWriteParams& params) {
+  Call c = {desc, params, desc.kv_write(), desc.num_q_heads() + 2 * desc.num_kv_heads, 0, false, false, false, false};
+  c.units = params.tokens * c.heads;
+  if (c.units == 0) return;
+  const bool whole = desc.head_dim % 4 == 0;
+  c.x_aligned = whole && fours_are_aligned(params.qkv, desc.x_dtype, params.x_stride);
+  c.q_aligned = whole && fours_are_aligned(params.q, desc.out_dtype, params.q_stride);
+  c.kv_aligned = fours_are_aligned(params.k_cache, desc.kv_dtype, desc.head_dim) && fours_are_aligned(params.v_cache, desc.kv_dtype, desc.head_dim);
+  c.w_aligned = fours_are_aligned(params.q_weight, desc.w_dtype, 4) && fours_are_aligned(params.k_weight, desc.w_dtype, 4);
+  const char* error =
+      launch(rope_kv_write, blocks_for((c.units + kHeadsAtOnce - 1) / kHeadsAtOnce), kThreads, rope_kv_write_shared_memory(desc), ctx.stream, c);
+  if (error != nullptr) launch_failed("gpu.rope_kv_write.heads", error);
+}
+
+}  // namespace attune::gpu
