@@ -160,9 +160,12 @@ std::vector<DeviceProps> detect(std::string& absence) {
     return {};
   }
   std::vector<DeviceProps> out;
+  const auto cublaslt = detect_library(cublaslt_recipe());
   for (int i = 0; i < count; ++i) {
     cudaDeviceProp p{};
-    if (cudaGetDeviceProperties(&p, i) == cudaSuccess) out.push_back(record_of(i, p));
+    if (cudaGetDeviceProperties(&p, i) != cudaSuccess) continue;
+    out.push_back(record_of(i, p));
+    if (cublaslt) out.back().libraries.push_back(*cublaslt);
   }
   return out;
 }

@@ -23,7 +23,7 @@ constexpr LibraryRecipe kCublasLt{"cublasLt", kCublasLtFiles, "cublasLtGetVersio
 
 std::optional<SharedLibrary> SharedLibrary::find(const LibraryRecipe& recipe) {
   for (const char* file : recipe.files)
-    if (void* opened = dlopen(file, RTLD_NOW | RTLD_LOCAL)) return SharedLibrary(file, opened);
+    if (void* opened = dlopen(file, RTLD_LAZY | RTLD_LOCAL)) return SharedLibrary(file, opened);
   return std::nullopt;
 }
 

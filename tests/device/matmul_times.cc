@@ -191,6 +191,19 @@ void time_shapes() {
           fmt::print(" {}x{}s{}b{}c{}:{:.2f}", s.tiles, s.depth, s.stages, s.buffers, clusters, us);
         }
       }
+      for (const auto& base : {shapes[2], shapes[4], shapes[5], shapes[14]})
+        for (int toggle = 0; toggle < 4; ++toggle) {
+          cuda::SkinnyShape s = base;
+          s.clusters = 100000;
+          if (toggle == 0) s.hint = false;
+          if (toggle == 1) s.overlap = false;
+          if (toggle == 2) s.promotion = 2;
+          if (toggle == 3) s.promotion = 0;
+          const double us = bench.time(
+              m, [&](const ExecContext& ctx, const MatmulDesc& d, const MatmulParams& p) { cuda::matmul_skinny_shaped(ctx, d, p, s); }, 7);
+          constexpr const char* kToggles[] = {"nohint", "nopdl", "l2_128", "l2_none"};
+          fmt::print(" {}x{}s{}b{}:{}:{:.2f}", s.tiles, s.depth, s.stages, s.buffers, kToggles[toggle], us);
+        }
       fmt::print("\n");
     }
   }
@@ -212,10 +225,10 @@ void time_wide(bool with_library) {
     fmt::print("{} M={}: {:.1f} us {:.0f} TFLOP/s, cublasLt {:.1f} us {:.0f};", layer.name, m, ours, flop / ours / 1e6, theirs, flop / theirs / 1e6);
     for (const cuda::WideShape& s :
          {cuda::WideShape{}, cuda::WideShape{.band = 16}, cuda::WideShape{.band = 4}, cuda::WideShape{.columns = 128, .blocks = 2, .stages = 6},
-          cuda::WideShape{.columns = 128, .blocks = 1, .stages = 6}}) {
+          cuda::WideShape{.columns = 128, .blocks = 1, .stages = 6}, cuda::WideShape{.columns = 128, .blocks = 2, .stages = 6, .splits = true}}) {
       const double us = bench.time(
           m, [&](const ExecContext& ctx, const MatmulDesc& d, const MatmulParams& p) { cuda::matmul_wgmma_shaped(ctx, d, p, s); }, 7);
-      fmt::print(" {}x{}s{}b{}:{:.1f}", s.columns, s.blocks, s.stages, s.band, us);
+      fmt::print(" {}x{}s{}b{}{}:{:.1f}", s.columns, s.blocks, s.stages, s.band, s.splits ? "split" : "", us);
     }
     fmt::print("\n");
   }

@@ -34,13 +34,24 @@ __device__ inline void barrier_expect(uint32_t barrier, uint32_t bytes) {
   asm volatile("mbarrier.expect_tx.relaxed.cta.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
 }
 
-/// An arrival at the barrier of another block of the cluster, whose address map_to_rank() gives.
+/// An arrival at the barrier of any block of the cluster, whose address map_to_rank() gives: says that a slot may be filled again.
 __device__ inline void barrier_arrive_remote(uint32_t barrier) {
-  asm volatile("mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%0];" ::"r"(barrier) : "memory");
+  asm volatile("mbarrier.arrive.shared::cluster.b64 _, [%0];" ::"r"(barrier) : "memory");
 }
 
-/// Waits for the end of the phase of this parity; sees what any block of the cluster wrote before it.
+/// Waits for the end of the phase of this parity. What other blocks stored needs barrier_wait_cluster, which empties the L1 cache.
 __device__ inline void barrier_wait(uint32_t barrier, uint32_t parity) {
+  asm volatile(
+      "{\n\t.reg .pred done;\n\t"
+      "again:\n\t"
+      "mbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n\t"
+      "@done bra over;\n\t"
+      "bra again;\n\t"
+      "over:\n\t}" ::"r"(barrier),
+      "r"(parity)
+      : "memory");
+}
+__device__ inline void barrier_wait_cluster(uint32_t barrier, uint32_t parity) {
   asm volatile(
       "{\n\t.reg .pred done;\n\t"
       "again:\n\t"
@@ -59,7 +70,8 @@ __device__ inline uint32_t cluster_rank() {
   asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
   return rank;
 }
-__device__ inline void cluster_arrive() { asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory"); }
+/// Orders nothing but the barriers that fence_barrier_init() has made known.
+__device__ inline void cluster_arrive() { asm volatile("barrier.cluster.arrive.relaxed.aligned;" ::: "memory"); }
 __device__ inline void cluster_wait() { asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory"); }
 
 /// The address in block `rank` of the cluster of what stands at `address` in this one.
@@ -88,6 +100,11 @@ __device__ inline void wait_for_predecessor() { asm volatile("griddepcontrol.wai
 
 __device__ inline void prefetch_map(const CUtensorMap* map) { asm volatile("prefetch.tensormap [%0];" ::"l"(map) : "memory"); }
 
+__device__ inline uint64_t policy_evict_normal() {
+  uint64_t policy;
+  asm volatile("createpolicy.fractional.L2::evict_normal.b64 %0, 1.0;" : "=l"(policy));
+  return policy;
+}
 /// A hint for the L2 cache: lines to be dropped first.
 __device__ inline uint64_t policy_evict_first() {
   uint64_t policy;

@@ -17,6 +17,9 @@ void matmul_skinny_shaped(const ExecContext& ctx, const MatmulDesc& desc, const 
 
 /// Any number of rows of x; the types, K and the reading of weights as above.
 void matmul_wgmma(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params);
+
+/// The same with the order of sums, and so the bits, of matmul_skinny.
+void matmul_wgmma_split4(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params);
 void matmul_wgmma_shaped(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params, const WideShape& shape);
 
 /// Paged attention for decode, verify and prefill. Lengths are not read on the host.

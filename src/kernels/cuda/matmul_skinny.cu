@@ -26,6 +26,7 @@ struct Call {
   int segments, tiles, groups;
   int64_t m, k;
   int stages, buffers;
+  bool hint;
 };
 
 struct Tile {
@@ -249,7 +250,7 @@ __device__ void finish(const Call& c, const L& l, const unsigned char* memory, c
       const int item = warp + i * kFinishWarps;
       if (item < L::kItems) quads[i].locate(c, group * (L::kItems / items_per_tile) + item / items_per_tile, item % items_per_tile, l.rank, lane);
     }
-    barrier_wait(l.got + buffer * 8, parity);
+    barrier_wait_cluster(l.got + buffer * 8, parity);
     const unsigned char* parts = memory + (l.part(buffer, 0) - l.memory);
 #pragma unroll
     for (int i = 0; i < kMine; ++i) {
@@ -284,7 +285,7 @@ __global__ void __launch_bounds__(kThreads) skinny(const __grid_constant__ Call 
     __syncwarp();
     cluster_arrive();
     release_successor();
-    Copier<kRows, kTiles, kDepth>{c, l, stages, share, lane, policy_evict_first()}.run();
+    Copier<kRows, kTiles, kDepth>{c, l, stages, share, lane, c.hint ? policy_evict_first() : policy_evict_normal()}.run();
     __syncwarp();
     cluster_wait();
     return;
@@ -301,6 +302,7 @@ __global__ void __launch_bounds__(kThreads) skinny(const __grid_constant__ Call 
 // ---- the host's side ------------------------------------------------------------------------------------------------------------------------
 
 Call call_of(const MatmulDesc& d, const MatmulParams& p, const SkinnyShape& shape, int rows) {
+  map_promotion = shape.promotion;
   Call c = {};
   c.x = matrix_of(p.x, d.x_dtype, p.m, d.k, p.x_stride, rows);
   int column = 0;
@@ -316,6 +318,7 @@ Call call_of(const MatmulDesc& d, const MatmulParams& p, const SkinnyShape& shap
   c.epilogue = epilogue_of(d, p);
   c.m = p.m, c.k = d.k;
   c.stages = shape.stages, c.buffers = shape.buffers;
+  c.hint = shape.hint;
   return c;
 }
 
@@ -336,7 +339,7 @@ void start(const ExecContext& ctx, const Call& c, const SkinnyShape& shape) {
   config.blockDim = dim3(kThreads);
   config.dynamicSmemBytes = static_cast<size_t>(bytes);
   config.stream = static_cast<cudaStream_t>(ctx.stream);
-  config.attrs = attributes, config.numAttrs = 2;
+  config.attrs = attributes, config.numAttrs = shape.overlap ? 2 : 1;
   if (error == cudaSuccess) error = cudaLaunchKernelEx(&config, kernel, c);
   if (error != cudaSuccess) gpu::launch_failed("cuda.matmul.skinny", cudaGetErrorString(error));
 }

@@ -17,6 +17,8 @@ struct SkinnyShape {
   int stages = 5;   ///< of the ring
   int buffers = 2;  ///< for partial sums
   int clusters = kMostClusters;
+  bool hint = true, overlap = true;
+  int promotion = 3;
 };
 
 /// Rows of x that the products are made for.

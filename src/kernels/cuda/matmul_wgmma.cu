@@ -3,11 +3,13 @@
 // Persistent clusters of blocks that are neighbours along M. A warp of each block reads its 128 rows of x, and its share of the weights for all of
 // the cluster, in steps of 64 along K into a ring in shared memory; two warpgroups multiply 64 rows each. Tiles go in bands along N, so that what
 // works at once shares both operands in L2. The next tile's first steps are read while the outputs of this one are finished.
-// Every output is one chain of products in the order of K, whatever the tile: a row's bits depend neither on M nor on other rows.
+// Every output is one chain of products in the order of K, whatever the tile: a row's bits depend neither on M nor on other rows. As
+// cuda.matmul.wgmma_split4 it is the sum of four such chains over the parts of K that the blocks of cuda.matmul.skinny have, and gives its bits.
 #include "kernels/cuda/matmul_wgmma.h"
 
 #include "kernels/cuda/kernels.h"
 #include "kernels/cuda/matmul_parts.h"
+#include "kernels/cuda/matmul_skinny.h"
 #include "kernels/cuda/warpgroup.h"
 #include "kernels/gpu/kernels.h"
 
@@ -196,31 +198,47 @@ struct Outputs {
   }
 };
 
-/// One of the multiplying warpgroups: 64 rows of each of the block's tiles.
+/// sums += x · wᵀ over steps [first, last) of a tile, for the 64 rows of warpgroup `group`.
 template <bool kHalf, int kColumns, int kBlocks>
+__device__ void add_steps(float (&sums)[kColumns / 2], Ring<kColumns, kBlocks>& ring, int first, int last, int group, int lane) {
+  int previous = -1;
+  for (int step = first; step < last; ++step) {
+    barrier_wait(ring.full + ring.stage * 8, ring.parity);
+    product_fence();
+    const uint64_t x = operand(ring.at(ring.stage) + group * 64 * 128), w = operand(ring.at(ring.stage) + Ring<kColumns, kBlocks>::kXBytes);
+#pragma unroll
+    for (int part = 0; part < 4; ++part) Product<kHalf, kColumns>::add(sums, x + part * 2, w + part * 2);
+    product_commit();
+    product_wait<1>();
+    if (previous >= 0 && lane < kBlocks) barrier_arrive_remote(map_to_rank(ring.empty + previous * 8, lane));
+    previous = ring.stage;
+    ring.advance();
+  }
+  product_wait<0>();
+  if (previous >= 0 && lane < kBlocks) barrier_arrive_remote(map_to_rank(ring.empty + previous * 8, lane));
+}
+
+/// One of the multiplying warpgroups: 64 rows of each of the block's tiles. kSplits: K is summed in the parts of cuda.matmul.skinny.
+template <bool kHalf, int kColumns, int kBlocks, bool kSplits>
 __device__ void multiply(const Call& c, Ring<kColumns, kBlocks> ring, int first, int tiles, int stride, int group, int rank) {
-  using R = Ring<kColumns, kBlocks>;
   const int warp = static_cast<int>(threadIdx.x) % 128 / 32, lane = static_cast<int>(threadIdx.x) % 32;
   wait_for_predecessor();
   for (int index = first; index < tiles; index += stride) {
-    float sums[kColumns / 2];
+    float sums[kColumns / 2] = {};
+    if constexpr (kSplits) {
+      const int units = (c.steps + 1) / 2;
+      float part[kColumns / 2];
+      for (int p = 0; p < kSplit; ++p) {
+        const int begin = units * p / kSplit * 2, end = units * (p + 1) / kSplit * 2;
 #pragma unroll
-    for (int i = 0; i < kColumns / 2; ++i) sums[i] = 0;
-    int previous = -1;
-    for (int step = 0; step < c.steps; ++step) {
-      barrier_wait(ring.full + ring.stage * 8, ring.parity);
-      product_fence();
-      const uint64_t x = operand(ring.at(ring.stage) + group * 64 * 128), w = operand(ring.at(ring.stage) + R::kXBytes);
+        for (int i = 0; i < kColumns / 2; ++i) part[i] = 0;
+        add_steps<kHalf, kColumns, kBlocks>(part, ring, begin, end < c.steps ? end : c.steps, group, lane);
 #pragma unroll
-      for (int part = 0; part < 4; ++part) Product<kHalf, kColumns>::add(sums, x + part * 2, w + part * 2);
-      product_commit();
-      product_wait<1>();
-      if (previous >= 0 && lane < kBlocks) barrier_arrive_remote(map_to_rank(ring.empty + previous * 8, lane));
-      previous = ring.stage;
-      ring.advance();
+        for (int i = 0; i < kColumns / 2; ++i) sums[i] += part[i];
+      }
+    } else {
+      add_steps<kHalf, kColumns, kBlocks>(sums, ring, 0, c.steps, group, lane);
     }
-    product_wait<0>();
-    if (lane < kBlocks) barrier_arrive_remote(map_to_rank(ring.empty + previous * 8, lane));
     const Tile tile = tile_at<kColumns, kBlocks>(c, index);
     const int64_t m = tile.m + rank * kWideRows + group * 64 + warp * 16 + lane / 4, row = tile.row + lane % 4 * 2;
     const auto left = static_cast<int>(c.w[tile.segment].rows - row);
@@ -228,7 +246,7 @@ __device__ void multiply(const Call& c, Ring<kColumns, kBlocks> ring, int first,
   }
 }
 
-template <bool kHalf, int kColumns, int kBlocks>
+template <bool kHalf, int kColumns, int kBlocks, bool kSplits>
 __global__ void __launch_bounds__(kThreads, 1) wide(const __grid_constant__ Call c) {
   extern __shared__ __align__(1024) unsigned char stages[];
   const Ring<kColumns, kBlocks> ring(c, stages);
@@ -243,8 +261,8 @@ __global__ void __launch_bounds__(kThreads, 1) wide(const __grid_constant__ Call
     if (threadIdx.x / 32 == kMultiplyGroups * 4)
       Copier<kColumns, kBlocks>{c, ring, stages, static_cast<int>(threadIdx.x) % 32, rank}.run(first, tiles, stride);
   } else {
-    take_registers<224>();
-    multiply<kHalf, kColumns, kBlocks>(c, ring, first, tiles, stride, group, rank);
+    take_registers<216>();
+    multiply<kHalf, kColumns, kBlocks, kSplits>(c, ring, first, tiles, stride, group, rank);
   }
   // A block stays until its neighbours have sent it what they owe.
   __syncwarp();
@@ -280,9 +298,9 @@ Call call_of(const MatmulDesc& d, const MatmulParams& p, const WideShape& shape)
   return c;
 }
 
-template <bool kHalf, int kColumns, int kBlocks>
+template <bool kHalf, int kColumns, int kBlocks, bool kSplits>
 void start(const ExecContext& ctx, const Call& c, const WideShape& shape) {
-  const auto kernel = wide<kHalf, kColumns, kBlocks>;
+  const auto kernel = wide<kHalf, kColumns, kBlocks, kSplits>;
   const auto bytes = static_cast<int>(wide_shared_memory(shape));
   const int tiles = c.column_tiles * c.row_tiles, clusters = kMultiprocessors / kBlocks;
   cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
@@ -303,9 +321,11 @@ void start(const ExecContext& ctx, const Call& c, const WideShape& shape) {
 
 template <bool kHalf>
 void start_shape(const ExecContext& ctx, const Call& c, const WideShape& s) {
-  if (s.columns == 256 && s.blocks == 2) return start<kHalf, 256, 2>(ctx, c, s);
-  if (s.columns == 128 && s.blocks == 2) return start<kHalf, 128, 2>(ctx, c, s);
-  if (s.columns == 128 && s.blocks == 1) return start<kHalf, 128, 1>(ctx, c, s);
+  if (s.splits && s.columns == 128 && s.blocks == 2) return start<kHalf, 128, 2, true>(ctx, c, s);
+  if (s.splits && s.columns == 128 && s.blocks == 1) return start<kHalf, 128, 1, true>(ctx, c, s);
+  if (!s.splits && s.columns == 256 && s.blocks == 2) return start<kHalf, 256, 2, false>(ctx, c, s);
+  if (!s.splits && s.columns == 128 && s.blocks == 2) return start<kHalf, 128, 2, false>(ctx, c, s);
+  if (!s.splits && s.columns == 128 && s.blocks == 1) return start<kHalf, 128, 1, false>(ctx, c, s);
   gpu::launch_failed("cuda.matmul.wgmma", "no such shape");
 }
 
@@ -319,6 +339,10 @@ void matmul_wgmma_shaped(const ExecContext& ctx, const MatmulDesc& desc, const M
 
 void matmul_wgmma(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params) {
   matmul_wgmma_shaped(ctx, desc, params, wide_shape(desc, params.m));
+}
+
+void matmul_wgmma_split4(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params) {
+  matmul_wgmma_shaped(ctx, desc, params, wide_split_shape(desc, params.m));
 }
 
 }  // namespace attune::cuda

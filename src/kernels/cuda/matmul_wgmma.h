@@ -8,12 +8,13 @@ namespace attune::cuda {
 
 inline constexpr int kWideRows = 128;  ///< of x, a block's tile
 
-/// How the output is cut; no bit of it depends on that.
+/// How the output is cut; but for `splits` no bit of it depends on that.
 struct WideShape {
-  int columns = 256;  ///< rows of weights of a block's tile
-  int blocks = 2;     ///< of a cluster: neighbours along M that share the weights they read
-  int stages = 4;     ///< of the ring
-  int band = 8;       ///< tiles along N that are worked on together
+  int columns = 256;    ///< rows of weights of a block's tile
+  int blocks = 2;       ///< of a cluster: neighbours along M that share the weights they read
+  int stages = 4;       ///< of the ring
+  int band = 8;         ///< tiles along N that are worked on together
+  bool splits = false;  ///< sums over K in the four parts of cuda.matmul.skinny
 };
 
 constexpr int64_t wide_shared_memory(const WideShape& s) { return s.stages * (int64_t{128} * (kWideRows + s.columns) + 16); }
@@ -26,6 +27,15 @@ constexpr WideShape wide_shape(const MatmulDesc& d, int64_t m) {
   return {.columns = 128, .blocks = 1, .stages = 6};
 }
 
+constexpr WideShape wide_split_shape(const MatmulDesc& d, int64_t m) {
+  WideShape s = wide_shape(d, m);
+  if (s.columns == 256) s = {.columns = 128, .blocks = 2, .stages = 6};
+  s.splits = true;
+  return s;
+}
+
 constexpr int64_t wide_shared_memory_of(const MatmulDesc& d) { return wide_shared_memory(wide_shape(d, d.rows)); }
+
+constexpr int64_t wide_split_shared_memory_of(const MatmulDesc& d) { return wide_shared_memory(wide_split_shape(d, d.rows)); }
 
 }  // namespace attune::cuda
