@@ -178,6 +178,34 @@ std::vector<const MatmulKernel*> declared_kernels(std::string_view name) {
   return out;
 }
 
+/// Kernels with one reduction tag give one call the same bits. Number of failures.
+int64_t compare_tags(const std::vector<const MatmulKernel*>& kernels, int64_t count, uint64_t seed) {
+  ThreadPool pool(1);
+  int64_t failures = 0;
+  const auto bits_of = [&](const MatmulKernel& declared, const Case<Matmul>& c) {
+    run = {.kernel = &declared};
+    MatmulKernel kernel = declared;
+    kernel.launch = launch_on_device;
+    return output_bits(kernel, c, pool);
+  };
+  for (size_t i = 0; i < kernels.size(); ++i)
+    for (size_t j = i + 1; j < kernels.size(); ++j) {
+      const MatmulKernel &a = *kernels[i], &b = *kernels[j];
+      if (a.info.reduction != b.info.reduction) continue;
+      int64_t compared = 0;
+      for (int64_t n = 0; n < count; ++n) {
+        const auto c = draw_case(a, seed + 1, n);
+        if (!c || !admits(b, c->desc)) continue;
+        ++compared;
+        if (bits_of(a, *c) == bits_of(b, *c)) continue;
+        ++failures;
+        fmt::print("FAIL {} and {} share {} but not the bits\n  {}\n", a.info.name, b.info.name, a.info.reduction, to_text(*c));
+      }
+      fmt::print("{} = {} ({}): {} cases\n", a.info.name, b.info.name, a.info.reduction, compared);
+    }
+  return failures;
+}
+
 int64_t number(const char* text) {
   int64_t n = -1;
   const auto [end, error] = std::from_chars(text, text + std::strlen(text), n);
@@ -197,13 +225,15 @@ int64_t all(int argc, char** argv) {
   if (name == "times") return time_matmul(argc > 2 ? argv[2] : "", library.has_value()), 0;
   const auto kernels = declared_kernels(name);
   if (kernels.empty()) invalid("device_matmul", "a kernel of the cuda page that is built", name);
-  int64_t failures = 0;
+  const int64_t cases = argc > 2 ? number(argv[2]) : kCases;
+  const auto seed = static_cast<uint64_t>(argc > 3 ? number(argv[3]) : kSeed);
+  int64_t failures = compare_tags(kernels, cases / 3, seed);
   for (const MatmulKernel* k : kernels) {
     if (!k->info.device.library.name.empty() && !library) {
       fmt::print("{}: not run: {} is absent\n", k->info.name, k->info.device.library.name);
       continue;
     }
-    failures += prove(*k, argc > 2 ? number(argv[2]) : kCases, static_cast<uint64_t>(argc > 3 ? number(argv[3]) : kSeed));
+    failures += prove(*k, cases, seed);
   }
   return failures;
 }
