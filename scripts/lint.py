@@ -337,6 +337,19 @@ def check_floors(tree):
     return problems, f"{floors} floors: every op has a portable kernel with the reference's full domain for cuda and hip"
 
 
+def check_turns(tree):
+    """Each portable kernel opens with take_turn(): its launch may start before the one in front has ended."""
+    problems, kernels = [], 0
+    for path in tree.files:
+        if not re.fullmatch(r"src/kernels/gpu/\w+\.cu", path):
+            continue
+        for match in re.finditer(r"__global__ void [^{;]*\b(\w+)\([^)]*\) \{\n([^\n]*)", tree.text(path)):
+            kernels += 1
+            if match.group(2).strip() != "take_turn();":
+                problems.append(f"{path}: {match.group(1)}: expected take_turn() first; got {match.group(2).strip()}")
+    return problems, f"{kernels} portable kernels wait for their turn"
+
+
 def check_format(tree):
     tool = next((t for t in ("clang-format-14", "clang-format") if shutil.which(t) and " 14." in subprocess.getoutput(f"{t} --version")), None)
     if tool is None:
@@ -450,6 +463,7 @@ def main():
         "weak-symbols": lambda: check_weak_symbols(tree, build),
         "docs": lambda: check_docs(tree, build),
         "floors": lambda: check_floors(tree),
+        "turns": lambda: check_turns(tree),
         "format": lambda: check_format(tree),
         "sizes": lambda: check_sizes(tree),
     }

@@ -25,6 +25,8 @@ PLANTED = {  # file: (text, what lint must say about it)
     "src/core/vendor.cc": ("#ifdef __CUDACC__\n#endif\n", ["vendor conditional outside"]),
     "src/core/later.cc": (f"// {UNFINISHED}: more\n", ["unfinished work"]),
     "src/core/place.cc": ("// see /ro" + "ot/x\n", ["path of one machine"]),
+    "src/kernels/gpu/hasty.cu": ("__global__ void __launch_bounds__(8) first(const Call c) {\n  take_turn();\n}\n"
+                                "__global__ void __launch_bounds__(8) hasty(const Call c) {\n  use(c);\n}\n", ["hasty: expected take_turn() first"]),
     "src/core/long.cc": ("int x;\n" * 801, ["expected at most 800 lines; got 801"]),
     "src/core/twice.h": ("int twice();\n", ["expected #pragma once"]),
     # Nothing is wrong with these: words in comments and literals, digit separators, members that share a name.
@@ -73,7 +75,7 @@ def main():
         subprocess.run("git init -q . && git add -f .", cwd=root, shell=True, check=True)
 
         ran = subprocess.run([sys.executable, "scripts/lint.py", "--build", "build"], cwd=root, capture_output=True, text=True)
-        lines = [line for line in ran.stdout.splitlines() if ".cc" in line or ".h" in line]
+        lines = [line for line in ran.stdout.splitlines() if ".cc" in line or ".h" in line or ".cu" in line]
         lines = [line for line in lines if "scripts/" not in line and "host files" not in line and "format (make format)" not in line]
         for name, (_, expected) in PLANTED.items():
             found = [line for line in lines if f"{name}:" in line]

@@ -61,7 +61,6 @@ DeviceProps record_of(int index, const cudaDeviceProp& p) {
   d.shared_memory = static_cast<int64_t>(p.sharedMemPerBlockOptin);
   d.l2 = p.l2CacheSize;
   d.memory = static_cast<int64_t>(p.totalGlobalMem);
-  if (auto library = detect_library(cublaslt_recipe())) d.libraries.push_back(*library);
   d.present = true;
   return d;
 }

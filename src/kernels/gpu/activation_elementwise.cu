@@ -23,6 +23,7 @@ __device__ float value_of(const Call& c, float x, float up) {
 }
 
 __global__ void __launch_bounds__(kThreads) activation(const Call c) {
+  take_turn();
   const ActivationParams& p = c.params;
   for (int64_t unit = block_index() * kThreads + thread_index(); unit < c.units; unit += block_count() * kThreads) {
     const int64_t row = quotient(unit, c.per_row), i = 4 * (unit - row * c.per_row), left = p.width - i;

@@ -386,6 +386,7 @@ __device__ Node attend_unit(const Call& c, const Unit& u, const Shared& s) {
 
 template <class T>
 __global__ void __launch_bounds__(kThreads) attend(const Call c) {
+  take_turn();
   const Shared s = shared_of(c);
   for (int64_t index = block_index(); index < c.units; index += block_count()) {
     const Unit u = unit_at(c, index, c.runs);
@@ -401,6 +402,7 @@ __global__ void __launch_bounds__(kThreads) attend(const Call c) {
 
 /// Joins the runs of a row by the same tree.
 __global__ void __launch_bounds__(kThreads) join_runs(const Call c) {
+  take_turn();
   const Shared s = shared_of(c);
   for (int64_t index = block_index(); index < c.units; index += block_count()) {
     const Unit u = unit_at(c, index, 1);

@@ -15,6 +15,7 @@ struct Call {
 };
 
 __global__ void __launch_bounds__(kThreads) embed(const Call c) {
+  take_turn();
   for (int64_t unit = block_index() * kThreads + thread_index(); unit < c.units; unit += block_count() * kThreads) {
     const int64_t token = quotient(unit, c.per_row), i = 4 * (unit - token * c.per_row), left = c.desc.hidden - i;
     Four x = load_four(c.params.table, c.desc.w_dtype, c.params.ids[token] * c.desc.hidden + i, left, c.aligned);

@@ -16,6 +16,7 @@ struct Call {
 };
 
 __global__ void __launch_bounds__(kThreads) kv_write(const Call c) {
+  take_turn();
   const KvWriteDesc& d = c.desc;
   const KvWriteParams& p = c.params;
   const int lane = thread_index() % kLanes;

@@ -182,6 +182,7 @@ __device__ void write_outputs(const Call& c, int64_t m, int64_t n, const float (
 
 template <class T, int Rows>
 __global__ void __launch_bounds__(kThreads) matmul(const Call c) {
+  take_turn();
   float* x = reinterpret_cast<float*>(shared_memory());
   float* scales = x + Rows * kPart;
   const int lane = thread_index() % kLanes, warp = thread_index() / kLanes;

@@ -69,6 +69,7 @@ __device__ float with_squares(const Packed<X, 4>& x, float squares) {
 /// Rows whose fours are aligned and no more than a thread holds: x and w are read once, w while squares are added.
 template <class X, class W, class Out>
 __global__ void __launch_bounds__(kMostNormThreads) norm_held(const Call c) {
+  take_turn();
   const int lane = thread_index() % c.width, step = 4 * c.width, hidden = static_cast<int>(c.desc.hidden);
   const W* w = static_cast<const W*>(c.params.w);
   for (int64_t first = block_index() * c.rows_a_block; first < c.rows; first += block_count() * c.rows_a_block) {
@@ -96,6 +97,7 @@ __global__ void __launch_bounds__(kMostNormThreads) norm_held(const Call c) {
 /// Any rows: x is read twice.
 template <class X, class W, class Out>
 __global__ void __launch_bounds__(kMostNormThreads) norm_any(const Call c) {
+  take_turn();
   const int lane = thread_index() % c.width, step = 4 * c.width;
   const W* w = static_cast<const W*>(c.params.w);
   for (int64_t first = block_index() * c.rows_a_block; first < c.rows; first += block_count() * c.rows_a_block) {

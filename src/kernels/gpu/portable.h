@@ -28,6 +28,16 @@ inline const char* last_error() {
   return e == hipSuccess ? nullptr : hipGetErrorString(e);
 }
 
+template <class... Parameters, class... Arguments>
+const char* launch_after(void (*kernel)(Parameters...), dim3 blocks, dim3 threads, size_t shared_bytes, Stream stream,
+                         const Arguments&... arguments) {
+  kernel<<<blocks, threads, shared_bytes, stream>>>(arguments...);
+  return last_error();
+}
+
+/// Opens every kernel: the launch behind may take its places now; goes on when all that was launched before is done and visible.
+__device__ inline void take_turn() {}
+
 /// `x` of the thread whose index in the warp differs by the bits of `mask`; every thread of the warp takes part.
 __device__ inline float shuffle_xor(float x, int mask) { return __shfl_xor(x, mask); }
 
@@ -40,6 +50,23 @@ inline const char* last_error() {
   const cudaError_t e = cudaGetLastError();
   return e == cudaSuccess ? nullptr : cudaGetErrorString(e);
 }
+
+// A launch may start while the one before it ends (programmatic dependent launch): take_turn() is where it waits.
+template <class... Parameters, class... Arguments>
+const char* launch_after(void (*kernel)(Parameters...), dim3 blocks, dim3 threads, size_t shared_bytes, Stream stream,
+                         const Arguments&... arguments) {
+  cudaLaunchAttribute early{};
+  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  early.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t config{};
+  config.gridDim = blocks, config.blockDim = threads, config.dynamicSmemBytes = shared_bytes, config.stream = stream;
+  config.attrs = &early, config.numAttrs = 1;
+  const cudaError_t e = cudaLaunchKernelEx(&config, kernel, arguments...);
+  if (e != cudaSuccess) cudaGetLastError();
+  return e == cudaSuccess ? nullptr : cudaGetErrorString(e);
+}
+
+__device__ inline void take_turn() { asm volatile("griddepcontrol.launch_dependents;\n\tgriddepcontrol.wait;" ::: "memory"); }
 
 __device__ inline float shuffle_xor(float x, int mask) { return __shfl_xor_sync(0xffffffffu, x, mask); }
 
@@ -68,9 +95,8 @@ __device__ inline void set_bits(uint32_t* word, uint32_t bits) { atomicOr(word, 
 /// Starts `kernel` on `blocks` blocks of `threads` threads; null, or the text of what went wrong.
 template <class... Parameters, class... Arguments>
 const char* launch(void (*kernel)(Parameters...), int64_t blocks, int threads, int64_t shared_bytes, void* stream, const Arguments&... arguments) {
-  kernel<<<dim3(static_cast<unsigned>(blocks)), dim3(static_cast<unsigned>(threads)), static_cast<size_t>(shared_bytes),
-           static_cast<Stream>(stream)>>>(arguments...);
-  return last_error();
+  return launch_after(kernel, dim3(static_cast<unsigned>(blocks)), dim3(static_cast<unsigned>(threads)), static_cast<size_t>(shared_bytes),
+                      static_cast<Stream>(stream), arguments...);
 }
 
 /// 16 bytes that move in one load; the address must be a multiple of 16.

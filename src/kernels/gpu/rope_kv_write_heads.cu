@@ -110,6 +110,7 @@ __device__ void write_page(const Call& c, const Unit& u, int64_t slot, const flo
 }
 
 __global__ void __launch_bounds__(kThreads) rope_kv_write(const Call c) {
+  take_turn();
   const RopeKvWriteDesc& d = c.desc;
   const RopeKvWriteParams& p = c.params;
   const int lane = thread_index() % kLanes, half = static_cast<int>(d.rotary_dim / 2), head_dim = static_cast<int>(d.head_dim);

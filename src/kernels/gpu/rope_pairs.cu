@@ -17,6 +17,7 @@ struct Call {
 };
 
 __global__ void __launch_bounds__(kThreads) rope(const Call c) {
+  take_turn();
   const RopeDesc& d = c.desc;
   const RopeParams& p = c.params;
   const int half = static_cast<int>(d.rotary_dim / 2);

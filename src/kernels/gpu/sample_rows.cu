@@ -66,6 +66,7 @@ __device__ Best<T> best_over_lanes(Best<T> b) {
 
 /// Largest logit of each chunk and, where log-probabilities are wanted, Σ exp.
 __global__ void __launch_bounds__(kReduceThreads) reduce_chunks(const Call c) {
+  take_turn();
   SamplePartial* shared = reinterpret_cast<SamplePartial*>(shared_memory());
   const int thread = thread_index(), warp = thread / kLanes;
   for (int64_t unit = block_index(); unit < c.params.rows * c.chunks; unit += block_count()) {
@@ -132,6 +133,7 @@ __device__ void write_logprob(const Call& c, int64_t row, const RowTotal& t, int
 }
 
 __global__ void __launch_bounds__(kJoinThreads) join_rows(const Call c) {
+  take_turn();
   for (int64_t first = block_index() * kJoinRows; first < c.params.rows; first += block_count() * kJoinRows) {
     const int64_t row = first + thread_index() / kLanes;
     const bool live = row < c.params.rows;
@@ -464,6 +466,7 @@ __device__ int32_t draw(const Row& r, const Shared& s) {
 }
 
 __global__ void __launch_bounds__(kThreads) choose(const Call c) {
+  take_turn();
   const Shared s = shared_of();
   for (int64_t index = block_index(); index < c.params.rows; index += block_count()) {
     Row r;
