@@ -448,6 +448,7 @@ template const Kernel<KvWrite>* find_planted(std::string_view);
 template const Kernel<Matmul>* find_planted(std::string_view);
 template const Kernel<Norm>* find_planted(std::string_view);
 template const Kernel<Rope>* find_planted(std::string_view);
+template const Kernel<RopeKvWrite>* find_planted(std::string_view);
 template const Kernel<ActivationOp>* find_planted(std::string_view);
 template const Kernel<Embed>* find_planted(std::string_view);
 template const Kernel<Sample>* find_planted(std::string_view);
