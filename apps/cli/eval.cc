@@ -1,6 +1,7 @@
 // attune eval: the share of problems whose answer is found.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "commands.h"
@@ -20,10 +21,16 @@ std::string final_answer(const std::string& text) {
   return out.substr(first, out.find_last_not_of(" \t\r\n") - first + 1);
 }
 
-std::string expected_answer(const Json& line) {
+/// The answer to find: text, or a list of token ids, which is compared with all that is generated and needs no tokenizer.
+std::string expected_answer(const Json& line, bool text) {
   const auto answer = line.find("answer");
+  const bool ids = answer != line.end() && answer->is_array() &&
+                   std::all_of(answer->begin(), answer->end(), [](const Json& id) { return id.is_number_integer(); });
+  if (ids) return answer->dump();
+  if (!text)
+    fail(ErrorCode::invalid_argument, "answer", "a list of token ids, as the model has no tokenizer", answer == line.end() ? "none" : answer->dump());
   if (answer == line.end() || !(answer->is_string() || answer->is_number()))
-    fail(ErrorCode::invalid_argument, "answer", "a string or a number", answer == line.end() ? "none" : json_line(*answer));
+    fail(ErrorCode::invalid_argument, "answer", "a string, a number or a list of token ids", answer == line.end() ? "none" : answer->dump());
   return final_answer(answer->is_string() ? answer->get<std::string>() : answer->dump());
 }
 
@@ -40,7 +47,6 @@ class Eval {
   }
 
   int run() {
-    if (!engine_.tokenizer()) fail(ErrorCode::invalid_argument, "eval", "a model with tokenizer.json", engine_.model().path);
     watch_for_interrupt();
     Driver::Work w;
     w.next = [this](bool wait, std::string& line) {
@@ -50,7 +56,7 @@ class Eval {
     };
     w.line_number = [this] { return reader_.number(); };
     w.make = [this](const Json& line) {
-      static_cast<void>(expected_answer(line));
+      static_cast<void>(expected_answer(line, engine_.tokenizer() != nullptr));
       return make_request(line, style_, sampling_);
     };
     w.write = [this](const Item& item) { write(item); };
@@ -85,7 +91,10 @@ class Eval {
       return write_note(fmt::format("attune: {} line {}: {}", reader_.path(), item.line, error.message()));
     }
     const Completion& c = item.samples[0];
-    const std::string expected = expected_answer(item.source), got = c.text.find("####") == std::string::npos ? "" : final_answer(c.text);
+    const std::string expected = expected_answer(item.source, engine_.tokenizer() != nullptr);
+    const std::string got = item.source["answer"].is_array()           ? Json(c.token_ids).dump()
+                            : c.text.find("####") == std::string::npos ? ""
+                                                                       : final_answer(c.text);
     const bool right = got == expected;
     ++total_, correct_ += right;
     unfinished_ += c.finish_reason == FinishReason::length;

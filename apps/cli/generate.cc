@@ -139,7 +139,7 @@ class Generate {
     if (item.error) return write_note(fmt::format("attune: {} line {}: {}", reader_->path(), item.line, item.error->message()));
     for (const Completion& c : item.samples) {
       if (c.finish_reason == FinishReason::error) write_note("attune: " + c.error);
-      if (!streams()) write_out(c.text + "\n");
+      if (!streams()) write_out((engine_.tokenizer() ? c.text : fmt::format("{}", fmt::join(c.token_ids, " "))) + "\n");
     }
   }
 

@@ -79,6 +79,7 @@ void unknown_command(const std::string& word) {
   std::vector<std::string> names;
   std::string all;
   for (const CommandSpec& c : commands()) names.emplace_back(c.name), all += (all.empty() ? "" : ", ") + names.back();
+  names.insert(names.end(), {"--help", "--version"});
   const std::string near = nearest_name(word, names);
   fail(ErrorCode::invalid_argument, "command", "one of " + all, near.empty() ? word : fmt::format("{}; did you mean {}?", word, near));
 }

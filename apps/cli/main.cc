@@ -62,7 +62,11 @@ int run(int argc, const char* const* argv) {
     return argc > 1 ? 0 : 2;
   }
   if (first == kVerifyChild && argc == 3) return run_verify_child(argv[2]);
-  if (first == "--version" || first == "-V") return write_version(argc > 2 && std::string_view(argv[2]) == "--json");
+  if (first == "--version" || first == "-V") {
+    const bool json = argc > 2 && std::string_view(argv[2]) == "--json";
+    if (argc > (json ? 3 : 2)) fail(ErrorCode::invalid_argument, first, "nothing or --json after it", argv[json ? 3 : 2]);
+    return write_version(json);
+  }
   for (const Entry& command : kCommands) {
     if (command.name != first) continue;
     const Arguments args(first, argc - 2, argv + 2);

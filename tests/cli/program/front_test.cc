@@ -68,6 +68,7 @@ TEST(Front, NamesOfFlagsAndVariablesAreUnique) {
 
 TEST(Front, VersionNamesTheBuild) {
   EXPECT_THAT(attune({"--version"}).out, StartsWith("attune "));
+  EXPECT_EQ(attune({"--version", "--jsn"}).code, 2);
   const auto json = attune({"--version", "--json"}).json();
   ASSERT_EQ(json.size(), 1u);
   for (const char* field : {"version", "commit", "compiler", "build_type", "backends"}) EXPECT_TRUE(json[0].contains(field)) << field;
@@ -76,6 +77,7 @@ TEST(Front, VersionNamesTheBuild) {
 TEST(Front, MisspeltWordsGetTheNearest) {
   const std::vector<std::pair<std::vector<std::string>, std::string>> cases{
       {{"generat", "x"}, "did you mean generate?"},
+      {{"--versoin", "x"}, "did you mean --version?"},
       {{"generate", "--temprature", "1", "x"}, "did you mean --temperature?"},
       {{"generate", "--temp=1", "x"}, "did you mean --temperature?"},
       {{"generate", "--max-seqs", "4", "x"}, "did you mean --max-num-seqs?"},

@@ -92,6 +92,17 @@ TEST(Eval, CountsExactMatchesAfterTheLastMark) {
   EXPECT_THAT(attune({"eval", "--data", "-", "--limit", "1"}, data).out, HasSubstr("of 1;"));
 }
 
+TEST(Eval, TokenIdsNeedNoTokenizer) {
+  const std::vector<std::string> args{"eval", "--json", "--model", golden("qwen2-linear"), "--max-tokens", "3", "--ignore-eos", "--data", "-"};
+  const auto asked = [&](const std::string& answer) { return attune(args, "{\"token_ids\":[5,6,7],\"answer\":" + answer + "}\n"); };
+  const auto first = asked("[1]");
+  EXPECT_EQ(first.code, 0) << first.err;
+  EXPECT_EQ(first.json().at(1)["exact_match"], 0);
+  const auto right = asked(first.json().at(0)["answer"]);
+  EXPECT_EQ(right.json().at(1)["exact_match"], 1);
+  EXPECT_THAT(asked("\"5\"").out, HasSubstr("answer: expected a list of token ids, as the model has no tokenizer"));
+}
+
 TEST(Tokenize, ThereAndBack) {
   const std::string text = "Ben has 12 marbles, caf\xc3\xa9 \xf0\x9f\x98\x80";
   const auto ids = attune({"tokenize", "--json", text}).json().at(0);
