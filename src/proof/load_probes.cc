@@ -56,6 +56,16 @@ LoadProbes::LoadProbes(Options options) : options_(std::move(options)) {
   } catch (const Error& e) {
     log_warning("what was probed before is unknown: {}", e.message());
   }
+  // Nothing is known here: the child is needed, and gets its device ready while the load goes on.
+  const auto known = known_.lower_bound(context_);
+  if (known == known_.end() || !known->first.starts_with(context_)) start();
+}
+
+void LoadProbes::start() {
+  std::vector<std::string> command = options_.child;
+  command.push_back(options_.device.name);
+  child_ = std::make_unique<TaskChild>(std::move(command), kLongestProbe);
+  child_->start();
 }
 
 LoadProbes::~LoadProbes() {
@@ -71,17 +81,14 @@ std::string LoadProbes::key_of(const ProbeQuestion& q) const { return fmt::forma
 ProbeResult LoadProbes::probe(const ProbeQuestion& q) {
   const std::string key = key_of(q);
   if (const auto found = known_.find(key); found != known_.end()) return found->second;
-  if (!child_) {
-    std::vector<std::string> command = options_.child;
-    command.push_back(options_.device.name);
-    child_ = std::make_unique<TaskChild>(std::move(command), kLongestProbe);
-  }
+  if (!child_) start();
   const auto start = std::chrono::steady_clock::now();
   const TaskResult done = child_->perform({.kind = Task::Kind::probe, .op = q.op, .kernel = q.kernel, .problem = q.desc});
   ++asked_;
   ProbeResult out{.passed = done.result.passed, .text = done.result.text, .device_lost = done.result.device_lost};
+  out.inconclusive = done.result.inconclusive;
   out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  if (key.size() <= kLongestKey) known_[key] = out, fresh_ = true;
+  if (key.size() <= kLongestKey && !out.inconclusive) known_[key] = out, fresh_ = true;
   return out;
 }
 

@@ -38,6 +38,7 @@ class LoadProbes {
   void save();
 
  private:
+  void start();
   std::string key_of(const ProbeQuestion& question) const;
 
   Options options_;

@@ -72,7 +72,7 @@ ProbeResult probe(const Kernel<Op>& kernel, const typename Op::Desc& desc, CaseD
     for (const Case<Op>& c : probe_cases(kernel, desc)) {
       const CaseResult r = run_case(kernel, c, options);
       if (r.passed) continue;
-      result.passed = false, result.device_lost = r.device_lost;
+      result.passed = false, result.device_lost = r.device_lost, result.inconclusive = r.inconclusive;
       result.text = fmt::format("{}; repeat: {}", r.text, r.repro);
       break;
     }

@@ -11,7 +11,8 @@ struct ProbeResult {
   bool passed = false;
   std::string text;
   double seconds = 0;
-  bool device_lost = false;  ///< the device reported an error: this process can use it no more
+  bool device_lost = false;   ///< the device reported an error: this process can use it no more
+  bool inconclusive = false;  ///< it failed, but not by the kernel's doing
 };
 
 class CaseDevice;

@@ -143,6 +143,7 @@ void judge_safely(const Kernel<Op>& kernel, const Case<Op>& c, const RunOptions&
     judge(kernel, c, options, pool, result);
   } catch (const Error& e) {
     result.device_lost = e.code() == ErrorCode::device_error;
+    result.inconclusive = e.code() == ErrorCode::out_of_memory;
     result.text = e.what();
   } catch (const std::exception& e) {
     result.text = e.what();

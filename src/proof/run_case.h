@@ -21,6 +21,7 @@ struct CaseResult {
   std::string where;            ///< the output nearest to (or farthest beyond) its bound
   std::string text;             ///< what is wrong; empty if passed
   bool device_lost = false;     ///< the device reported an error: this process can use it no more
+  bool inconclusive = false;    ///< it failed, but not by the kernel's doing: memory was lacking, or somebody ended the process
   int64_t replays = 0;          ///< of a captured graph
   std::string repro;            ///< the command that runs this case again
 };

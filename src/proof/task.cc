@@ -55,6 +55,7 @@ void perform_on(const Task& task, const LaunchSite& site, TaskResult& out) {
   if (task.kind == Task::Kind::probe) {
     const ProbeResult probed = probe<Op>(kernel, parse_case<Op>(task.problem).desc, site.device);
     out.result.passed = probed.passed, out.result.text = probed.text, out.result.device_lost = probed.device_lost;
+    out.result.inconclusive = probed.inconclusive;
   }
   if constexpr (std::is_same_v<Op, Sample>)
     if (task.kind == Task::Kind::laws) {
@@ -97,6 +98,7 @@ TaskResult perform(const Task& task, const LaunchSite& site) {
     if (!known) invalid("op", "the name of an op", printable(task.op));
   } catch (const Error& e) {
     out.result.passed = false, out.result.text = e.what(), out.result.device_lost = e.code() == ErrorCode::device_error;
+    out.result.inconclusive = e.code() == ErrorCode::out_of_memory;
   } catch (const std::exception& e) {
     out.result.passed = false, out.result.text = e.what();
   }
@@ -143,6 +145,7 @@ std::string to_line(const TaskResult& r) {
          {"typical_ratio", number(c.typical_ratio)},
          {"max_of_tolerance", number(c.max_of_tolerance)},
          {"device_lost", c.device_lost},
+         {"inconclusive", c.inconclusive},
          {"ordered", r.ordered},
          {"seconds", r.seconds},
          {"laws", Json::array()}};
@@ -155,8 +158,8 @@ TaskResult parse_task_result(std::string_view line) {
     TaskResult r;
     CaseResult& c = r.result;
     j.at("passed").get_to(c.passed), j.at("text").get_to(c.text), j.at("where").get_to(c.where), j.at("outputs").get_to(c.outputs);
-    j.at("replays").get_to(c.replays), j.at("device_lost").get_to(c.device_lost), j.at("ordered").get_to(r.ordered),
-        j.at("seconds").get_to(r.seconds);
+    j.at("replays").get_to(c.replays), j.at("device_lost").get_to(c.device_lost), j.at("inconclusive").get_to(c.inconclusive),
+        j.at("ordered").get_to(r.ordered), j.at("seconds").get_to(r.seconds);
     c.max_error = real(j.at("max_error")), c.max_error_over_bound = real(j.at("max_error_over_bound")), c.nmse = real(j.at("nmse"));
     c.typical_ratio = real(j.at("typical_ratio")), c.max_of_tolerance = real(j.at("max_of_tolerance"));
     for (const Json& law : j.at("laws"))

@@ -80,16 +80,22 @@ void TaskChild::start() {
   fail(ErrorCode::io_error, "child process", "a program that starts: " + command_[0], std::strerror(error));
 }
 
-std::string TaskChild::end() {
+std::string TaskChild::end(bool* by_a_fault) {
   ::close(socket_);
   int status = 0;
   while (::waitpid(child_, &status, 0) < 0 && errno == EINTR) {
   }
   child_ = -1, socket_ = -1;
-  if (!WIFSIGNALED(status)) return fmt::format("its process ended with code {}", WEXITSTATUS(status));
+  if (!WIFSIGNALED(status)) {
+    // The program's own errors end with 2 to 6 or 70; a sanitizer that saw a fault ends with another code.
+    const int code = WEXITSTATUS(status);
+    if (by_a_fault) *by_a_fault = code == 1 || (code > 6 && code != 70);
+    return fmt::format("its process ended with code {}", code);
+  }
   const int s = WTERMSIG(status);
-  const bool fault = s == SIGSEGV || s == SIGBUS;
-  return fmt::format("its process was ended by {} ({}){}", s, strsignal(s), fault ? ": the kernel touched memory that is not its own" : "");
+  const bool memory = s == SIGSEGV || s == SIGBUS;
+  if (by_a_fault) *by_a_fault = memory || s == SIGILL || s == SIGFPE || s == SIGABRT;
+  return fmt::format("its process was ended by {} ({}){}", s, strsignal(s), memory ? ": the kernel touched memory that is not its own" : "");
 }
 
 TaskChild::Answer TaskChild::receive(std::string& line) {
@@ -117,7 +123,9 @@ TaskResult TaskChild::perform(const Task& task) {
   } else {
     ++lost_;
     if (answer == Answer::late) ::kill(child_, SIGKILL);
-    const std::string how = end();
+    bool by_a_fault = false;
+    const std::string how = end(&by_a_fault);
+    out.result.inconclusive = !by_a_fault;
     out.result.text = answer == Answer::late ? fmt::format("it did not end within {} seconds", longest_seconds_) : how;
     out.result.device_lost = true;
   }

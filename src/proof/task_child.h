@@ -15,6 +15,9 @@ class TaskChild {
   TaskChild(const TaskChild&) = delete;
   TaskChild& operator=(const TaskChild&) = delete;
 
+  /// Starts the child now, so that it gets ready meanwhile. IoError.
+  void start();
+
   /// IoError if no child can be started.
   TaskResult perform(const Task& task);
 
@@ -22,8 +25,7 @@ class TaskChild {
   int64_t lost() const { return lost_; }
 
  private:
-  void start();
-  std::string end();  ///< waits for the child; how it ended
+  std::string end(bool* by_a_fault = nullptr);  ///< waits for the child; how it ended
   enum class Answer : uint8_t { line, end, late };
   Answer receive(std::string& line);
 

@@ -62,6 +62,18 @@ TEST_F(Probes, AFaultIsARefusalAndTheNextIsAnswered) {
   EXPECT_EQ(later.asked(), 0);
 }
 
+TEST_F(Probes, WhatSaysNothingOfTheKernelIsNotRemembered) {
+  for (const char* end : {"exit 4", "kill -TERM $$", "kill -KILL $$"}) {
+    LoadProbes probes({{"/bin/sh", "-c", end}, record.string(), detect_cpu()});
+    const ProbeResult ended = probes.probe(right);
+    EXPECT_FALSE(ended.passed);
+    EXPECT_TRUE(ended.inconclusive) << ended.text;
+  }
+  LoadProbes later(options());
+  EXPECT_TRUE(later.probe(right).passed);
+  EXPECT_EQ(later.asked(), 1);
+}
+
 TEST_F(Probes, ABrokenRecordIsNotBelieved) {
   std::filesystem::create_directories(record.parent_path());
   std::ofstream(record) << "{\"format\": 1, \"probes\": {\"x\": {\"passed\": 1, \"text\": \"\"}}}";
@@ -96,6 +108,7 @@ TEST(TaskChild, WhoDoesNotAnswerIsEnded) {
   const TaskResult late = sleeper.perform({.op = "norm"});
   EXPECT_FALSE(late.result.passed);
   EXPECT_THAT(late.result.text, HasSubstr("did not end within 0.2 seconds"));
+  EXPECT_TRUE(late.result.inconclusive);
   TaskChild quitter({"/bin/false"});
   EXPECT_THAT(quitter.perform({.op = "norm"}).result.text, HasSubstr("ended with code 1"));
   EXPECT_EQ(quitter.lost(), 1);
