@@ -53,7 +53,12 @@ constexpr AttentionKernel kAttention[] = {
 
 // The other ops. Rows (matmul: a row and a column) are reduced in an order that depends on the desc alone.
 constexpr KernelInfo info_of(std::string_view name, std::string_view reduction, DeviceNeed need) {
-  return {.name = name, .tier = Tier::portable, .reduction = reduction, .device = need, .graph = GraphLevel::mixed, .mark = Mark::compiled};
+  return {.name = name,
+          .tier = Tier::portable,
+          .reduction = reduction,
+          .device = need,
+          .graph = GraphLevel::mixed,
+          .mark = need.kind == DeviceKind::cuda ? Mark::run : Mark::compiled};
 }
 
 constexpr MatmulKernel matmul_of(DeviceNeed need, MatmulKernel::Launch launch) {
