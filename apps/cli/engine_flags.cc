@@ -83,7 +83,7 @@ EngineOptions engine_options(const Arguments& args, bool text) {
   o.disable_kernels = args.list("--disable-kernel");
   o.trace_kernels = args.has("--trace-kernels");
   std::error_code ignored;
-  if (!text && fs::is_directory(o.model, ignored)) o.tokenizer = fs::exists(fs::path(o.model) / "tokenizer.json", ignored);
+  if (!text) o.tokenizer = fs::exists(fs::path(model_folder(o.model)) / "tokenizer.json", ignored);
   return o;
 }
 

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <set>
 
 #include "program.h"
@@ -109,6 +110,39 @@ TEST(Generate, SamplingFlagsAndFieldsMeanTheSame) {
   EXPECT_NE(run({"--temperature", "0", "--logit-bias", std::to_string(first) + "=-100"}, "")[0], first);
   EXPECT_NE(run({"--temperature", "0"}, ",\"logit_bias\":{\"" + std::to_string(first) + "\":-100}")[0], first);
   EXPECT_EQ(run({"--temperature", "0", "--stop-token-ids", std::to_string(first)}, "").size(), 1u);
+}
+
+TEST(Generate, WithoutATokenizerTheTextIsTokenIds) {
+  const auto run = [](std::vector<std::string> more) {
+    more.insert(more.begin(), {"generate", "--model", golden("qwen2-linear"), "--temperature", "0", "--prompts", "-"});
+    return attune(more, "{\"token_ids\":[1,2],\"max_tokens\":3,\"ignore_eos\":true}\n");
+  };
+  std::string ids;
+  const Json answer = run({"--json"}).json().at(0);
+  for (const int id : answer["token_ids"]) ids += (ids.empty() ? "" : " ") + std::to_string(id);
+  EXPECT_EQ(run({}).out, ids + "\n");
+}
+
+/// A model by its id, from each place where the cache may stand; a revision by branch and by commit.
+TEST(Generate, AModelOfTheCacheIsFoundByItsId) {
+  const TempFolder home;
+  const std::string commit = "0123456789abcdef0123456789abcdef01234567";
+  const auto hub = home.path() / ".cache" / "huggingface" / "hub", base = hub / "models--some-org--tiny.model";
+  std::filesystem::create_directories(base / "refs");
+  std::filesystem::create_directories(base / "snapshots");
+  std::filesystem::copy(golden("qwen2-linear"), base / "snapshots" / commit);
+  std::ofstream(base / "refs" / "main") << commit;
+  const auto run = [&](const std::string& model, const std::map<std::string, std::string>& environment) {
+    return attune(Call{{"generate", "--json", "--model", model, "--prompts", "-"}, "{\"token_ids\":[1],\"max_tokens\":1}\n", environment, {}});
+  };
+  const std::string nowhere = home.path() / "nowhere";
+  EXPECT_EQ(run("some-org/tiny.model", {{"HF_HUB_CACHE", hub}, {"HOME", nowhere}}).code, 0);
+  EXPECT_EQ(run("some-org/tiny.model", {{"HF_HOME", hub.parent_path()}, {"HOME", nowhere}}).code, 0);
+  EXPECT_EQ(run("some-org/tiny.model", {{"HOME", home.path()}, {"XDG_CACHE_HOME", ""}}).code, 0);
+  EXPECT_EQ(run("some-org/tiny.model@" + commit, {{"HF_HUB_CACHE", hub}}).code, 0);
+  const auto missing = run("some-org/tiny.model@other", {{"HF_HUB_CACHE", hub}});
+  EXPECT_EQ(missing.code, 5);
+  EXPECT_THAT(missing.err, HasSubstr("hf download some-org/tiny.model --revision other"));
 }
 
 TEST(Generate, AStopTextEndsBeforeIt) {
