@@ -179,6 +179,7 @@ LoadedModel load_model(const EngineOptions& o, KernelBinder& binder) {
   l.compute = compute_dtype(o.dtype, m.config.dtype);
   l.kv_dtype = kv_dtype(o.kv_cache_dtype, l.compute);
   l.block_size = o.block_size, l.max_tokens = o.max_num_batched_tokens;
+  if (binder.device().kind != DeviceKind::cpu) l.logits_rows = std::max(l.logits_rows, o.max_num_seqs);
   if (o.weights != "auto" && o.weights != "copy" && o.weights != "mmap") invalid("--weights", "auto, copy or mmap", printable(o.weights));
   l.copy_weights = !dummy && o.weights != "mmap";
   ModelBuilder builder(m.config, *m.weights, binder, l);

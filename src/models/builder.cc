@@ -8,7 +8,8 @@ namespace attune {
 namespace {
 
 constexpr size_t kChunk = size_t{64} << 20;
-constexpr int64_t kRowBuckets[] = {1, 64};  // M ≤ 1, M ≤ 64, the rest
+constexpr int64_t kRowBuckets[] = {1, 64};                  // M ≤ 1, M ≤ 64, the rest
+constexpr int64_t kGpuRowBuckets[] = {1, 16, 32, 64, 256};  // finer: more kernels compete, and graphs come in these sizes
 
 Phase phase_at(int i) { return static_cast<Phase>(i); }
 
@@ -76,6 +77,20 @@ TensorView ModelBuilder::store(const TensorView& view, DType stored) {
   return copy;
 }
 
+/// One variant a range of M, up to `most`.
+void ModelBuilder::bind_rows(Linear& l, const std::string& role, MatmulDesc d, int64_t most) {
+  const std::span<const int64_t> buckets = on_cpu() ? std::span<const int64_t>(kRowBuckets) : kGpuRowBuckets;
+  for (const int64_t up_to : buckets)
+    if (up_to < most || l.up_to.empty()) l.up_to.push_back(up_to);
+  if (l.up_to.back() < most) l.up_to.push_back(on_cpu() && most <= 64 ? 64 : most);
+  std::vector<Ask<Matmul>> asks;
+  for (const int64_t up_to : l.up_to) {
+    d.rows = up_to;
+    asks.push_back({fmt::format("rows<={}", up_to), d, {.sequences = 1, .longest_kv = 1, .rows = up_to}});
+  }
+  l.op = binder_.bind<Matmul>(role, asks);
+}
+
 Linear ModelBuilder::linear(const LinearSpec& spec) {
   Linear l;
   l.k = spec.k;
@@ -96,13 +111,7 @@ Linear ModelBuilder::linear(const LinearSpec& spec) {
   d.x_dtype = options_.compute, d.w_dtype = w_dtype, d.out_dtype = DType::f32;
   d.n = l.n, d.k = l.k, d.segments = static_cast<int64_t>(spec.names.size());
   d.bias = spec.bias, d.residual = spec.residual;
-  std::vector<Ask<Matmul>> asks;
-  for (const int64_t up_to : {kRowBuckets[0], kRowBuckets[1], std::max<int64_t>(options_.max_tokens, 65)}) {
-    d.rows = up_to;
-    asks.push_back({fmt::format("rows<={}", up_to), d, {.sequences = 1, .longest_kv = 1, .rows = up_to}});
-    l.up_to.push_back(up_to);
-  }
-  l.op = binder_.bind<Matmul>(spec.role, asks);
+  bind_rows(l, spec.role, d, options_.max_tokens);
   return l;
 }
 
@@ -114,13 +123,7 @@ Linear ModelBuilder::head(const std::string& name) {
   streamed_bytes_ += embedding_table_.bytes();
   MatmulDesc d;
   d.x_dtype = options_.compute, d.w_dtype = embedding_table_.dtype, d.out_dtype = DType::f32, d.n = l.n, d.k = l.k;
-  std::vector<Ask<Matmul>> asks;
-  for (const int64_t up_to : {kRowBuckets[0], kRowBuckets[1]}) {
-    d.rows = up_to;
-    asks.push_back({fmt::format("rows<={}", up_to), d, {.sequences = 1, .longest_kv = 1, .rows = up_to}});
-    l.up_to.push_back(up_to);
-  }
-  l.op = binder_.bind<Matmul>("head", asks);
+  bind_rows(l, "head", d, options_.logits_rows);
   return l;
 }
 

@@ -15,6 +15,7 @@ struct LoadOptions {
   DType kv_dtype = DType::bf16;
   int64_t block_size = 0;    ///< 0: solved with the kernels
   int64_t max_tokens = 512;  ///< of a step
+  int64_t logits_rows = 64;  ///< that the head computes at once
   bool copy_weights = true;  ///< into huge pages, else used in place
 };
 
@@ -67,6 +68,7 @@ class ModelBuilder {
 
  private:
   TensorView place(const std::string& name, const Shape& shape, bool streamed);
+  void bind_rows(Linear& l, const std::string& role, MatmulDesc d, int64_t most);
   TensorView store(const TensorView& view, DType stored);
   void* allocate(size_t bytes);
   Device& device() const { return binder_.runtime(); }
