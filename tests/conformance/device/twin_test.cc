@@ -86,6 +86,7 @@ TEST_F(Twin, EveryOpFindsItsTensors) {
   pass<Matmul>(on_twin<Matmul, matmul_ref>);
   pass<Norm>(on_twin<Norm, norm_ref>);
   pass<Rope>(on_twin<Rope, rope_ref>);
+  pass<RopeKvWrite>(on_twin<RopeKvWrite, rope_kv_write_ref>);
   pass<ActivationOp>(on_twin<ActivationOp, activation_ref>);
   pass<Embed>(on_twin<Embed, embed_ref>);
   pass<Sample>(on_twin<Sample, sample_ref>);
