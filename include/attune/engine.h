@@ -89,7 +89,8 @@ class Engine {
   /// Ends a request; its samples finish with FinishReason::abort in the next step. Unknown ids are ignored.
   void cancel(uint64_t id);
 
-  /// One step: schedule, launch, collect. False when nothing is left to do.
+  /// One step: schedule, launch, collect. False when nothing is left to do. A step that fails ends its requests with
+  /// FinishReason::error; OutOfMemory is thrown only if no step could be planned, and then nothing has changed.
   bool step();
 
   const ModelInfo& model() const;

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <set>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -54,6 +55,24 @@ struct ThreadPool::State {
   std::condition_variable wake;
   std::vector<std::thread> threads;
 
+  ~State() {
+    {
+      std::lock_guard lock(mutex);
+      stop = true;
+    }
+    wake.notify_all();
+    for (auto& t : threads) t.join();
+  }
+
+  void start(int size) {
+    threads.reserve(static_cast<size_t>(size - 1));
+    try {
+      for (int w = 1; w < size; ++w) threads.emplace_back([this, w, size] { work(w, size); });
+    } catch (const std::system_error& e) {
+      fail(ErrorCode::out_of_memory, "thread pool", fmt::format("{} threads", size), e.what());
+    }
+  }
+
   void share(int worker, int size) const {
     const int64_t first = tasks * worker / size;
     const int64_t last = tasks * (worker + 1) / size;
@@ -79,18 +98,15 @@ struct ThreadPool::State {
 };
 
 ThreadPool::ThreadPool(int threads) : size_(threads > 0 ? threads : available_cores()), state_(new State) {
-  for (int w = 1; w < size_; ++w) state_->threads.emplace_back([s = state_, w, n = size_] { s->work(w, n); });
+  try {
+    state_->start(size_);
+  } catch (...) {
+    delete state_;
+    throw;
+  }
 }
 
-ThreadPool::~ThreadPool() {
-  {
-    std::lock_guard lock(state_->mutex);
-    state_->stop = true;
-  }
-  state_->wake.notify_all();
-  for (auto& t : state_->threads) t.join();
-  delete state_;
-}
+ThreadPool::~ThreadPool() { delete state_; }
 
 void ThreadPool::run(int64_t tasks, Task task, void* argument) {
   if (tasks <= 0) return;

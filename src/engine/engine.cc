@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "build_info.h"
+#include "core/memory_errors.h"
 #include "core/thread_pool.h"
 #include "engine/explain.h"
 #include "engine/load.h"
@@ -64,6 +65,8 @@ struct Engine::State final : LaunchTrace {
   std::vector<RowResult> launch(const std::vector<Slice>& plan);
   void collect(const std::vector<Slice>& plan, const std::vector<RowResult>& results);
   Sequence& sequence_of(const RowUse& use);
+  uint64_t submit(Request&& request);
+  void fail_requests(const std::vector<Slice>& plan, const std::string& error);
   void finish(Sequence& s, FinishReason reason, const std::string& error = "");
   void emit(Sequence& s);
   void finish_cancelled();
@@ -91,8 +94,10 @@ struct Engine::State final : LaunchTrace {
 
 Engine::Engine(const EngineOptions& options) {
   const auto start = std::chrono::steady_clock::now();
-  validate(options);
-  state_ = std::make_unique<State>(options);
+  with_memory_errors("engine", [&] {
+    validate(options);
+    state_ = std::make_unique<State>(options);
+  });
   state_->stats.load_seconds = seconds_since(start);
 }
 
@@ -100,7 +105,12 @@ Engine::~Engine() = default;
 Engine::Engine(Engine&&) noexcept = default;
 
 uint64_t Engine::submit(Request request) {
-  State& s = *state_;
+  return with_memory_errors("request", [&] { return state_->submit(std::move(request)); });
+}
+
+/// Nothing is kept of a request that could not be taken whole.
+uint64_t Engine::State::submit(Request&& request) {
+  State& s = *this;
   validate(request.sampling);
   const SamplingParams& p = request.sampling;
   if (p.n > s.options.max_num_seqs) invalid("n", fmt::format("at most --max-num-seqs ({})", s.options.max_num_seqs), std::to_string(p.n));
@@ -117,11 +127,18 @@ uint64_t Engine::submit(Request request) {
   auto first = std::make_unique<Sequence>(*state, 0, s.blocks);
   first->tokens = state->request.token_ids;
   if (s.loaded.tokenizer) first->decoder = std::make_unique<StreamDecoder>(s.loaded.tokenizer, p.skip_special_tokens);
-  s.scheduler.enqueue(*first);
+  Sequence& sequence = *first;
   state->samples.push_back(std::move(first));
   const uint64_t id = state->id;
-  s.order.push_back(id);
   s.requests.emplace(id, std::move(state));
+  try {
+    s.order.push_back(id);
+    s.scheduler.enqueue(sequence);
+  } catch (...) {
+    std::erase(s.order, id);
+    s.requests.erase(id);
+    throw;
+  }
   return id;
 }
 
@@ -133,17 +150,16 @@ bool Engine::step() {
   State& s = *state_;
   s.finish_cancelled();
   const auto start = std::chrono::steady_clock::now();
-  const std::vector<Slice> plan = s.scheduler.schedule();
+  const std::vector<Slice> plan = with_memory_errors("scheduler", [&] { return s.scheduler.schedule(); });
   if (plan.empty()) {
     if (!s.scheduler.idle()) fail(ErrorCode::internal, "scheduler", "work for a waiting request", "an empty plan");
     s.drop_finished();
     return false;
   }
   try {
-    const auto results = s.launch(plan);
-    s.collect(plan, results);
+    with_memory_errors("step", [&] { s.collect(plan, s.launch(plan)); });
   } catch (const Error& e) {
-    for (const Slice& slice : plan) s.finish(*slice.sequence, FinishReason::error, e.what());
+    s.fail_requests(plan, e.what());
   }
   s.drop_finished();
   ++s.stats.steps;
@@ -217,8 +233,14 @@ Sequence& Engine::State::sequence_of(const RowUse& use) {
   return *r.samples.back();
 }
 
+/// Ends the requests of a step that failed, wherever it stopped: a sample whose end was decided but not told fails, too.
+void Engine::State::fail_requests(const std::vector<Slice>& plan, const std::string& error) {
+  for (const Slice& slice : plan)
+    for (const auto& sample : slice.sequence->request->samples) finish(*sample, FinishReason::error, error);
+}
+
 void Engine::State::finish(Sequence& s, FinishReason reason, const std::string& error) {
-  if (s.finished()) return;
+  if (s.ended) return;
   s.completion.finish_reason = reason;
   s.completion.error = error;
   emit(s);
@@ -229,6 +251,7 @@ void Engine::State::emit(Sequence& s) {
   RequestState& r = *s.request;
   if (s.finished()) scheduler.remove(s);
   const std::string_view text = StopRules::take_certain_text(s);
+  s.ended = s.finished();
   if (!r.request.on_event || (s.completion.token_ids.empty() && !s.finished())) return;
   try {
     r.request.on_event({.id = r.id,
@@ -277,7 +300,9 @@ EngineStats Engine::stats() const {
 
 const Tokenizer* Engine::tokenizer() const { return state_->loaded.tokenizer.get(); }
 bool Engine::has_chat_template() const { return state_->loaded.chat_template.has_value(); }
-std::string Engine::apply_chat_template(const std::string& messages) const { return render_chat(state_->loaded, messages); }
+std::string Engine::apply_chat_template(const std::string& messages) const {
+  return with_memory_errors("chat template", [&] { return render_chat(state_->loaded, messages); });
+}
 SamplingParams Engine::default_sampling() const { return sampling_defaults(state_->loaded.generation); }
 std::string Engine::selections_json() const { return selections_to_json(state_->binder.selections()); }
 std::string Engine::kernels_line() const { return chosen_line(state_->binder.selections()); }

@@ -9,6 +9,10 @@ int phase_order(const Slice& s) { return s.count == 1 ? 0 : s.count <= 32 ? 1 : 
 
 }  // namespace
 
+Scheduler::Scheduler(const Limits& limits, CopyBlock copy_block) : limits_(limits), copy_block_(std::move(copy_block)) {
+  running_.reserve(static_cast<size_t>(limits.max_num_seqs));
+}
+
 void Scheduler::remove(Sequence& sequence) {
   sequence.table.clear();
   std::erase(running_, &sequence);
@@ -32,8 +36,8 @@ bool Scheduler::make_room(Sequence& s, int64_t count) {
 void Scheduler::preempt(Sequence& victim) {
   victim.table.clear();
   victim.computed = 0;
-  std::erase(running_, &victim);
   waiting_.push_front(&victim);
+  std::erase(running_, &victim);
   ++preemptions_;
 }
 
@@ -75,8 +79,8 @@ void Scheduler::admit(std::vector<Slice>& plan, int64_t& budget) {
       s.computed = 0;
       return;
     }
-    waiting_.pop_front();
     running_.push_back(&s);
+    waiting_.pop_front();
     s.planned = true;
     plan.push_back({&s, count});
     budget -= count;
@@ -85,12 +89,21 @@ void Scheduler::admit(std::vector<Slice>& plan, int64_t& budget) {
 
 std::vector<Slice> Scheduler::schedule() {
   std::vector<Slice> plan;
+  plan.reserve(static_cast<size_t>(limits_.max_num_seqs));
   int64_t budget = limits_.max_num_batched_tokens;
   const int64_t before = preemptions_;
-  schedule_running(plan, budget, true);
-  schedule_running(plan, budget, false);
-  if (preemptions_ == before) admit(plan, budget);
-  for (const Slice& s : plan) s.sequence->planned = false;
+  const auto clear_marks = [this] {
+    for (Sequence* s : running_) s->planned = false;
+  };
+  try {
+    schedule_running(plan, budget, true);
+    schedule_running(plan, budget, false);
+    if (preemptions_ == before) admit(plan, budget);
+  } catch (...) {
+    clear_marks();
+    throw;
+  }
+  clear_marks();
   std::stable_sort(plan.begin(), plan.end(), [](const Slice& a, const Slice& b) { return phase_order(a) < phase_order(b); });
   return plan;
 }

@@ -23,12 +23,12 @@ class Scheduler {
   };
   using CopyBlock = std::function<void(int32_t from, int32_t to)>;
 
-  Scheduler(const Limits& limits, CopyBlock copy_block) : limits_(limits), copy_block_(std::move(copy_block)) {}
+  Scheduler(const Limits& limits, CopyBlock copy_block);
 
   /// A new request's first sample joins the queue.
   void enqueue(Sequence& sequence) { waiting_.push_back(&sequence); }
   /// A fork joins the running ones: its request was admitted with all its samples.
-  void add_running(Sequence& sequence) { running_.push_back(&sequence); }
+  void add_running(Sequence& sequence) { running_.push_back(&sequence); }  // its seat was kept: never allocates
   /// Takes a finished sequence out and frees its blocks.
   void remove(Sequence& sequence);
 

@@ -23,6 +23,7 @@ struct Sequence {
   std::unique_ptr<StreamDecoder> decoder;
   size_t emitted = 0;    ///< bytes of completion.text already handed out
   bool planned = false;  ///< takes part in the step being scheduled
+  bool ended = false;    ///< its end has been told
 
   int64_t length() const { return static_cast<int64_t>(tokens.size()); }
   int64_t pending() const { return length() - computed; }

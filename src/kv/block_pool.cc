@@ -14,7 +14,7 @@ BlockPool::BlockPool(int64_t num_blocks, int64_t block_size, bool prefix_caching
 std::optional<int32_t> BlockPool::allocate() {
   if (free_.empty()) return std::nullopt;
   const int32_t index = free_.front();
-  free_.pop_front();
+  in_use_.splice(in_use_.begin(), free_, free_.begin());
   Block& block = blocks_[static_cast<size_t>(index)];
   forget(block, index);
   block.references = 1;
@@ -25,7 +25,7 @@ std::optional<int32_t> BlockPool::allocate() {
 void BlockPool::add_reference(int32_t index) {
   Block& block = blocks_[static_cast<size_t>(index)];
   if (block.references++ > 0) return;
-  free_.erase(block.place);
+  in_use_.splice(in_use_.begin(), free_, block.place);
   ++used_;
 }
 
@@ -34,7 +34,7 @@ void BlockPool::release(int32_t index) {
   if (block.references <= 0) fail(ErrorCode::internal, "block pool", "a block in use", fmt::format("block {} without references", index));
   if (--block.references > 0) return;
   // A block nobody can find again is better reused before one that a later prompt may hit.
-  block.place = free_.insert(block.prefix ? free_.end() : free_.begin(), index);
+  free_.splice(block.prefix ? free_.end() : free_.begin(), in_use_, block.place);
   --used_;
 }
 
@@ -62,11 +62,11 @@ PrefixId BlockPool::register_full(int32_t index, PrefixId parent, std::span<cons
   if (const int32_t known = lookup(key, parent, tokens); known >= 0) return blocks_[static_cast<size_t>(known)].prefix;
   Block& block = blocks_[static_cast<size_t>(index)];
   forget(block, index);
-  block.prefix = next_prefix_++;
-  block.parent = parent;
-  block.key = key;
   block.tokens.assign(tokens.begin(), tokens.end());
   cached_.emplace(key, index);
+  block.prefix = next_prefix_++;  // last: nothing above is seen if memory runs out
+  block.parent = parent;
+  block.key = key;
   return block.prefix;
 }
 

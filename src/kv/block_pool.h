@@ -53,7 +53,7 @@ class BlockPool {
     PrefixId parent = 0;
     uint64_t key = 0;
     std::vector<int32_t> tokens;
-    std::list<int32_t>::iterator place;  // in free_, if references == 0
+    std::list<int32_t>::iterator place;  // in free_, or in in_use_ if references > 0
   };
 
   static uint64_t hash(PrefixId parent, std::span<const int32_t> tokens);
@@ -65,7 +65,9 @@ class BlockPool {
   int64_t used_ = 0;
   PrefixId next_prefix_ = 1;
   std::vector<Block> blocks_;
+  // Each block owns one node for ever: taking and releasing a block allocate nothing, so that a destructor may release.
   std::list<int32_t> free_;  // front: reused first
+  std::list<int32_t> in_use_;
   std::unordered_multimap<uint64_t, int32_t> cached_;
 };
 

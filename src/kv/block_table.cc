@@ -12,6 +12,7 @@ int64_t BlockTable::missing(int64_t tokens) const {
 bool BlockTable::reserve(int64_t tokens) {
   const int64_t need = missing(tokens);
   if (need > pool_->free()) return false;
+  blocks_.reserve(blocks_.size() + static_cast<size_t>(need));  // before a block is taken: none may be lost
   for (int64_t i = 0; i < need; ++i) blocks_.push_back(*pool_->allocate());
   return true;
 }
@@ -19,6 +20,8 @@ bool BlockTable::reserve(int64_t tokens) {
 int64_t BlockTable::match_prefix(std::span<const int32_t> tokens) {
   const int64_t size = pool_->block_size();
   int64_t matched = 0;
+  blocks_.reserve(blocks_.size() + tokens.size() / static_cast<size_t>(size));
+  prefixes_.reserve(prefixes_.size() + tokens.size() / static_cast<size_t>(size));
   // At least one token must be computed: its logits are wanted.
   while (matched + size < static_cast<int64_t>(tokens.size())) {
     const PrefixId parent = prefixes_.empty() ? 0 : prefixes_.back();
@@ -44,6 +47,7 @@ void BlockTable::share(const BlockTable& other, int64_t tokens) {
   clear();
   const int64_t size = pool_->block_size();
   const auto count = static_cast<size_t>((tokens + size - 1) / size);
+  blocks_.reserve(count);
   for (size_t i = 0; i < count; ++i) {
     pool_->add_reference(other.blocks_[i]);
     blocks_.push_back(other.blocks_[i]);
