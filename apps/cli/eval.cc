@@ -41,7 +41,10 @@ class Eval {
         reader_(data()),
         sampling_(sampling_params(args, greedy())),
         engine_(open_engine(engine_options(args, false))),
-        style_{engine_, use_chat(args, engine_, true), args.has("--raw"), {"answer", "schema", "steps"}} {
+        style_{[this](const std::string& messages) { return engine_.apply_chat_template(messages); },
+               use_chat(args, engine_, true),
+               args.has("--raw"),
+               {"answer", "schema", "steps"}} {
     limit_ = args.integer("--limit", INT64_MAX);
     if (limit_ < 1) fail(ErrorCode::invalid_argument, args.source("--limit"), "a positive integer", std::to_string(limit_));
   }

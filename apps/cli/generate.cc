@@ -65,7 +65,8 @@ class Generate {
         given_(prompts()),
         flags_(sampling_params(args, {})),
         engine_(open_engine(options())),
-        style_{engine_, use_chat(args, engine_, true), args.has("--raw")} {
+        style_{[this](const std::string& messages) { return engine_.apply_chat_template(messages); }, use_chat(args, engine_, true),
+               args.has("--raw")} {
     base_ = sampling_params(args, engine_.default_sampling());
   }
 

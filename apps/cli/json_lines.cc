@@ -136,7 +136,7 @@ std::string rendered(const PromptStyle& style, const Json& messages) {
   } catch (const Json::exception&) {
     fail(ErrorCode::invalid_argument, "prompt", "UTF-8", "bytes that are not");
   }
-  return style.engine.apply_chat_template(text);
+  return style.render(text);
 }
 
 }  // namespace

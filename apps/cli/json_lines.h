@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -44,10 +45,10 @@ Json parse_object(const std::string& line);
 
 /// How prompts become tokens.
 struct PromptStyle {
-  const Engine& engine;
-  bool chat;                             ///< "prompt" goes through the template
-  bool raw_asked;                        ///< --raw: "messages" are refused
-  std::vector<std::string> labels = {};  ///< fields that this command knows beside those of a request
+  std::function<std::string(const std::string&)> render;  ///< messages as JSON text → prompt
+  bool chat;                                              ///< "prompt" goes through the template
+  bool raw_asked;                                         ///< --raw: "messages" are refused
+  std::vector<std::string> labels = {};                   ///< fields that this command knows beside those of a request
 };
 
 /// The request of {"id"?, "prompt"|"messages"|"token_ids", …sampling}; InvalidArgument for any other field.

@@ -29,7 +29,8 @@ class Score {
         reader_(input()),
         top_(top()),
         engine_(open_engine(engine_options(args, false))),
-        style_{engine_, use_chat(args, engine_, false), args.has("--raw")} {}
+        style_{[this](const std::string& messages) { return engine_.apply_chat_template(messages); }, use_chat(args, engine_, false),
+               args.has("--raw")} {}
 
   int run() {
     watch_for_interrupt();
