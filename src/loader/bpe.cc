@@ -91,6 +91,8 @@ Bpe::Bpe(TokenizerFile& file, const JsonNode& model) : cache_(std::make_shared<C
 void Bpe::read_vocab(TokenizerFile& file) {
   int32_t largest = -1;
   for (const auto& [token, id] : file.vocab) largest = std::max(largest, id);
+  if (const int64_t most = largest_token_id(file.vocab.size()); largest > most)
+    invalid("tokenizer.json: model.vocab", fmt::format("ids of at most {} for {} tokens", most, file.vocab.size()), std::to_string(largest));
   tokens_.resize(static_cast<size_t>(largest + 1));
   std::vector<bool> used(tokens_.size());
   ids_.reserve(file.vocab.size());

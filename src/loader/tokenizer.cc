@@ -81,6 +81,8 @@ struct Tokenizer::Parts {
     const auto i = static_cast<size_t>(t.id);
     const std::string where = fmt::format("tokenizer.json: added_tokens \"{}\"", printable(t.content));
     if (i >= tokens.size()) {
+      const size_t known = bpe.tokens().size() + added.tokens().size();
+      if (t.id > largest_token_id(known)) invalid(where, fmt::format("an id of at most {}", largest_token_id(known)), std::to_string(t.id));
       tokens.resize(i + 1);
       shown.resize(i + 1);
       special.resize(i + 1);

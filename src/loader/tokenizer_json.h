@@ -13,6 +13,12 @@ namespace attune {
 inline constexpr size_t kMaxTokenizerBytes = size_t{256} << 20;
 inline constexpr int32_t kMaxTokenId = (1 << 24) - 1;
 
+/// The largest id in a file of so many tokens: tables by id must not outgrow the file that asks for them.
+constexpr int64_t largest_token_id(size_t tokens) {
+  const int64_t id = (int64_t{1} << 16) + 16 * static_cast<int64_t>(tokens);
+  return id < kMaxTokenId ? id : kMaxTokenId;
+}
+
 /// tokenizer.json as read: the two big tables of the model apart, everything else as a tree.
 struct TokenizerFile {
   nlohmann::json root;

@@ -56,6 +56,8 @@ INSTANTIATE_TEST_SUITE_P(
         BadFile{"id_text", [](json& j) { j["model"]["vocab"]["x"] = "7"; }, kInvalid, "model.vocab[\"x\"]: expected an id; got string"},
         BadFile{"id_float", [](json& j) { j["model"]["vocab"]["x"] = 7.5; }, kInvalid, "model.vocab[\"x\"]"},
         BadFile{"id_negative", [](json& j) { j["model"]["vocab"]["x"] = -1; }, kInvalid, "model.vocab[\"x\"]: expected an id from 0 to 16777215; got -1"},
+        BadFile{"id_far", [](json& j) { j["model"]["vocab"]["x"] = (1 << 24) - 1; }, kInvalid, "got 16777215"},
+        BadFile{"added_id_far", [](json& j) { j["added_tokens"].push_back({{"id", (1 << 24) - 1}, {"content", "<far>"}}); }, kInvalid, "got 16777215"},
         BadFile{"id_huge", [](json& j) { j["model"]["vocab"]["x"] = 1 << 24; }, kInvalid, "got 16777216"},
         BadFile{"id_64_bits", [](json& j) { j["model"]["vocab"]["x"] = UINT64_MAX; }, kInvalid, "model.vocab[\"x\"]"},
         BadFile{"id_object", [](json& j) { j["model"]["vocab"]["x"] = json::object(); }, kInvalid, "model.vocab[\"x\"]"},
