@@ -1,5 +1,5 @@
 // The engine's state machine under random arrivals, cancellations, preemptions, prefix hits and shared samples: blocks are conserved after every
-// step, and each request's tokens equal its run alone. A long run: bin/model_engine --gtest_filter='EngineRandom*' --gtest_repeat=500
+// step, and each request's tokens equal its run alone. A long run: bin/model_engine --gtest_filter='EngineRandom*' --gtest_repeat=2500
 #include <gtest/gtest.h>
 
 #include <map>
