@@ -2,7 +2,7 @@
 # Try your own problem: make run PROMPT="…"
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build run test lint docs bench cuda rocm test-gpu asan tsan format clean
+.PHONY: help build run test lint docs bench cuda rocm test-gpu asan tsan fuzz coverage alloc-failures format clean
 
 BIN := build/release/bin/attune
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
@@ -60,6 +60,23 @@ asan: ## the tests under AddressSanitizer and UBSan
 
 tsan: ## the tests under ThreadSanitizer
 	@$(MAKE) --no-print-directory sanitized PRESET=tsan
+
+fuzz: ## every parser's libFuzzer harness for SECONDS=60 each, under ASan and UBSan (needs clang-14)
+	@scripts/install_packages.sh build fuzz
+	@cmake --preset fuzz && cmake --build --preset fuzz --target fuzz_programs --parallel $(JOBS)
+	@scripts/fuzz.sh build/fuzz $(or $(SECONDS),60)
+
+coverage: ## line coverage of each parser by its tests and corpora; fails under 90 %
+	@scripts/install_packages.sh build test
+	@scripts/make_venv.sh
+	@cmake --preset coverage && find build/coverage -name '*.gcda' -delete
+	@cmake --build --preset coverage --target parser_tests --parallel $(JOBS)
+	@scripts/coverage.py build/coverage
+
+alloc-failures: ## each allocation site of load and generate fails once
+	@scripts/install_packages.sh build test
+	@cmake --preset release -DATTUNE_TESTS=ON && cmake --build --preset release --target alloc_failures --parallel $(JOBS)
+	@build/release/bin/alloc_failures
 
 .PHONY: sanitized
 sanitized:

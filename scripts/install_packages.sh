@@ -4,7 +4,7 @@ set -eu
 
 list="$(dirname "$0")/packages.txt"
 if [ $# -eq 0 ]; then
-  echo "install_packages.sh: expected sections of $list (build, test, lint, gpu); got none" >&2
+  echo "install_packages.sh: expected sections of $list (build, test, fuzz, lint, gpu); got none" >&2
   exit 2
 fi
 

@@ -1,0 +1,1 @@
+set(LIBS cli_json_lines)

@@ -1,0 +1,1 @@
+set(LIBS reference_catalogue attune_proof)
