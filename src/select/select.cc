@@ -118,8 +118,12 @@ Selection decide(std::string op, std::string role, std::string desc, const Bucke
 
 namespace {
 
-/// All of the INFO line that does not depend on the desc.
-std::string decision_text(const Selection& s) {
+bool lacks_device(const Rejected& r) {
+  return std::any_of(r.reasons.begin(), r.reasons.end(), [](const Reason& reason) { return reason.code == ReasonCode::device; });
+}
+
+/// All of the INFO line that does not depend on the desc; `brief` leaves out what else a kernel of another device would refuse.
+std::string decision_text(const Selection& s, bool brief = false) {
   std::string out = fmt::format("{} ({})", s.chosen ? s.chosen->name : "none", s.rule);
   if (!s.override_text.empty()) out += fmt::format("; {}", s.override_text);
   std::string others;
@@ -127,7 +131,8 @@ std::string decision_text(const Selection& s) {
     if (e.kernel != s.chosen)
       others += fmt::format("{}{} (eligible{})", others.empty() ? "" : "; ", e.kernel->name,
                             e.median_us ? fmt::format(", {:.1f} us", *e.median_us) : ", unmeasured");
-  for (const auto& r : s.rejected) others += fmt::format("{}{} ({})", others.empty() ? "" : "; ", r.kernel->name, to_text(r.reasons));
+  for (const auto& r : s.rejected)
+    others += fmt::format("{}{} ({})", others.empty() ? "" : "; ", r.kernel->name, brief && lacks_device(r) ? "another device" : to_text(r.reasons));
   return out + (others.empty() ? "" : "; passed over: " + others);
 }
 
@@ -138,7 +143,9 @@ std::string log_text(const Selection& s, std::string_view variants) {
                      decision_text(s));
 }
 
-bool same_decision(const Selection& a, const Selection& b) { return a.op == b.op && a.role == b.role && decision_text(a) == decision_text(b); }
+bool same_decision(const Selection& a, const Selection& b) {
+  return a.op == b.op && a.role == b.role && decision_text(a, true) == decision_text(b, true);
+}
 
 std::string refusals_text(const Selection& s) {
   std::string out;

@@ -85,7 +85,8 @@ bool glob_matches(std::string_view glob, std::string_view name);
 /// The INFO line of a decision: op, role, chosen, every passed-over kernel with its reasons. `variants` names what else the same decision is for.
 std::string log_text(const Selection& selection, std::string_view variants = {});
 
-/// Whether two selections differ at most in desc and bucket: same op, role, chosen, eligible with times, rejected with reasons, rule.
+/// Whether two selections differ at most in desc and bucket: same op, role, chosen, eligible with times, rejected with reasons, rule. What a kernel
+/// of another device would refuse besides does not count.
 bool same_decision(const Selection& a, const Selection& b);
 
 /// All reasons of a selection without an eligible kernel, one kernel a line; for the NotSupported error.
