@@ -20,7 +20,8 @@ uint32_t detect_features() {
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
       __builtin_cpu_supports("avx512vl"))
     f |= kAvx512;
-  if ((f & kAvx512) && __builtin_cpu_supports("avx512bf16")) f |= kAvx512Bf16;
+  // Its kernels permute bytes, too: every CPU with bf16 products but the first has both.
+  if ((f & kAvx512) && __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vbmi")) f |= kAvx512Bf16;
 #endif
   return f;
 }

@@ -1,10 +1,12 @@
-// Attention on the CPU. Lanes are keys for scores (K is transposed on its way into the registers) and head dimensions for values, so that every
-// score is one chain of products over head_dim and every output one chain over tokens: neither depends on how many rows or keys share a tile.
+// Attention on the CPU. Neither a score nor an output depends on how many rows or keys share a tile: every output is one chain of products over
+// tokens, its lanes head dimensions. With bf16 products a score is sixteen chains, one a lane of head_dim, folded by a fixed tree (K is used as it
+// lies); elsewhere it is one chain over head_dim, its lanes keys (K is transposed on its way into the registers).
 //
 // Order of arithmetic: KV is cut at absolute multiples of kChunk keys. A chunk gives a row (maximum, sum, accumulator) with fresh accumulators;
 // a fixed binary tree over the absolute chunk index combines them. Work is handed out as (sequence, KV heads, tile of rows, aligned power-of-two
 // run of chunks); a run is one node of the tree. A fully masked chunk has maximum −inf, sum 0, accumulator 0, which combines to the other side.
 #include "kernels/cpu/attention_plan.h"
+#include "kernels/cpu/attention_tiles.h"
 
 namespace attune::cpu::ATTUNE_ISA {
 
@@ -13,16 +15,8 @@ int64_t attention_workspace(const AttentionDesc& desc, const Limits& limits);
 
 namespace {
 
-constexpr int kPair = kNativePairs ? 2 : 1;                  // elements of a product step: head_dim is summed in bf16 pairs or one by one
-constexpr int kRowGroup = 6;                                 // rows of a register tile
-constexpr int kColumns = kWidth == 16 ? 4 : kFused ? 2 : 1;  // vectors of a register tile
 constexpr int kGroups = kChunk / kGroup;
-constexpr int kNear = 1, kFar = 3;  // how many groups later what is fetched now will be read
-
-template <int N>
-struct Count {
-  static constexpr int value = N;
-};
+constexpr int kNear = 2, kFar = 4;  // how many groups later what is fetched now will be read
 
 /// What the query tokens of a tile may see of one chunk: an interval of keys, and single bits where that is not all.
 struct TokenView {
@@ -86,184 +80,6 @@ uint32_t visible_bits(const TokenView& v, int key) {
   return a <= 0 ? below : a >= kWidth ? 0 : below & ~((1u << a) - 1u);
 }
 
-/// Calls f with the number of rows, 1 to kFewRows, as a constant.
-template <class F>
-ATTUNE_INLINE void with_few_rows(int64_t rows, const F& f) {
-  switch (rows) {
-    case 1: return f(Count<1>{});
-    case 2: return f(Count<2>{});
-    case 3: return f(Count<3>{});
-    case 4: return f(Count<4>{});
-    case 5: return f(Count<5>{});
-    case 6: return f(Count<6>{});
-    case 7: return f(Count<7>{});
-    default: return f(Count<8>{});
-  }
-}
-
-/// c[R][C] = a · b, or += where not Fresh, over `steps`: a [R][steps], b [steps][C vectors]. Each element is one chain of products in rising step.
-template <bool Fresh, int R, int C>
-void multiply_tile(const float* a, int64_t a_stride, const float* b, int64_t b_stride, int64_t steps, float* c, int64_t c_stride) {
-  Vec acc[R][C];
-  for (int r = 0; r < R; ++r)
-    for (int j = 0; j < C; ++j) acc[r][j] = Fresh ? zero() : load(c + r * c_stride + j * kWidth);
-  for (int64_t k = 0; k < steps; ++k) {
-    Vec x[C];
-    for (int j = 0; j < C; ++j) x[j] = load(b + k * b_stride + j * kWidth);
-    for (int r = 0; r < R; ++r)
-      for (int j = 0; j < C; ++j) acc[r][j] = product(a + r * a_stride + k, x[j], acc[r][j]);
-  }
-  for (int r = 0; r < R; ++r)
-    for (int j = 0; j < C; ++j) store(c + r * c_stride + j * kWidth, acc[r][j]);
-}
-
-template <bool Fresh, int R>
-void multiply_rows(const float* a, int64_t a_stride, const float* b, int64_t b_stride, int64_t steps, float* c, int64_t c_stride, int64_t vectors) {
-  const auto columns = [&](auto count, int64_t j) {
-    multiply_tile<Fresh, R, decltype(count)::value>(a, a_stride, b + j * kWidth, b_stride, steps, c + j * kWidth, c_stride);
-  };
-  int64_t j = 0;
-  for (; j + kColumns <= vectors; j += kColumns) columns(Count<kColumns>{}, j);
-  if constexpr (kColumns > 2)
-    for (; j + 2 <= vectors; j += 2) columns(Count<2>{}, j);
-  for (; j < vectors; ++j) columns(Count<1>{}, j);
-}
-
-template <bool Fresh>
-void multiply(int64_t rows, const float* a, int64_t a_stride, const float* b, int64_t b_stride, int64_t steps, float* c, int64_t c_stride,
-              int64_t vectors) {
-  with_few_rows(smaller(rows, kRowGroup), [&](auto count) {
-    constexpr int kRows = decltype(count)::value < kRowGroup ? decltype(count)::value : kRowGroup;
-    multiply_rows<Fresh, kRows>(a, a_stride, b, b_stride, steps, c, c_stride, vectors);
-  });
-}
-
-/// K or V of kGroup consecutive tokens, all of them readable, rows of whole vectors (see Worker::rows_of). `near` is what will be read next, `far`
-/// what comes kFar groups later: one is fetched into the first cache, the other into the second, which alone keeps enough lines in flight.
-template <class T>
-struct Rows {
-  const T* first;
-  int64_t stride;
-  const T *near, *far;
-};
-
-/// True where keys are transposed in fours of 8-bit floats: their pairs are then the first with the third and the second with the fourth.
-template <class T>
-constexpr bool kQuads = kNativePairs && sizeof(T) == 1;
-
-/// Fetches ahead at an offset, beside load number `i` of `Bytes` each: one line for every 64 bytes read.
-template <int Bytes, class T>
-ATTUNE_INLINE void fetch(const Rows<T>& rows, int64_t offset, int i) {
-  if (Bytes < 64 && i % (64 / Bytes) != 0) return;
-  prefetch(rows.near + offset);
-  prefetch_second(rows.far + offset);
-}
-
-/// Calls f(step, vector of keys [key, key + kWidth)) for each step of head_dim, in order.
-template <class T, class F>
-ATTUNE_INLINE void for_each_key_step(const Rows<T>& rows, int key, int64_t padded, const F& f) {
-  constexpr bool kTwoHalves = !kNativePairs && __is_same(T, bf16_t);  // transposed in pairs, widened afterwards
-  constexpr int kDims = kQuads<T> ? 4 * kWidth : kNativePairs || kTwoHalves ? 2 * kWidth : kWidth, kBytes = kDims * static_cast<int>(sizeof(T));
-  const T* row = rows.first + key * rows.stride;
-  for (int64_t d = 0; d < padded; d += kDims) {
-    Vec block[kWidth];
-    for (int i = 0; i < kWidth; ++i) {
-      fetch<kBytes>(rows, key * padded + d * kWidth + i * kDims, i);
-      if constexpr (kQuads<T>)
-        block[i] = load(reinterpret_cast<const float*>(row + i * rows.stride + d));
-      else if constexpr (kNativePairs || kTwoHalves)
-        block[i] = as_vec(load_pairs(row + i * rows.stride + d));
-      else
-        block[i] = load(row + i * rows.stride + d);
-    }
-    transpose(block);
-    for (int i = 0; i < kWidth; ++i) {
-      if (kDims > kWidth && i % 4 == 0 && padded - d <= i * (kDims / kWidth)) return;  // head_dim ends inside this block
-      if constexpr (kQuads<T>)
-        f(d / 2 + 2 * i, even_f8<T>(block[i])), f(d / 2 + 2 * i + 1, odd_f8<T>(block[i]));
-      else if constexpr (kTwoHalves)
-        f(d + 2 * i, even_half(block[i])), f(d + 2 * i + 1, odd_half(block[i]));
-      else
-        f(d / kPair + i, block[i]);
-    }
-  }
-}
-
-/// Calls f(vector of dimensions [d + j·kWidth, …), j) for j < C, of token i or, in pairs, of tokens i and i + 1.
-template <int C, class T, class F>
-ATTUNE_INLINE void for_each_value_vector(const Rows<T>& rows, int i, int64_t d, int64_t padded, const F& f) {
-  constexpr int kBytes = kPair * kWidth * static_cast<int>(sizeof(T));
-  const T* row = rows.first + i * rows.stride + d;
-  for (int j = 0; j < C; j += kPair) {
-    fetch<kBytes>(rows, i * padded + d + j * kWidth, j / kPair);
-    if constexpr (kNativePairs) {
-      fetch<kBytes>(rows, (i + 1) * padded + d + j * kWidth, j / kPair);
-      Pairs low, high;
-      zip(load_pairs(row + j * kWidth), load_pairs(row + rows.stride + j * kWidth), &low, &high);
-      f(as_vec(low), j);
-      if (j + 1 < C) f(as_vec(high), j + 1);
-    } else {
-      f(load(row + j * kWidth), j);
-    }
-  }
-}
-
-/// K of kGroup keys → [steps][kGroup] at `out`, kKeyTile floats apart.
-template <class T>
-void pack_keys(const Rows<T>& rows, int64_t padded, float* out) {
-  for (int key = 0; key < kGroup; key += kWidth)
-    for_each_key_step(rows, key, padded, [&](int64_t step, Vec x) { store(out + step * kKeyTile + key, x); });
-}
-
-/// V of kGroup tokens → [steps][padded] at `out`.
-template <class T>
-void pack_values(const Rows<T>& rows, int64_t padded, float* out) {
-  for (int i = 0; i < kGroup; i += kPair) {
-    float* step = out + i / kPair * padded;
-    int64_t d = 0;
-    for (; d + 2 * kWidth <= padded; d += 2 * kWidth)
-      for_each_value_vector<2>(rows, i, d, padded, [&](Vec x, int j) { store(step + d + j * kWidth, x); });
-    if (d < padded) for_each_value_vector<1>(rows, i, d, padded, [&](Vec x, int) { store(step + d, x); });
-  }
-}
-
-/// Scores of R query rows for kGroup keys, without packing: the same chains of products as multiply().
-template <int R, class T>
-void score_group(const Rows<T>& rows, const float* query, int64_t padded, float* scores) {
-  for (int key = 0; key < kGroup; key += kWidth) {
-    Vec acc[R];
-    for (Vec& a : acc) a = zero();
-    for_each_key_step(rows, key, padded, [&](int64_t step, Vec x) {
-      for (int r = 0; r < R; ++r) acc[r] = product(query + r * (padded / kPair) + step, x, acc[r]);
-    });
-    for (int r = 0; r < R; ++r) store(scores + r * kChunk + key, acc[r]);
-  }
-}
-
-/// Adds kGroup tokens to C vectors of dimensions from d on of R output rows, without packing.
-template <int R, int C, class T>
-void weigh_columns(const Rows<T>& rows, const float* weights, int64_t d, float* out, int64_t padded) {
-  Vec acc[R][C];
-  for (int r = 0; r < R; ++r)
-    for (int j = 0; j < C; ++j) acc[r][j] = load(out + r * padded + d + j * kWidth);
-  for (int i = 0; i < kGroup; i += kPair)
-    for_each_value_vector<C>(rows, i, d, padded, [&](Vec x, int j) {
-      for (int r = 0; r < R; ++r) acc[r][j] = product(weights + r * kChunk + i / kPair, x, acc[r][j]);
-    });
-  for (int r = 0; r < R; ++r)
-    for (int j = 0; j < C; ++j) store(out + r * padded + d + j * kWidth, acc[r][j]);
-}
-
-template <int R, class T>
-void weigh_group(const Rows<T>& rows, const float* weights, int64_t padded, float* out) {
-  constexpr int kMost = (kRegisters - 8) / R / (kFused ? 1 : 2), kVectors = kMost >= 8 ? 8 : kMost >= 4 ? 4 : kMost >= 2 ? 2 : 1;
-  int64_t d = 0;
-  for (; d + kVectors * kWidth <= padded; d += kVectors * kWidth) weigh_columns<R, kVectors>(rows, weights, d, out, padded);
-  if constexpr (kVectors > 2)
-    for (; d + 2 * kWidth <= padded; d += 2 * kWidth) weigh_columns<R, 2>(rows, weights, d, out, padded);
-  for (; d < padded; d += kWidth) weigh_columns<R, 1>(rows, weights, d, out, padded);
-}
-
 float exp_of(float x) {
   float lanes[kWidth];
   store(lanes, exp(broadcast(x)));
@@ -279,6 +95,18 @@ void store_vector(void* out, DType type, int64_t at, Vec x, int n) {
     case DType::f8_e4m3fnuz: return store_f8(static_cast<f8_e4m3fnuz_t*>(out) + at, x, n);
     default: return n == kWidth ? store(static_cast<float*>(out) + at, x) : store_tail(static_cast<float*>(out) + at, x, n);
   }
+}
+
+/// Outputs [d, d + kWidth) of a row, which stand in the order of zip_parts where V was multiplied in pairs.
+Vec load_output(const Plan& p, const float* row, int64_t d) {
+  if constexpr (!kNativePairs) return load(row + d);
+  const int64_t zipped = size_of(p.desc.kv_dtype) == 1 ? kZipped<f8_e4m3_t> : kZipped<bf16_t>, block = d / (16 * zipped) * 16 * zipped;
+  float x[kWidth];
+  for (int i = 0; i < kWidth; i += 4) {
+    const int64_t at = d + i - block;
+    __builtin_memcpy(x + i, row + block + at % (4 * zipped) / 4 * 16 + at / (4 * zipped) * 4, 4 * sizeof(float));
+  }
+  return load(static_cast<const float*>(x));
 }
 
 /// Divides by the sums, adds the sinks, and stores the rows of a finished tile; `memory` is null where no key is visible at all.
@@ -302,7 +130,7 @@ void store_vector(void* out, DType type, int64_t at, Vec x, int n) {
     if (desc.out_scale) factor /= a.out_scale[0];
     const int64_t out = at.call_token * a.out_stride + at.head * desc.head_dim;
     for (int64_t d = 0; d < desc.head_dim; d += kWidth) {
-      const Vec x = memory != nullptr ? load(node.acc + r * p.padded + d) * broadcast(factor) : zero();
+      const Vec x = memory != nullptr ? load_output(p, node.acc + r * p.padded, d) * broadcast(factor) : zero();
       store_vector(a.out, desc.out_dtype, out + d, x, static_cast<int>(smaller(kWidth, desc.head_dim - d)));
     }
   }
@@ -340,19 +168,10 @@ struct Worker {
     if constexpr (!kNativePairs) {
       for (int64_t d = 0; d < p.padded; d += kWidth) store(out + d, load_tail(q + d, static_cast<int>(larger(0, smaller(kWidth, dim - d)))));
     } else if constexpr (sizeof(Q) == 1 || __is_same(Q, bf16_t)) {
-      for (int64_t d = 0; d < p.padded; d += 2 * kWidth) {
-        const Pairs x = load_pairs_tail(q + d, static_cast<int>(smaller(2 * kWidth, dim - d)));
-        store_tail(out + d / 2, as_vec(x), static_cast<int>(smaller(kWidth, (p.padded - d) / 2)));
-      }
-    }
-  }
-
-  /// Puts a query row's pairs into the order of the keys': see kQuads.
-  void pair_as_quads(float* row) {
-    auto* x = reinterpret_cast<bf16_t*>(row);
-    for (int64_t d = 0; d < p.padded; d += 4) {
-      const bf16_t second = x[d + 1];
-      x[d + 1] = x[d + 2], x[d + 2] = second;
+      for (int64_t d = 0; d < 2 * p.query; d += 2 * kWidth)
+        store(out + d / 2, as_vec(load_pairs_tail(q + d, static_cast<int>(larger(0, smaller(2 * kWidth, dim - d))))));
+      if constexpr (kParts < T >> 1)
+        for (int64_t d = 0; d < 2 * p.query; d += 64) part_order(reinterpret_cast<bf16_t*>(out) + d);
     }
   }
 
@@ -362,7 +181,7 @@ struct Worker {
     for (int64_t r = 0; r < t.all_rows(); ++r) {
       const RowIndex row = row_index(p, t, r);
       const int64_t at = row.call_token * a.q_stride + row.head * desc.head_dim;
-      float* out = s.query + r * (p.padded / kPair);
+      float* out = s.query + r * p.query;
       switch (desc.q_dtype) {
         case DType::bf16: pack_query_row(static_cast<const bf16_t*>(a.q) + at, out); break;
         case DType::f16: pack_query_row(static_cast<const f16_t*>(a.q) + at, out); break;
@@ -370,7 +189,6 @@ struct Worker {
         case DType::f8_e4m3fnuz: pack_query_row(static_cast<const f8_e4m3fnuz_t*>(a.q) + at, out); break;
         default: pack_query_row(static_cast<const float*>(a.q) + at, out); break;
       }
-      if (kQuads<T>) pair_as_quads(out);
       float factor = a.scale;
       if (desc.q_scale != Scales::none) factor *= a.q_scale[scale_index(desc.q_scale, t.seq, row.call_token, row.head, desc.num_q_heads())];
       if (desc.kv_scale != Scales::none && desc.kv_scale != Scales::token_head)
@@ -412,7 +230,7 @@ struct Worker {
   Rows<T> rows_of(const Group& group, int64_t head, const T* near, const T* far) {
     const T* first = first_of(group, head);
     const int64_t dim = p.desc.head_dim, stride = ragged() ? p.params.kv_stride : dim;
-    constexpr int64_t kWhole = kQuads<T> ? 64 : 32;
+    constexpr int64_t kWhole = kParts<T> * 32;
     T* copy = reinterpret_cast<T*>(s.staging);
     if (near == nullptr || ragged()) near = first != nullptr ? first : copy;
     if (far == nullptr || ragged()) far = near;
@@ -522,7 +340,6 @@ struct Worker {
   // ---- many rows of one head: K and V are packed, and register tiles of rows run over them ----
 
   void add_scores(const Tile& t) {
-    const int64_t steps = p.padded / kPair;
     for (int tile = 0; tile < kChunk; tile += kKeyTile) {
       if ((view.seen[tile / 32] | view.seen[tile / 32 + 1]) == 0) continue;
       for (int g = tile / kGroup; g < (tile + kKeyTile) / kGroup; ++g)
@@ -534,9 +351,7 @@ struct Worker {
         int first, last;
         group_view(t, r, n, &first, &last);
         const int64_t a = larger(first, tile) / kWidth, b = (smaller(last, tile + kKeyTile) + kWidth - 1) / kWidth;
-        if (b <= a) continue;
-        multiply<true>(n, s.query + r * steps, steps, s.keys + (a * kWidth - tile), kKeyTile, steps, s.scores + r * kChunk + a * kWidth, kChunk,
-                       b - a);
+        if (b > a) multiply_keys(n, s.query + r * p.query, p.query, s.keys + (a * kWidth - tile), p.query, s.scores + r * kChunk + a * kWidth, b - a);
       }
     }
   }
@@ -607,7 +422,7 @@ struct Worker {
       for (int i = 0; i < num_pieces; ++i) {
         const int g = pieces[i].group, head = pieces[i].head;
         if (keys[g].seen == 0) continue;
-        score_group<kRows>(rows_of(keys[g], head, ahead_of_keys(i, kNear), ahead_of_keys(i, kFar)), s.query + head * kRows * (p.padded / kPair),
+        score_group<kRows>(rows_of(keys[g], head, ahead_of_keys(i, kNear), ahead_of_keys(i, kFar)), s.query + head * kRows * p.query, p.query,
                            p.padded, s.scores + head * kRows * kChunk + g * kGroup);
       }
       for (int64_t r = 0; r < t.all_rows(); ++r) weigh_row(t, chunk, r, a * kGroup, b * kGroup, node);
@@ -684,7 +499,7 @@ void launch(const ExecContext& ctx, const Plan& p) {
 }  // namespace
 
 int64_t attention_workspace(const AttentionDesc& desc, const Limits& limits) {
-  const int64_t padded = padded_dim(desc.head_dim), nodes = node_count((larger(1, limits.longest_kv) + kChunk - 1) / kChunk),
+  const int64_t padded = widest_padding(desc), nodes = node_count((larger(1, limits.longest_kv) + kChunk - 1) / kChunk),
                 threads = larger(1, limits.threads);
   int64_t scratch = 0, slot = 0;
   // A call may hold any number of query tokens up to the phase's most: take the largest of all shapes.

@@ -22,7 +22,10 @@ constexpr int64_t kMaxSlotBytes = int64_t{32} << 20;
 constexpr int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 constexpr int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 constexpr int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
-constexpr int64_t padded_dim(int64_t head_dim) { return round_up(head_dim, 16); }
+/// head_dim of a packed row: whole vectors or, in bf16 pairs, as many of them as 64 bytes of K or V fill.
+constexpr int64_t padded_dim(const AttentionDesc& d) { return round_up(d.head_dim, !kNativePairs ? 16 : size_of(d.kv_dtype) == 1 ? 64 : 32); }
+/// The most that any instruction set pads to.
+constexpr int64_t widest_padding(const AttentionDesc& d) { return round_up(d.head_dim, size_of(d.kv_dtype) == 1 ? 64 : 32); }
 
 /// Buffers of the combining tree that can be alive at once for a number of chunks.
 constexpr int64_t node_count(int64_t chunks) {
@@ -33,7 +36,7 @@ constexpr int64_t node_count(int64_t chunks) {
 /// A node: accumulators [rows][padded], maxima [rows], sums [rows]; the last two are handled sixteen at a time.
 constexpr int64_t node_floats(int64_t rows, int64_t padded) { return rows * padded + 2 * round_up(rows, 16); }
 constexpr int64_t scratch_floats(int64_t rows, int64_t heads, int64_t padded, int64_t nodes) {
-  return rows * (padded + kChunk + 1) + padded * (kKeyTile + kValueTile) + kGroup * round_up(padded, 32) + 2 * heads * kChunk +
+  return rows * (padded + kChunk + 1) + padded * (kKeyTile + kValueTile) + kGroup * round_up(padded, 64) + 2 * heads * kChunk +
          nodes * node_floats(rows, padded) + 64;
 }
 
@@ -43,7 +46,7 @@ struct TileShape {
   int64_t rows, heads;
 };
 constexpr TileShape tile_shape(const AttentionDesc& desc, int64_t most_rows) {
-  const int64_t room = larger(16, smaller(kMaxRows, 16384 / padded_dim(desc.head_dim) / 16 * 16));
+  const int64_t room = larger(16, smaller(kMaxRows, 16384 / round_up(desc.head_dim, 16) / 16 * 16));
   const int64_t heads = most_rows <= kFewRows ? smaller(desc.num_kv_heads, room / most_rows) : 1;
   return {smaller(room, round_up(most_rows * heads, 16)), heads};
 }
@@ -53,6 +56,7 @@ struct Plan {
   const AttentionDesc& desc;
   const AttentionParams& params;
   int64_t padded = 0;  // head_dim, rounded up
+  int64_t query = 0;   // floats of a packed query row
   int64_t tile_rows = 0;
   int64_t heads = 1;  // KV heads of a tile
   int64_t nodes = 0;
@@ -203,7 +207,8 @@ void make_plan(const ExecContext& ctx, Plan* p) {
   }
   const TileShape shape = tile_shape(p->desc, most_rows);
   p->workers = ctx.pool->size();
-  p->padded = padded_dim(p->desc.head_dim);
+  p->padded = padded_dim(p->desc);
+  p->query = p->padded / (kNativePairs ? 2 : 1);
   p->nodes = node_count((longest_kv + kChunk - 1) / kChunk);
   p->tile_rows = shape.rows, p->heads = shape.heads;
   p->scratch_size = round_up(scratch_floats(p->tile_rows, p->heads, p->padded, p->nodes), 16);
@@ -239,14 +244,14 @@ void make_plan(const ExecContext& ctx, Plan* p) {
 
 /// The memory of a worker.
 struct Scratch {
-  float* query;        // [rows][padded / kPair]
+  float* query;        // [rows][plan.query]
   float* scores;       // [rows][kChunk]; then the weights, in steps
   float* keys;         // [padded / kPair][kKeyTile]
   float* values;       // [kValueTile / kPair][padded]
   float* row_factor;   // [rows]
   float* key_scale;    // [heads][kChunk]
   float* value_scale;  // [heads][kChunk]
-  float* staging;      // kGroup rows of a cache, each rounded up to 32 elements of at most 4 bytes
+  float* staging;      // kGroup rows of a cache, each rounded up to 64 elements of at most 4 bytes
   float* spare[kMaxLevels + 2];
   int spare_count = 0;
 
@@ -258,7 +263,7 @@ struct Scratch {
     values = take(p.padded * kValueTile);
     key_scale = take(p.heads * kChunk);
     value_scale = take(p.heads * kChunk);
-    staging = take(kGroup * round_up(p.padded, 32));
+    staging = take(kGroup * round_up(p.padded, 64));
     for (; spare_count < p.nodes; ++spare_count) spare[spare_count] = take(node_floats(p.tile_rows, p.padded));
     row_factor = take(p.tile_rows);
   }

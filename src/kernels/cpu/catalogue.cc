@@ -42,7 +42,11 @@ constexpr Constraint<DType> kAttentionTypes = one_of({DType::f32, DType::f16, DT
 constexpr Constraint<DType> kExactInBf16 = one_of({DType::bf16, DType::f8_e4m3, DType::f8_e4m3fnuz});
 
 constexpr AttentionKernel kAttention[] = {
-    {.info = {.name = "cpu.attention.avx512_bf16", .reduction = "chunk256.pairs.p_bf16", .device = kNeedsBf16, .preferred_block_size = 16},
+    {.info = {.name = "cpu.attention.avx512_bf16",
+              .version = 2,
+              .reduction = "chunk256.lanes16.p_bf16",
+              .device = kNeedsBf16,
+              .preferred_block_size = 16},
      .can = attention_of(kExactInBf16, kExactInBf16),
      .workspace = cpu::plain::attention_workspace,
      .launch = built<kX86, cpu::avx512_bf16::attention>()},
@@ -62,8 +66,9 @@ constexpr AttentionKernel kAttention[] = {
 
 // ---- matmul: weights in their own type; the workspace holds x widened to f32 where neither side's type is the other's ----
 
-constexpr MatmulKernel matmul_of(std::string_view name, Tier tier, std::string_view reduction, DeviceNeed need, MatmulKernel::Launch launch) {
-  return {.info = {.name = name, .tier = tier, .reduction = reduction, .device = need},
+constexpr MatmulKernel matmul_of(std::string_view name, Tier tier, std::string_view reduction, DeviceNeed need, MatmulKernel::Launch launch,
+                                 int version = 1) {
+  return {.info = {.name = name, .tier = tier, .version = version, .reduction = reduction, .device = need},
           .can = {.x_dtype = kWideTypes,
                   .w_dtype = kWideTypes,
                   .out_dtype = any,
@@ -79,7 +84,7 @@ constexpr MatmulKernel matmul_of(std::string_view name, Tier tier, std::string_v
           .launch = launch};
 }
 constexpr MatmulKernel kMatmul[] = {
-    matmul_of("cpu.matmul.avx512_bf16", Tier::specialized, "k_lanes16.fma.bf16dp", kNeedsBf16, built<kX86, cpu::avx512_bf16::matmul>()),
+    matmul_of("cpu.matmul.avx512_bf16", Tier::specialized, "k_lanes16.fma.bf16dp", kNeedsBf16, built<kX86, cpu::avx512_bf16::matmul>(), 2),
     matmul_of("cpu.matmul.avx512", Tier::specialized, "k_lanes16.fma", kNeedsAvx512, built<kX86, cpu::avx512::matmul>()),
     matmul_of("cpu.matmul.avx2", Tier::specialized, "k_lanes8.fma", kNeedsAvx2, built<kX86, cpu::avx2::matmul>()),
     matmul_of("cpu.matmul.plain", Tier::portable, "k_lanes8", kPlain, cpu::plain::matmul),

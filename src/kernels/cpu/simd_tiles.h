@@ -38,13 +38,15 @@ ATTUNE_INLINE void transpose(Vec* r) {
 }
 /// Two bf16 a lane seen as a vector, and its halves widened to floats.
 ATTUNE_INLINE Vec as_vec(Pairs p) { return {_mm512_castsi512_ps(p.v)}; }
+ATTUNE_INLINE Pairs as_pairs(Vec a) { return {_mm512_castps_si512(a.v)}; }
 ATTUNE_INLINE Vec even_half(Vec pairs) { return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(pairs.v), 16))}; }
 ATTUNE_INLINE Vec odd_half(Vec pairs) { return {_mm512_and_ps(pairs.v, _mm512_castsi512_ps(_mm512_set1_epi32(static_cast<int>(0xffff0000u))))}; }
 
 #if defined(ATTUNE_ISA_avx512_bf16)
-/// The lower 16 bits of the bf16 values of all 128 non-negative f8 codes, for table lookups.
+/// The two bytes of the bf16 values of all 128 non-negative f8 codes, for table lookups.
 struct F8Table {
-  alignas(64) uint16_t bf16[128];
+  alignas(64) uint8_t low[128];
+  alignas(64) uint8_t high[128];
 };
 constexpr F8Table f8_table(int bias, bool fnuz) {
   F8Table t{};
@@ -55,54 +57,72 @@ constexpr F8Table f8_table(int bias, bool fnuz) {
       const uint32_t lead = mantissa >= 4 ? 2 : mantissa >= 2 ? 1 : 0;
       bits = mantissa == 0 ? 0 : ((127 - 2 - static_cast<uint32_t>(bias) + lead) << 7) | ((mantissa << (7 - lead)) & 0x7f);
     }
-    t.bf16[code] = static_cast<uint16_t>(!fnuz && code == 0x7f ? 0x7fc0 : bits);
+    if (!fnuz && code == 0x7f) bits = 0x7fc0;
+    t.low[code] = static_cast<uint8_t>(bits), t.high[code] = static_cast<uint8_t>(bits >> 8);
   }
   return t;
 }
 inline constexpr F8Table kF8Ocp = f8_table(7, false), kF8Fnuz = f8_table(8, true);
 
-/// The f8 in the low byte of each word as bf16, exactly; `signs` has its sign on top.
-template <bool Fnuz>
-ATTUNE_INLINE __m512i widen_f8_words(__m512i w, __m512i signs) {
-  const uint16_t* table = Fnuz ? kF8Fnuz.bf16 : kF8Ocp.bf16;
-  const __m512i low = _mm512_permutex2var_epi16(_mm512_load_si512(table), w, _mm512_load_si512(table + 32));
-  const __m512i high = _mm512_permutex2var_epi16(_mm512_load_si512(table + 64), w, _mm512_load_si512(table + 96));
-  const __m512i magnitude = _mm512_mask_mov_epi16(low, _mm512_test_epi16_mask(w, _mm512_set1_epi16(0x40)), high);
-  const __m512i value = _mm512_ternarylogic_epi32(magnitude, signs, _mm512_set1_epi16(static_cast<int16_t>(0x8000)), 0xf8);
-  if constexpr (!Fnuz) return value;
-  const __m512i code = _mm512_and_si512(w, _mm512_set1_epi16(0xff));
-  return _mm512_mask_mov_epi16(value, _mm512_cmpeq_epi16_mask(code, _mm512_set1_epi16(0x80)), _mm512_set1_epi16(0x7fc0));
-}
-/// 32 f8 values as bf16.
-template <bool Fnuz>
-ATTUNE_INLINE Pairs widen_f8_pairs(__m256i bytes) {
-  const __m512i w = _mm512_cvtepu8_epi16(bytes);
-  return {widen_f8_words<Fnuz>(w, _mm512_slli_epi16(w, 8))};
-}
-/// Of four f8 a lane: the pairs of the first and third, and of the second and fourth.
+/// 64 f8 as bf16, exactly, in two registers: the low bytes and the high bytes.
+struct Bytes {
+  __m512i low, high;
+};
 template <class T>
-ATTUNE_INLINE Vec even_f8(Vec bytes) {
-  const __m512i b = _mm512_castps_si512(bytes.v);
-  return {_mm512_castsi512_ps(widen_f8_words<__is_same(T, f8_e4m3fnuz_t)>(b, _mm512_slli_epi16(b, 8)))};
+ATTUNE_INLINE Bytes widen_f8_bytes(__m512i code) {
+  constexpr bool kFnuz = __is_same(T, f8_e4m3fnuz_t);
+  const F8Table& t = kFnuz ? kF8Fnuz : kF8Ocp;
+  Bytes b{_mm512_permutex2var_epi8(_mm512_load_si512(t.low), code, _mm512_load_si512(t.low + 64)),
+          _mm512_permutex2var_epi8(_mm512_load_si512(t.high), code, _mm512_load_si512(t.high + 64))};
+  b.high = _mm512_ternarylogic_epi32(b.high, code, _mm512_set1_epi8(-128), 0xf8);  // with the sign
+  if constexpr (kFnuz) {
+    const __mmask64 nan = _mm512_cmpeq_epi8_mask(code, _mm512_set1_epi8(-128));
+    b.low = _mm512_mask_mov_epi8(b.low, nan, _mm512_set1_epi8(-64)), b.high = _mm512_mask_mov_epi8(b.high, nan, _mm512_set1_epi8(0x7f));
+  }
+  return b;
 }
-template <class T>
-ATTUNE_INLINE Vec odd_f8(Vec bytes) {
-  const __m512i b = _mm512_castps_si512(bytes.v);
-  return {_mm512_castsi512_ps(widen_f8_words<__is_same(T, f8_e4m3fnuz_t)>(_mm512_srli_epi16(b, 8), b))};
-}
-ATTUNE_INLINE Pairs load_pairs(const f8_e4m3_t* p) { return widen_f8_pairs<false>(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))); }
-ATTUNE_INLINE Pairs load_pairs(const f8_e4m3fnuz_t* p) { return widen_f8_pairs<true>(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))); }
-ATTUNE_INLINE __m256i load_bytes_tail(const void* p, int n) { return _mm256_maskz_loadu_epi8(n >= 32 ? ~0u : (1u << n) - 1u, p); }
-ATTUNE_INLINE Pairs load_pairs_tail(const f8_e4m3_t* p, int n) { return widen_f8_pairs<false>(load_bytes_tail(p, n)); }
-ATTUNE_INLINE Pairs load_pairs_tail(const f8_e4m3fnuz_t* p, int n) { return widen_f8_pairs<true>(load_bytes_tail(p, n)); }
 
-/// Lane i of (low, high) taken together: element i of `even` and of `odd`.
-ATTUNE_INLINE void zip(Pairs even_row, Pairs odd_row, Pairs* low, Pairs* high) {
-  const __m512i ascending =
-      _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6, 37, 5, 36, 4, 35, 3, 34, 2, 33, 1, 32, 0);
-  low->v = _mm512_permutex2var_epi16(even_row.v, ascending, odd_row.v);
-  high->v = _mm512_permutex2var_epi16(even_row.v, _mm512_add_epi16(ascending, _mm512_set1_epi16(16)), odd_row.v);
+/// What one load of 64 bytes gives: 32 bf16, or 64 f8 as bf16. Of those the first part holds the even ones of the eights that follow each other,
+/// the second part the odd ones (part_order does the same to a row of bf16).
+template <class T>
+constexpr int kParts = 2 / static_cast<int>(sizeof(T));
+ATTUNE_INLINE void load_parts(const bf16_t* p, Pairs* parts) { parts[0] = {_mm512_loadu_si512(p)}; }
+template <class T>
+ATTUNE_INLINE void load_parts(const T* p, Pairs* parts) {
+  const Bytes b = widen_f8_bytes<T>(_mm512_loadu_si512(p));
+  parts[0] = {_mm512_unpacklo_epi8(b.low, b.high)}, parts[1] = {_mm512_unpackhi_epi8(b.low, b.high)};
 }
+inline void part_order(bf16_t* row) {  // 64 elements
+  bf16_t eights[8][8];
+  __builtin_memcpy(eights, row, sizeof eights);
+  for (int i = 0; i < 8; ++i) __builtin_memcpy(row + (i % 2 * 4 + i / 2) * 8, eights[i], sizeof eights[i]);
+}
+
+/// 64 bytes of two rows → the pairs (even row, odd row) of their columns, in kZipped vectors: vector j holds in fours the columns 4j, 4·kZipped + 4j,
+/// 8·kZipped + 4j and 12·kZipped + 4j.
+template <class T>
+constexpr int kZipped = 4 / static_cast<int>(sizeof(T));
+ATTUNE_INLINE void zip_parts(const bf16_t* even_row, const bf16_t* odd_row, Pairs* out) {
+  const __m512i a = _mm512_loadu_si512(even_row), b = _mm512_loadu_si512(odd_row);
+  out[0] = {_mm512_unpacklo_epi16(a, b)}, out[1] = {_mm512_unpackhi_epi16(a, b)};
+}
+template <class T>
+ATTUNE_INLINE void zip_parts(const T* even_row, const T* odd_row, Pairs* out) {
+  const __m512i a = _mm512_loadu_si512(even_row), b = _mm512_loadu_si512(odd_row);
+  const Bytes low = widen_f8_bytes<T>(_mm512_unpacklo_epi8(a, b)), high = widen_f8_bytes<T>(_mm512_unpackhi_epi8(a, b));
+  out[0] = {_mm512_unpacklo_epi8(low.low, low.high)}, out[1] = {_mm512_unpackhi_epi8(low.low, low.high)};
+  out[2] = {_mm512_unpacklo_epi8(high.low, high.high)}, out[3] = {_mm512_unpackhi_epi8(high.low, high.high)};
+}
+/// 32 f8 values as bf16, in order.
+template <class T>
+ATTUNE_INLINE Pairs widen_f8_pairs(__m256i bytes) {
+  const Bytes b = widen_f8_bytes<T>(_mm512_permutexvar_epi64(_mm512_setr_epi64(0, 4, 1, 4, 2, 4, 3, 4), _mm512_zextsi256_si512(bytes)));
+  return {_mm512_unpacklo_epi8(b.low, b.high)};
+}
+ATTUNE_INLINE __m256i load_bytes_tail(const void* p, int n) { return _mm256_maskz_loadu_epi8(n >= 32 ? ~0u : (1u << n) - 1u, p); }
+ATTUNE_INLINE Pairs load_pairs_tail(const f8_e4m3_t* p, int n) { return widen_f8_pairs<f8_e4m3_t>(load_bytes_tail(p, n)); }
+ATTUNE_INLINE Pairs load_pairs_tail(const f8_e4m3fnuz_t* p, int n) { return widen_f8_pairs<f8_e4m3fnuz_t>(load_bytes_tail(p, n)); }
+
 /// c + a · b, where `a` is one bf16 pair of a row, and b holds the pairs of kWidth columns.
 ATTUNE_INLINE Vec product(const float* a, Vec b, Vec c) {
   const __m512i pair = _mm512_castps_si512(_mm512_set1_ps(*a));
@@ -134,6 +154,7 @@ ATTUNE_INLINE void transpose(Vec* r) {
   }
 }
 ATTUNE_INLINE Vec as_vec(Pairs p) { return {_mm256_castsi256_ps(p.v)}; }
+ATTUNE_INLINE Pairs as_pairs(Vec a) { return {_mm256_castps_si256(a.v)}; }
 ATTUNE_INLINE Vec even_half(Vec pairs) { return even(Pairs{_mm256_castps_si256(pairs.v)}); }
 ATTUNE_INLINE Vec odd_half(Vec pairs) { return odd(Pairs{_mm256_castps_si256(pairs.v)}); }
 
@@ -149,6 +170,7 @@ ATTUNE_INLINE void transpose(Vec* r) {
   }
 }
 ATTUNE_INLINE Vec as_vec(Pairs p) { return __builtin_bit_cast(Vec, p); }
+ATTUNE_INLINE Pairs as_pairs(Vec a) { return __builtin_bit_cast(Pairs, a); }
 ATTUNE_INLINE Vec even_half(Vec pairs) { return even(__builtin_bit_cast(Pairs, pairs)); }
 ATTUNE_INLINE Vec odd_half(Vec pairs) { return odd(__builtin_bit_cast(Pairs, pairs)); }
 
@@ -156,9 +178,10 @@ ATTUNE_INLINE Vec odd_half(Vec pairs) { return odd(__builtin_bit_cast(Pairs, pai
 
 #if !defined(ATTUNE_ISA_avx512_bf16)
 template <class T>
-Vec even_f8(Vec);  // of the bf16 instruction set alone
+constexpr int kParts = 1;
 template <class T>
-Vec odd_f8(Vec);
+constexpr int kZipped = 1;
+void part_order(bf16_t* row);  // of the bf16 instruction set alone
 ATTUNE_INLINE Vec product(const float* a, Vec b, Vec c) { return fma(broadcast(*a), b, c); }
 ATTUNE_INLINE void store_weights(float* row, int key, Vec a) { store(row + key, a); }
 #endif

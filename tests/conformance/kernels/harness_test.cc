@@ -77,8 +77,8 @@ TEST(Bounds, HalfUlpCoversEveryRounding) {
 }
 
 TEST(Bounds, ReadTheReductionTag) {
-  EXPECT_EQ(declared_rounding("chunk256.pairs.p_bf16").p, 0x1.0p-8);
-  EXPECT_EQ(declared_rounding("chunk256.pairs.p_bf16").q, 0);
+  EXPECT_EQ(declared_rounding("chunk256.lanes16.p_bf16").p, 0x1.0p-8);
+  EXPECT_EQ(declared_rounding("chunk256.lanes16.p_bf16").q, 0);
   EXPECT_EQ(declared_rounding("p_f16.x_bf16").p, 0x1.0p-11);
   EXPECT_EQ(declared_rounding("p_f16.x_bf16").x, 0x1.0p-8);
   EXPECT_EQ(declared_rounding("chunk256.f32_fma").p, 0);
