@@ -16,7 +16,7 @@ int64_t attention_workspace(const AttentionDesc& desc, const Limits& limits);
 namespace {
 
 constexpr int kGroups = kChunk / kGroup;
-constexpr int kNear = 2, kFar = 4;  // how many groups later what is fetched now will be read
+constexpr int kNear = 1, kFar = kNativePairs ? 4 : 3;  // how many groups later what is fetched now will be read
 
 /// What the query tokens of a tile may see of one chunk: an interval of keys, and single bits where that is not all.
 struct TokenView {

@@ -97,7 +97,14 @@ template <int Bytes, class T>
 ATTUNE_INLINE void fetch(const Rows<T>& rows, int64_t offset, int i) {
   if (Bytes < 64 && i % (64 / Bytes) != 0) return;
   prefetch(rows.near + offset);
-  prefetch_second(rows.far + offset);
+  if constexpr (!kNativePairs) prefetch_second(rows.far + offset);
+}
+
+/// Fetches all of the far group at once, before the work on this one: with bf16 products that work is too short to spread the fetches over it.
+template <class T>
+ATTUNE_INLINE void fetch_far(const Rows<T>& rows, int64_t padded) {
+  if constexpr (kNativePairs)
+    for (int64_t i = 0; i < kGroup * padded; i += 64 / static_cast<int>(sizeof(T))) prefetch_second(rows.far + i);
 }
 
 /// Calls f(step, vector of keys [key, key + kWidth)) for each step of head_dim, in order.
@@ -240,6 +247,7 @@ void score_group(const Rows<T>& rows, const float* query, int64_t query_stride, 
     score_by_keys<R>(rows, query, query_stride, padded, scores);
   } else {
     constexpr int kFirst = R <= 4 ? R : R <= 6 ? 3 : 4;
+    fetch_far(rows, padded);
     score_by_lanes<kFirst, true>(rows, query, query_stride, padded, scores);
     if constexpr (R > kFirst) score_by_lanes<R - kFirst, false>(rows, query + kFirst * query_stride, query_stride, padded, scores + kFirst * kChunk);
   }
@@ -267,6 +275,7 @@ void weigh_group(const Rows<T>& rows, const float* weights, int64_t padded, floa
     weigh_group<R / 2>(rows, weights, padded, out);
     weigh_group<R - R / 2>(rows, weights + R / 2 * kChunk, padded, out + R / 2 * padded);
   } else {
+    fetch_far(rows, padded);
     int64_t d = 0;
     for (; d + kVectors * kWidth <= padded; d += kVectors * kWidth) weigh_columns<R, kVectors>(rows, weights, d, out, padded);
     if constexpr (kVectors > 2 && kLeast < 2)
