@@ -25,7 +25,6 @@ constexpr std::pair<std::string_view, std::string_view> kOtherNames[] = {{"--att
                                                                          {"--ctx-size", "--max-model-len"},
                                                                          {"--context-length", "--max-model-len"},
                                                                          {"--file", "--prompts"},
-                                                                         {"--gpu-memory-utilization", "--kv-cache-memory-bytes"},
                                                                          {"--model-path", "--model"},
                                                                          {"--max-new-tokens", "--max-tokens"},
                                                                          {"--n-gen", "--output-len"},
@@ -162,7 +161,7 @@ const std::vector<OptionSpec>& options() {
       {"--out", "DIR", "", "Input and output", "docs", "folder to write to"},
       {"--json", "", "", "Input and output", "generate score eval tokenize detokenize explain kernels bench verify",
        "JSON on stdout, one object a line"},
-      {"--markdown", "", "", "Input and output", "kernels bench", "a table, one row a kernel (kernels: one column a field)"},
+      {"--markdown", "", "", "Input and output", "kernels bench", "a table, one row a kernel"},
       {"--csv", "", "", "Input and output", "bench", "comma-separated values, one row a kernel"},
 
       {"--temperature", "T", "the model's", "Sampling", "generate eval", "0: greedy (eval's default)"},
@@ -194,7 +193,7 @@ const std::vector<OptionSpec>& options() {
       rare({"--no-enable-prefix-caching", "", "", "Engine", kEngineUsers, "compute every prompt anew"}),
       {"--threads", "N", "physical cores", "Engine", "generate score eval explain bench verify", "CPU threads", "-t"},
 
-      {"--kernel", "OP[.ROLE]=NAME", "", "Kernels", kKernelUsers, "require it; =prefer:NAME falls back; verify: GLOB", {}, true},
+      {"--kernel", "OP[.ROLE]=NAME", "", "Kernels", kKernelUsers, "require it; =prefer:NAME falls back", {}, true},
       {"--disable-kernel", "GLOB", "", "Kernels", kSelectionUsers, "never choose these", {}, true},
       rare({"--no-probe", "", "", "Kernels", kEngineUsers, "do not check kernels at load"}),
       rare({"--trace-kernels", "", "", "Kernels", "generate score eval", "list the launched kernels on stderr"}),
@@ -212,8 +211,8 @@ const std::vector<OptionSpec>& options() {
       {"--q-len", "N", "1", "Measurement", "bench", "query tokens a sequence (attention)"},
       {"--rows", "N", "1", "Measurement", "bench", "rows of x (matmul)", {}, true},
       {"--num-iters", "N", "3 runs, 25 launches", "Measurement", "bench", "repetitions"},
-      {"--save", "", "", "Measurement", "bench", "remember the times: they choose between kernels (generate: of the model's calls)"},
-      {"--warm-cache", "", "", "Measurement", "bench", "use the same tensors again (attention, matmul)"},
+      {"--save", "", "", "Measurement", "bench", "remember the times: they choose kernels"},
+      {"--warm-cache", "", "", "Measurement", "bench", "use the same tensors again"},
 
       {"--mode", "M", "check", "Proof", "verify", "check, support (values that cases exercised), fuzz, bench"},
       {"--require", "GLOB", "", "Proof", "verify", "these kernels must run here", {}, true},

@@ -78,14 +78,24 @@ TEST(Abacus, GreedyTokensInFloatEqualTransformers) {
   }
 }
 
+std::string number_of(const std::string& text) {
+  const size_t at = text.rfind("####");
+  return at == std::string::npos ? "" : text.substr(at + 4);
+}
+
+/// Rounding to bf16 may word a step differently; the number that a problem asks for must not change.
 TEST(Abacus, Bfloat16GivesTheSameAnswers) {
-  Engine engine(options("auto"));
-  EXPECT_EQ(engine.model().dtype, "bf16");
+  Engine exact(options("float32")), rounded(options("auto"));
+  EXPECT_EQ(rounded.model().dtype, "bf16");
   const auto all = problems();
-  const auto answers = answer(engine, all);
+  const auto expected = answer(exact, all), got = answer(rounded, all);
   int equal = 0;
-  for (size_t i = 0; i < all.size(); ++i) equal += answers[i].ids == all[i].ids;
-  EXPECT_GE(equal, 31) << "of " << all.size();
+  for (size_t i = 0; i < all.size(); ++i) {
+    ASSERT_FALSE(number_of(expected[i].text).empty()) << all[i].prompt;
+    EXPECT_EQ(number_of(got[i].text), number_of(expected[i].text)) << all[i].prompt;
+    equal += got[i].ids == all[i].ids;
+  }
+  EXPECT_GE(equal, 28) << "of " << all.size() << " are equal token for token";
 }
 
 }  // namespace
