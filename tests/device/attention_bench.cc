@@ -1,6 +1,7 @@
 // The rows of the goals for attention on an H200: `device_attention_bench [KERNEL [blocks,stages,levels …]]`.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "attention_times.h"
@@ -97,19 +98,72 @@ const AttentionKernel& named(std::string_view name) {
   fail(ErrorCode::device_error, "bench", "a kernel of this build", name);
 }
 
+double at(std::vector<double> v, double share) {
+  std::sort(v.begin(), v.end());
+  return v[std::min(v.size() - 1, static_cast<size_t>(share * static_cast<double>(v.size())))];
+}
+
+void trace(const AttentionKernel& kernel, const Row& r) {
+  constexpr int64_t kBlocks = 528;
+  const DeviceMemory times = allocate(kBlocks * 64);
+  check(cudaMemset(times.get(), 0, kBlocks * 64), "clear");
+  cuda::attention_tuning.times = reinterpret_cast<unsigned long long*>(times.get());
+  trace_attention(kernel, r.work);
+  cuda::attention_tuning.times = nullptr;
+  std::vector<unsigned long long> t(kBlocks * 8);
+  check(cudaMemcpy(t.data(), times.get(), kBlocks * 64, cudaMemcpyDeviceToHost), "read");
+  std::vector<double> v[6];
+  unsigned long long begin = ~0ull;
+  for (size_t b = 0; b < kBlocks; ++b)
+    if (t[b * 8] != 0) begin = std::min(begin, t[b * 8]);
+  for (size_t b = 0; b < kBlocks; ++b)
+    for (size_t i = 0; i < 6; ++i)
+      if (t[b * 8] != 0 && t[b * 8 + i] != 0)
+        v[i].push_back(i < 5 ? static_cast<double>(t[b * 8 + i] - begin) * 1e-3 : static_cast<double>(t[b * 8 + i]));
+  constexpr const char* kNames[] = {"start", "planned", "first tile", "last tile", "end", "units"};
+  fmt::print("trace {} ({} blocks)\n", r.name, v[0].size());
+  for (size_t i = 0; i < 6; ++i)
+    if (!v[i].empty())
+      fmt::print("  {:<10} {:8.2f} {:8.2f} {:8.2f} {:8.2f} {:8.2f}  (least, 10 %, median, 90 %, most; {} blocks)\n", kNames[i], at(v[i], 0),
+                 at(v[i], 0.1), at(v[i], 0.5), at(v[i], 0.9), at(v[i], 1), v[i].size());
+}
+
+void tune(std::string_view text) {
+  int numbers[5] = {0, 0, -1, -1, 0}, which = 0;
+  for (size_t i = 0; i < text.size() && which < 5; i = text.find(',', i) == std::string_view::npos ? text.size() : text.find(',', i) + 1)
+    std::from_chars(text.data() + i, text.data() + text.size(), numbers[which++]);
+  cuda::attention_tuning = {numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]};
+  fmt::print("---- blocks {}, stages {}, levels {}, level {}, in turn {}\n", numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]);
+}
+
+/// KERNEL, then in any order: rows=A|B (parts of names), goals (those with a goal), a variant, and what to do: time, trace, launch.
 void all(int argc, char** argv) {
   const AttentionKernel& kernel = named(argc > 1 ? argv[1] : "cuda.attention.wgmma_split_kv");
-  std::vector<Row> rows;
+  std::vector<Row> rows, chosen;
   add_goals(rows, 16), add_goals(rows, 64), add_others(rows);
-  for (int v = 2; v < std::max(argc, 3); ++v) {
-    const std::string_view text = v < argc ? argv[v] : "0,0,-1";
-    int numbers[3] = {0, 0, -1}, at = 0;
-    for (size_t i = 0; i < text.size() && at < 3; i = text.find(',', i) == std::string_view::npos ? text.size() : text.find(',', i) + 1)
-      std::from_chars(text.data() + i, text.data() + text.size(), numbers[at++]);
-    cuda::attention_tuning = {numbers[0], numbers[1], numbers[2]};
-    fmt::print("---- blocks a multiprocessor {}, stages {}, levels {} (0, -1: the kernel's choice)\n", numbers[0], numbers[1], numbers[2]);
-    for (const Row& r : rows)
-      if (v <= 2 || r.goal > 0) print(kernel, r);
+  chosen = rows;
+  for (int i = 2; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (word.starts_with("rows=")) {
+      chosen.clear();
+      for (const Row& r : rows)
+        for (size_t from = 5; from < word.size();) {
+          const size_t bar = std::min(word.find('|', from), word.size());
+          if (r.name.find(word.substr(from, bar - from)) != std::string::npos) {
+            chosen.push_back(r);
+            break;
+          }
+          from = bar + 1;
+        }
+    } else if (word == "time" || word == "trace" || word == "launch") {
+      for (const Row& r : chosen) {
+        if (word == "time") print(kernel, r);
+        if (word == "trace") trace(kernel, r);
+        if (word == "launch") trace_attention(kernel, r.work);
+      }
+    } else {
+      tune(word);
+    }
   }
 }
 

@@ -168,10 +168,10 @@ const AttentionKernel& declared_kernel(std::string_view name) {
 /// Batches that drawn cases are too small for: many chunks, deep trees, many sequences, keys that a window has left behind.
 constexpr std::string_view kLong[] = {
     "q=bf16 kv=bf16 heads=8:2 head_dim=128 block=16 q_lens=1*4 kv_lens=60000,10,4097,513 seed=3",
-    "q=bf16 kv=bf16 heads=8:2 head_dim=128 block=64 lse=true q_lens=1*7 kv_lens=0,1,511,512,513,1024,9000 seed=4",
+    "q=bf16 kv=bf16 heads=8:2 head_dim=128 block=64 lse=yes q_lens=1*7 kv_lens=0,1,511,512,513,1024,9000 seed=4",
     "q=bf16 kv=bf16 heads=4:1 head_dim=128 block=256 window=1024 q_lens=1*3 kv_lens=20000,1024,3000 seed=5",
     "q=bf16 kv=bf16 heads=4:1 head_dim=128 block=16 phase=verify q_lens=16*2,3,32 kv_lens=5000,700,12,2049 seed=6",
-    "q=bf16 kv=bf16 heads=8:2 head_dim=128 block=16 phase=verify mask=none sinks=true q_lens=16,5 kv_lens=3000,1500 seed=7",
+    "q=bf16 kv=bf16 heads=8:2 head_dim=128 block=16 phase=verify mask=none sinks=yes q_lens=16,5 kv_lens=3000,1500 seed=7",
     "q=f16 kv=f16 heads=7:1 head_dim=128 block=48 phase=verify q_lens=9*3 kv_lens=6000,5,1000 seed=8",
     "q=bf16 kv=bf16 heads=8:2 head_dim=128 block=16 phase=verify mask=tree q_lens=20,7 kv_lens=1550,900 seed=9",
     "q=bf16 kv=bf16 heads=4:1 head_dim=128 block=16 q_lens=1*300 kv_lens=40*100,700*100,0*50,1600*50 seed=10",

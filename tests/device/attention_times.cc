@@ -84,36 +84,50 @@ struct Graph {
 
 }  // namespace
 
-Timing time_attention(const AttentionKernel& kernel, const Work& w) {
-  const AttentionDesc& d = w.desc;
-  const int64_t heads = d.num_q_heads(), sequences = static_cast<int64_t>(w.kv_lens.size());
-  std::vector<int32_t> starts{0};
-  for (const int32_t n : w.q_lens) starts.push_back(starts.back() + n);
+namespace {
+
+struct Setup {
   AttentionParams p;
-  p.num_seqs = sequences, p.total_q = starts.back(), p.scale = 0.0883883f;
-  p.longest_q = *std::max_element(w.q_lens.begin(), w.q_lens.end()), p.longest_kv = *std::max_element(w.kv_lens.begin(), w.kv_lens.end());
-  p.max_blocks = (p.longest_kv + d.block_size - 1) / d.block_size;
-  const auto table = permuted_table(w, p.max_blocks, p.num_blocks);
-  const int64_t slots = p.num_blocks * d.num_kv_heads * d.block_size, bytes = bytes_of(d.kv_dtype, slots * d.head_dim);
-  const int64_t caches = std::max<int64_t>(1, (kMostL2 + 2 * bytes - 1) / (2 * bytes));
-  const auto noise = noise_of(d.kv_dtype);
-  const DeviceMemory k = filled(noise, bytes * caches), v = filled(noise, bytes * caches),
-                     out = allocate(bytes_of(d.out_dtype, p.total_q * heads * d.head_dim));
-  const DeviceMemory q = filled(noise_of(d.q_dtype), bytes_of(d.q_dtype, p.total_q * heads * d.head_dim)), q_start = uploaded(starts),
-                     lens = uploaded(w.kv_lens), pages = uploaded(table), scales = uploaded(std::vector<float>(static_cast<size_t>(slots), 0.7f)),
-                     per_head = uploaded(std::vector<float>(static_cast<size_t>(heads), 0.3f));
-  p.q = q.get(), p.q_stride = p.out_stride = heads * d.head_dim, p.out = out.get();
-  p.q_start = as<int32_t>(q_start), p.kv_lens = as<int32_t>(lens), p.block_table = as<int32_t>(pages);
-  p.k_scale = p.v_scale = as<float>(scales), p.sinks = p.alibi_slopes = as<float>(per_head);
-  const int64_t room = kernel.workspace(d, {.tokens = p.total_q, .sequences = sequences, .longest_kv = p.longest_kv});
-  const DeviceMemory workspace = allocate(room + 1);
+  int64_t bytes = 0, caches = 0, room = 0;
+  DeviceMemory k, v, out, q, q_start, lens, pages, scales, per_head, workspace;
+  Setup(const AttentionKernel& kernel, const Work& w) {
+    const AttentionDesc& d = w.desc;
+    const int64_t heads = d.num_q_heads(), sequences = static_cast<int64_t>(w.kv_lens.size());
+    std::vector<int32_t> starts{0};
+    for (const int32_t n : w.q_lens) starts.push_back(starts.back() + n);
+    p.num_seqs = sequences, p.total_q = starts.back(), p.scale = 0.0883883f;
+    p.longest_q = *std::max_element(w.q_lens.begin(), w.q_lens.end()), p.longest_kv = *std::max_element(w.kv_lens.begin(), w.kv_lens.end());
+    p.max_blocks = (p.longest_kv + d.block_size - 1) / d.block_size;
+    const auto table = permuted_table(w, p.max_blocks, p.num_blocks);
+    const int64_t slots = p.num_blocks * d.num_kv_heads * d.block_size;
+    bytes = bytes_of(d.kv_dtype, slots * d.head_dim);
+    caches = std::max<int64_t>(1, (kMostL2 + 2 * bytes - 1) / (2 * bytes));
+    const auto noise = noise_of(d.kv_dtype);
+    k = filled(noise, bytes * caches), v = filled(noise, bytes * caches), out = allocate(bytes_of(d.out_dtype, p.total_q * heads * d.head_dim));
+    q = filled(noise_of(d.q_dtype), bytes_of(d.q_dtype, p.total_q * heads * d.head_dim)), q_start = uploaded(starts), lens = uploaded(w.kv_lens),
+    pages = uploaded(table), scales = uploaded(std::vector<float>(static_cast<size_t>(slots), 0.7f)),
+    per_head = uploaded(std::vector<float>(static_cast<size_t>(heads), 0.3f));
+    p.q = q.get(), p.q_stride = p.out_stride = heads * d.head_dim, p.out = out.get();
+    p.q_start = as<int32_t>(q_start), p.kv_lens = as<int32_t>(lens), p.block_table = as<int32_t>(pages);
+    p.k_scale = p.v_scale = as<float>(scales), p.sinks = p.alibi_slopes = as<float>(per_head);
+    room = kernel.workspace(d, {.tokens = p.total_q, .sequences = sequences, .longest_kv = p.longest_kv});
+    workspace = allocate(room + 1);
+  }
+};
+
+}  // namespace
+
+Timing time_attention(const AttentionKernel& kernel, const Work& w) {
+  Setup s(kernel, w);
+  AttentionParams& p = s.p;
+  const AttentionDesc& d = w.desc;
   Graph g;
   ExecContext ctx;
-  ctx.stream = g.stream, ctx.workspace = {workspace.get(), static_cast<size_t>(room)};
-  const int64_t launches = std::max<int64_t>(caches, std::min<int64_t>(20, (4 << 30) / (2 * bytes)));
+  ctx.stream = g.stream, ctx.workspace = {s.workspace.get(), static_cast<size_t>(s.room)};
+  const int64_t launches = std::max<int64_t>(s.caches, std::min<int64_t>(20, (int64_t{4} << 30) / (2 * s.bytes)));
   check(cudaStreamBeginCapture(g.stream, cudaStreamCaptureModeGlobal), "capture");
   for (int64_t i = 0; i < launches; ++i) {
-    p.k = k.get() + i % caches * bytes, p.v = v.get() + i % caches * bytes;
+    p.k = s.k.get() + i % s.caches * s.bytes, p.v = s.v.get() + i % s.caches * s.bytes;
     kernel.launch(ctx, d, p);
   }
   check(cudaStreamEndCapture(g.stream, &g.graph), "capture");
@@ -126,6 +140,20 @@ Timing time_attention(const AttentionKernel& kernel, const Work& w) {
   for (const int32_t n : w.kv_lens) keys += d.window > 0 ? std::min<double>(n, static_cast<double>(d.window)) : n;
   const double read = 2 * keys * static_cast<double>(d.num_kv_heads * d.head_dim) * static_cast<double>(size_of(d.kv_dtype));
   return {us[us.size() / 2], us.front(), us.back(), read / 1e9};
+}
+
+void trace_attention(const AttentionKernel& kernel, const Work& w) {
+  Setup s(kernel, w);
+  ExecContext ctx;
+  ctx.workspace = {s.workspace.get(), static_cast<size_t>(s.room)};
+  for (int i = 0; i < 4; ++i) {
+    const DeviceMemory flush = allocate(256 << 20);
+    check(cudaMemset(flush.get(), i, 256 << 20), "flush");
+    check(cudaDeviceSynchronize(), "flush");
+    s.p.k = s.k.get() + i % s.caches * s.bytes, s.p.v = s.v.get() + i % s.caches * s.bytes;
+    kernel.launch(ctx, w.desc, s.p);
+    check(cudaDeviceSynchronize(), "trace");
+  }
 }
 
 }  // namespace attune::device_test

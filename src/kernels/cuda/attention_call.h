@@ -12,9 +12,10 @@ inline constexpr int kTilesPerChunk = kChunk / kTile;
 inline constexpr int kLevels = 16;              ///< runs of 1, 2, 4, … chunks that a plan chooses from
 inline constexpr int kMostVerified = 32;        ///< query tokens of the verify phase
 inline constexpr int kMostRuns = 512;           ///< of one row: what the join of partial results can hold
-inline constexpr int kMostBlocks = 264;         ///< thread blocks of a launch: two a multiprocessor of the largest GPU declared for
+inline constexpr int kMostBlocks = 528;         ///< thread blocks of a launch: four a multiprocessor of the largest GPU declared for
 inline constexpr int64_t kMostPartials = 2048;  ///< runs whose results wait in the workspace
 inline constexpr int64_t kPartialBytes = 36 << 20;
+inline constexpr int64_t kCounterBytes = (kMostPartials + 32) * 4;
 
 /// What one launch needs beyond the tensor maps.
 struct AttentionCall {
@@ -36,14 +37,20 @@ struct AttentionCall {
   DType q_dtype, out_dtype;
   Scales kv_scale;
   bool q_aligned;     ///< 16-byte loads of q are allowed
-  uint64_t policy;    ///< of the L2 cache for keys and values
+  bool read_once;     ///< keys and values are not needed again soon
   int stages;         ///< tiles in flight
   int shared_levels;  ///< of the reduction tree that wait in shared memory; deeper ones in `spill`
   int spill_levels;
-  int partials;      ///< how many fit
-  int32_t* arrived;  ///< [partials]
-  float* spill;      ///< [blocks][spill_levels][node_floats]
-  float* results;    ///< [partials][rows][head_dim padded] then [partials][rows][2]
+  int plan_levels;            ///< how many the longest sequence can need
+  int partials;               ///< runs of split rows whose results fit
+  int slots;                  ///< those, and one for each block
+  bool out_paired;            ///< two 16-bit outputs may be stored at once
+  int32_t* arrived;           ///< [partials]
+  int32_t* ticket;            ///< units handed out beyond the first of each block; null: in turn
+  unsigned long long* times;  ///< TEMPORARY
+  int forced_level;
+  float* spill;    ///< [blocks][spill_levels][node_floats]
+  float* results;  ///< [slots][rows][head_dim padded] then [slots][rows][2]
 };
 
 /// Rows (query token × query head of one KV head) that a block works on at once.
@@ -70,13 +77,12 @@ constexpr int64_t most_partials(int64_t rows, int64_t dim) {
 constexpr int64_t spill_bytes(int64_t rows, int64_t dim, int spill_levels) { return kMostBlocks * spill_levels * node_floats(rows, dim) * 4; }
 
 constexpr int64_t attention_workspace(const AttentionDesc& d, const Limits& limits) {
-  if (limits.longest_kv <= kChunk) return 0;
   const int64_t rows = rows_of(d.phase == Phase::decode   ? 1
                                : d.phase == Phase::verify ? kMostVerified
                                                           : limits.tokens,
                                d.gqa_group),
                 dim = padded_dim(d);
-  return kMostPartials * 4 + spill_bytes(rows, dim, levels_below(limits.longest_kv)) + most_partials(rows, dim) * node_floats(rows, dim) * 4;
+  return kCounterBytes + spill_bytes(rows, dim, levels_below(limits.longest_kv)) + (most_partials(rows, dim) + kMostBlocks) * node_floats(rows, dim) * 4;
 }
 
 }  // namespace attune::cuda

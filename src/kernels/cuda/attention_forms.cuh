@@ -7,14 +7,14 @@ namespace attune::cuda {
 
 template <class F>
 FormFacts facts_of() {
-  return {reinterpret_cast<const void*>(&attend<F>), F::kThreads, F::kTileBytes + F::kScaleBytes, F::kNodeFloats,
+  return {reinterpret_cast<const void*>(&attend<F>), F::kThreads, F::kBlocks, F::kNodeFloats,
           [](int stages, int levels) { return Layout<F>(stages, levels).end; }};
 }
 template <class T, bool F8, int Dim, bool Extras>
 FormFacts form_of_rows(int rows) {
   if (rows == 8) return facts_of<Form<T, F8, Dim, 8, 1, Extras>>();
   if (rows == 16) return facts_of<Form<T, F8, Dim, 16, 1, Extras>>();
-  if (rows == 64) return facts_of<Form<T, F8, Dim, 32, 2, Extras>>();
+  if (rows == 64) return facts_of<Form<T, F8, Dim, 64, 1, Extras>>();
   return facts_of<Form<T, F8, Dim, 64, 2, Extras>>();
 }
 template <class T, bool F8, int Dim>

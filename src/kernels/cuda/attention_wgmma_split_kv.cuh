@@ -7,16 +7,15 @@
 // Keys are cut at absolute multiples of kChunk; a chunk starts fresh accumulators, in it the maximum is carried from tile to tile. Chunks are joined
 // by the binary tree over their absolute index: a block joins an aligned run of 2ⁿ chunks; if a row has several runs, the block that finishes last
 // joins them. So a row's bits depend neither on the batch nor on how keys are split. Hidden keys: scores are selected to −∞, rows of V zeroed.
-#include <cuda.h>
-
 #include "kernels/cuda/attention_call.h"
-#include "kernels/cuda/ptx.h"
+#include "kernels/cuda/attention_products.h"
 
 namespace attune::cuda {
 
 inline constexpr float kNothing = -__builtin_inff();
 inline constexpr float kLog2E = 1.4426950408889634f, kLn2 = 0.6931471805599453f;
 inline constexpr int kGroup = 128;  // threads of a warpgroup
+inline constexpr int kQueue = 4;    // units that the copying warp may be ahead
 
 /// Everything of a kernel that is known when it is compiled. T: element of the products; F8: keys and values are e4m3.
 template <class T_, bool F8_, int Dim_, int Columns_, int Groups_, bool Extras_>
@@ -25,16 +24,17 @@ struct Form {
   static constexpr bool kF8 = F8_, kExtras = Extras_;
   static constexpr int kDim = Dim_, kColumns = Columns_, kGroups = Groups_;
   static constexpr int kRows = kColumns * kGroups;
-  static constexpr int kConsumers = kGroups * kGroup, kThreads = kConsumers + (kGroups == 1 ? 32 : kGroup);
-  static constexpr int kPanelElements = kF8 ? 128 : 64;  // a panel: 128 bytes of each key of a tile
-  static constexpr int kPanels = kDim / kPanelElements, kPanelBytes = kTile * 128;
+  static constexpr bool kWide = kRows >= 64;  // more registers for the consumers, taken from a whole group of 4 warps that copies
+  static constexpr int kConsumers = kGroups * kGroup, kThreads = kConsumers + (kWide ? kGroup : 32);
+  static constexpr int kBlocks = kGroups > 1 || kDim > 128 ? 1 : kWide ? 2 : 3;       // a multiprocessor, as far as registers go
+  static constexpr int kPanels = kDim / (kF8 ? 128 : 64), kPanelBytes = kTile * 128;  // a panel: 128 bytes of each key of a tile
   static constexpr int kScaleBytes = kF8 ? kTile * 4 : 0;
   static constexpr int kTileBytes = kPanels * kPanelBytes;
   static constexpr int kQueryPanels = kDim / 64, kQueryBytes = kQueryPanels * kRows * 128;
   static constexpr int kWeightBytes = kColumns * 128;  // of one group
   static constexpr int kDimBlocks = kDim / 64;
-  static constexpr int kScores = kColumns / 2;    // registers of S, and of one block of Oᵀ
-  static constexpr int kOwn = kColumns / 4;       // columns a thread has a part in
+  static constexpr int kScores = kColumns / 2;  // registers of S, and of one block of Oᵀ
+  static constexpr int kOwn = kColumns / 4;     // columns a thread has a part in
   static constexpr int kNodeFloats = kRows * (kDim + 2);
   static constexpr float kBias = std::is_same_v<T, __half> ? 14.0f : 0.0f;  // weights are 2^bias·p, to stay clear of f16's subnormals
 };
@@ -42,25 +42,28 @@ struct Form {
 /// Where things are in a block's shared memory (byte offsets from a multiple of 1024).
 template <class F>
 struct Layout {
-  int query, weights, scales, nodes, maxima, limits, factors, plan, barriers, end;
+  int query, weights, scales, nodes, maxima, seen, limits, factors, slopes, plan, barriers, units, end;
   __host__ __device__ constexpr Layout(int stages, int levels) {
     query = stages * F::kTileBytes;
     weights = query + F::kQueryBytes;
     scales = weights + F::kGroups * F::kWeightBytes;
     nodes = scales + stages * F::kScaleBytes;
     maxima = nodes + levels * F::kNodeFloats * 4;
-    limits = maxima + F::kRows * 4 * 4;
+    seen = maxima + F::kRows * 4 * 4;
+    limits = seen + F::kRows * 8;
     factors = limits + F::kRows * 8;
-    plan = factors + F::kRows * 4;
-    barriers = plan + (2 * (kGroup + 1) + 3 * kLevels + 8) * 4;
+    slopes = factors + F::kRows * 4;
+    plan = slopes + F::kRows * 4;
+    barriers = plan + (2 * (kGroup + 1) + 2 * kLevels + 10 + 1 + kQueue) * 4;
     barriers = (barriers + 7) / 8 * 8;
-    end = barriers + stages * 16;
+    units = barriers + stages * 16;
+    end = units + kQueue * 16;
   }
 };
 
 struct Plan {
-  int level;   // a run is 2^level chunks
-  int units;   // (sequence, run, tile of rows, KV head)
+  int level;  // a run is 2^level chunks
+  int units;  // (sequence, run, tile of rows, KV head)
 };
 
 /// One sequence as the plan sees it.
@@ -75,12 +78,12 @@ struct Span {
 struct Unit {
   int seq, head, first_row, rows;
   Span span;
-  int runs, run;                // of the row; this one's index among them
-  int first_run;                // absolute index of the first
-  int slot;                     // of run 0 in the results
-  int low, high;                // keys that some row of this unit sees
-  int first_tile, last_tile;    // half-open
-  int all_low, all_high;        // keys that every row of this unit sees
+  int runs, run;              // of the row; this one's index among them
+  int first_run;              // absolute index of the first
+  int slot;                   // of run 0 in the results
+  int low, high;              // keys that some row of this unit sees
+  int first_tile, last_tile;  // half-open
+  int all_low, all_high;      // keys that every row of this unit sees
 };
 
 __device__ __forceinline__ int low_of(const AttentionCall& c, int position) { return c.window > 0 ? max(0, position - c.window + 1) : 0; }
@@ -115,14 +118,17 @@ __device__ __forceinline__ int runs_of(const Span& s, int level) {
 template <class F>
 __device__ Plan choose_level(const AttentionCall& c, const int* units, const int* partials, int chunks, int longest) {
   const float split_cost = F::kRows >= 32 ? 0.25f : 0.06f;
-  Plan best{kLevels - 1, units[kLevels - 1]};
+  Plan best{c.plan_levels - 1, units[c.plan_levels - 1]};
   float least = __builtin_inff();
-  for (int level = kLevels - 1; level >= 0; --level) {
+#pragma unroll 1
+  for (int level = c.plan_levels - 1; level >= 0; --level) {
+    if (c.forced_level >= 0 && level < c.forced_level) break;
     if (partials[level] > c.partials || (longest >> level) > kMostRuns - 2) continue;
     const float u = static_cast<float>(max(units[level], 1));
-    const float mean = static_cast<float>(chunks) / u, largest = static_cast<float>(min(longest, 1 << level));
-    const float cost = ceilf(u / static_cast<float>(gridDim.x)) * (mean + (partials[level] > 0 ? split_cost : 0.0f)) + (largest - mean);
-    if (cost < least * 0.995f) least = cost, best = {level, units[level]};
+    const float blocks = static_cast<float>(gridDim.x), largest = static_cast<float>(min(longest, 1 << level));
+    const float work = static_cast<float>(chunks) + (partials[level] > 0 ? u * split_cost : 0.0f);
+    const float cost = u <= blocks ? largest + split_cost : work / blocks + largest * 0.5f;
+    if (cost < least * 0.995f || c.forced_level >= 0) least = cost, best = {level, units[level]};
   }
   return best;
 }
@@ -139,26 +145,26 @@ __device__ Plan make_plan(const AttentionCall& c, int* plan) {
   for (int i = t; i < 2 * kLevels + 2; i += F::kThreads) units[i] = 0;
   __syncthreads();
   if (t < kGroup) {
-    int u[kLevels] = {}, p[kLevels] = {}, chunks = 0, longest = 0;
-    for (int seq = t * stretch; seq < min((t + 1) * stretch, c.num_seqs); ++seq) {
-      const Span s = span_of<F>(c, seq);
-      chunks += s.items * (s.last_chunk - s.first_chunk);
-      if (s.items > 0) longest = max(longest, s.last_chunk - s.first_chunk);
-#pragma unroll
-      for (int level = 0; level < kLevels; ++level) {
+    const int begin = t * stretch, end = min(begin + stretch, c.num_seqs);
+    const Span own = begin < end ? span_of<F>(c, begin) : Span{};
+#pragma unroll 1
+    for (int level = 0; level < c.plan_levels; ++level) {
+      int u = 0, p = 0, chunks = 0, longest = 0;
+#pragma unroll 1
+      for (int seq = begin; seq < end; ++seq) {
+        const Span s = seq == begin ? own : span_of<F>(c, seq);
         const int runs = runs_of(s, level);
-        u[level] += s.items * runs;
-        p[level] += runs > 1 ? s.items * runs : 0;
+        u += s.items * runs;
+        p += runs > 1 ? s.items * runs : 0;
+        chunks += s.items * (s.last_chunk - s.first_chunk);
+        if (s.items > 0) longest = max(longest, s.last_chunk - s.first_chunk);
       }
+      u = __reduce_add_sync(~0u, u), p = __reduce_add_sync(~0u, p);
+      if (t % 32 == 0) atomicAdd(&units[level], u), atomicAdd(&partials[level], p);
+      if (level > 0) continue;
+      chunks = __reduce_add_sync(~0u, chunks), longest = __reduce_max_sync(~0u, longest);
+      if (t % 32 == 0) atomicAdd(&totals[0], chunks), atomicMax(&totals[1], longest);
     }
-#pragma unroll
-    for (int level = 0; level < kLevels; ++level) {
-      const int all = __reduce_add_sync(~0u, u[level]), split = __reduce_add_sync(~0u, p[level]);
-      if (t % 32 == 0) atomicAdd(&units[level], all), atomicAdd(&partials[level], split);
-    }
-    chunks = __reduce_add_sync(~0u, chunks);
-    longest = __reduce_max_sync(~0u, longest);
-    if (t % 32 == 0) atomicAdd(&totals[0], chunks), atomicMax(&totals[1], longest);
   }
   __syncthreads();
   const Plan chosen = choose_level<F>(c, units, partials, totals[0], totals[1]);
@@ -174,17 +180,13 @@ __device__ Plan make_plan(const AttentionCall& c, int* plan) {
       const int a = __shfl_up_sync(~0u, u, step), b = __shfl_up_sync(~0u, p, step);
       if (t % 32 >= step) u += a, p += b;
     }
-    firsts[t + 1] = u, slots[t + 1] = p;
-  }
-  __syncthreads();
-  if (t < kGroup) {
-    int u = 0, p = 0;
-    for (int w = 1; w <= t / 32; ++w) u += firsts[w * 32], p += slots[w * 32];
-    u += firsts[t + 1], p += slots[t + 1];
-    named_sync(1, kGroup);
+    if (t % 32 == 31) totals[2 + t / 32] = u, totals[6 + t / 32] = p;
     firsts[t + 1] = u, slots[t + 1] = p;
     if (t == 0) firsts[0] = slots[0] = 0;
   }
+  __syncthreads();
+  if (t < kGroup)
+    for (int w = 0; w < t / 32; ++w) firsts[t + 1] += totals[2 + w], slots[t + 1] += totals[6 + w];
   __syncthreads();
   return chosen;
 }
@@ -248,31 +250,74 @@ struct Ring {
   }
 };
 
+/// Units on their way from the copying warp to the consumers.
+struct Queue {
+  int* units;
+  uint32_t barriers;  // full and empty of each place
+  int place = 0;
+  uint32_t phase = 0;
+
+  __device__ __forceinline__ void put(int unit) {  // one thread
+    tile_wait(barriers + place * 16 + 8, phase ^ 1);
+    units[place] = unit;
+    barrier_arrive(barriers + place * 16);
+    next();
+  }
+  __device__ __forceinline__ int take() {  // all consumers
+    tile_wait(barriers + place * 16, phase);
+    const int unit = units[place];
+    __syncwarp();
+    if (threadIdx.x % 32 == 0) barrier_arrive(barriers + place * 16 + 8);
+    next();
+    return unit;
+  }
+  __device__ __forceinline__ void next() {
+    if (++place == kQueue) place = 0, phase ^= 1;
+  }
+};
 template <class F>
-__device__ __forceinline__ void copy_tile(const AttentionCall& c, const void* map, const float* scales, int row, bool copies, uint32_t base,
+__device__ __forceinline__ Queue queue_of(unsigned char* base, const Layout<F>& at) {
+  return {reinterpret_cast<int*>(base + at.barriers) - kQueue, shared_address(base) + at.units};
+}
+
+__device__ __forceinline__ unsigned long long now() {
+  unsigned long long t;
+  asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(t));
+  return t;
+}
+
+template <class F>
+__device__ __forceinline__ void copy_tile(const AttentionCall& c, const CUtensorMap* map, const float* scales, int row, bool copies, uint32_t base,
                                           const Layout<F>& at, const Ring& ring, int piece, int panel) {
   const uint32_t full = base + at.barriers + ring.stage * 16, empty = full + 8;
   const int count = __popc(__ballot_sync(~0u, copies));
   const int scaled = __popc(__ballot_sync(~0u, copies && panel == 0));
   const bool with_scales = F::kF8 && c.kv_scale == Scales::token_head;
   if (threadIdx.x % 32 == 0) {
-    barrier_wait(empty, ring.phase ^ 1);
-    barrier_expect(full, count * c.box * 128 + (with_scales ? scaled * c.box * 4 : 0));
+    tile_wait(empty, ring.phase ^ 1);
+    barrier_arrive_expect(full, count * c.box * 128 + (with_scales ? scaled * c.box * 4 : 0));
   }
   __syncwarp();
   if (!copies) return;
-  copy_box(base + ring.stage * F::kTileBytes + panel * F::kPanelBytes + piece * c.box * 128, map, panel * F::kPanelElements, row, full, c.policy);
-  if (with_scales && panel == 0)
-    copy_bytes(base + at.scales + ring.stage * F::kScaleBytes + piece * c.box * 4, scales + row, c.box * 4, full, c.policy);
+  const uint32_t to = base + ring.stage * F::kTileBytes + panel * F::kPanelBytes + piece * c.box * 128;
+  if (c.read_once)
+    copy_box(to, map, panel * 64, row, full, policy_evict_first());
+  else
+    copy_box(to, map, panel * 64, row, full);
+  if (with_scales && panel == 0) copy_bytes(base + at.scales + ring.stage * F::kScaleBytes + piece * c.box * 4, scales + row, c.box * 4, full);
 }
 
 template <class F>
-__device__ void produce(const AttentionCall& c, const void* k_map, const void* v_map, const Plan& plan, const int* firsts, uint32_t base,
-                        const Layout<F>& at) {
+__device__ void produce(const AttentionCall& c, const CUtensorMap* k_map, const CUtensorMap* v_map, const Plan& plan, const int* firsts,
+                        unsigned char* memory, const Layout<F>& at) {
   const int lane = static_cast<int>(threadIdx.x % 32), pieces = kTile / c.box;
   const int piece = lane / F::kPanels, panel = lane % F::kPanels;
+  const uint32_t base = shared_address(memory);
+  Queue queue = queue_of<F>(memory, at);
   Ring ring;
-  for (int index = static_cast<int>(blockIdx.x); index < plan.units; index += static_cast<int>(gridDim.x)) {
+  for (int index = static_cast<int>(blockIdx.x);;) {
+    if (lane == 0) queue.put(index);
+    if (index >= plan.units) break;
     const Unit u = unit_at<F>(c, plan, firsts, index);
     int rows = u.first_tile < u.last_tile ? piece_of(c, u, u.first_tile / kTilesPerChunk) : -1, next = -1;
     for (int tile = u.first_tile; tile < u.last_tile; ++tile) {
@@ -285,6 +330,13 @@ __device__ void produce(const AttentionCall& c, const void* k_map, const void* v
       copy_tile<F>(c, v_map, c.v_scale, row, copies, base, at, ring, piece, panel);
       ring.next(c.stages);
     }
+    int taken = 0;
+    if (c.ticket != nullptr && lane == 0) {
+      wait_for_predecessor();  // it cleared the ticket
+      taken = atomicAdd(c.ticket, 1);
+    }
+    const int blocks = static_cast<int>(gridDim.x);
+    index = c.ticket != nullptr ? blocks + __shfl_sync(~0u, taken, 0) : index + blocks;
   }
 }
 
@@ -384,10 +436,18 @@ __device__ __forceinline__ int dim_of(const Place& p, int block, int h) {
   return F::kF8 ? block * 64 + p.warp * 16 + p.row * 2 + h : block * 64 + p.warp * 16 + p.row + h * 8;
 }
 
-__device__ __forceinline__ void store(void* out, DType t, int64_t i, float x) {
-  if (t == DType::bf16) static_cast<__nv_bfloat16*>(out)[i] = __float2bfloat16_rn(x);
-  if (t == DType::f16) static_cast<__half*>(out)[i] = __float2half_rn(x);
-  if (t == DType::f32) static_cast<float*>(out)[i] = x;
+/// Stores elements i and i + 1.
+__device__ __forceinline__ void store_pair(const AttentionCall& c, int64_t i, float x, float y) {
+  if (c.out_dtype == DType::f32) {
+    static_cast<float*>(c.out)[i] = x, static_cast<float*>(c.out)[i + 1] = y;
+    return;
+  }
+  const uint32_t bits = c.out_dtype == DType::bf16 ? pack(x, y, __nv_bfloat16{}) : pack(x, y, __half{});
+  uint16_t* to = static_cast<uint16_t*>(c.out) + i;
+  if (c.out_paired)
+    *reinterpret_cast<uint32_t*>(to) = bits;
+  else
+    to[0] = static_cast<uint16_t>(bits), to[1] = static_cast<uint16_t>(bits >> 16);
 }
 
 /// The scale that all keys or values of a unit share.
@@ -419,33 +479,15 @@ __device__ __forceinline__ Finish finish_row(const AttentionCall& c, const Unit&
 }
 
 template <class F>
-__device__ void write_rows(const AttentionCall& c, const Unit& u, const Node<F>& n) {
-  const Place p = place_of();
-#pragma unroll
-  for (int j = 0; j < F::kOwn; ++j) {
-    const int row = p.group * F::kColumns + j / 2 * 8 + p.column + j % 2;
-    if (row >= u.rows) continue;
-    const Finish f = finish_row(c, u, row, n.maximum[j], n.sum[j], p.warp == 0 && p.row == 0);
-#pragma unroll
-    for (int b = 0; b < F::kDimBlocks; ++b)
-#pragma unroll
-      for (int h = 0; h < 2; ++h) {
-        const int d = dim_of<F>(p, b, h);
-        if (d < c.head_dim) store(c.out, c.out_dtype, f.out + d, n.values[b][j / 2 * 4 + h * 2 + j % 2] * f.factor);
-      }
-  }
-}
-
-template <class F>
 __device__ __forceinline__ float* heads_of(const AttentionCall& c, int slot) {
-  return c.results + static_cast<int64_t>(c.partials) * F::kRows * F::kDim + static_cast<int64_t>(slot) * F::kRows * 2;
+  return c.results + static_cast<int64_t>(c.slots) * F::kRows * F::kDim + static_cast<int64_t>(slot) * F::kRows * 2;
 }
 
 template <class F>
-__device__ void write_partial(const AttentionCall& c, const Unit& u, const Node<F>& n) {
+__device__ void write_partial(const AttentionCall& c, const Unit& u, int slot, const Node<F>& n) {
   const Place p = place_of();
-  float* to = c.results + static_cast<int64_t>(u.slot + u.run) * F::kRows * F::kDim;
-  float* heads = heads_of<F>(c, u.slot + u.run);
+  float* to = c.results + static_cast<int64_t>(slot) * F::kRows * F::kDim;
+  float* heads = heads_of<F>(c, slot);
 #pragma unroll
   for (int j = 0; j < F::kOwn; ++j) {
     const int row = p.group * F::kColumns + j / 2 * 8 + p.column + j % 2;
@@ -471,59 +513,71 @@ __device__ __forceinline__ RowNode<F> joined(const RowNode<F>& left, const RowNo
   n.maximum = f.maximum;
   n.sum = join(left.sum, right.sum, f);
 #pragma unroll
-  for (int b = 0; b < F::kDimBlocks; ++b)
-    n.values[b] = {join(left.values[b].x, right.values[b].x, f), join(left.values[b].y, right.values[b].y, f)};
+  for (int b = 0; b < F::kDimBlocks; ++b) n.values[b] = {join(left.values[b].x, right.values[b].x, f), join(left.values[b].y, right.values[b].y, f)};
   return n;
 }
 
-/// Joins the runs of every row of a unit by the tree over their absolute index, one row a warp: 8 runs at once, then a counter of 6 levels.
 template <class F>
-__device__ void join_runs(const AttentionCall& c, const Unit& u) {
+__device__ __forceinline__ RowNode<F> load_row_node(const AttentionCall& c, int slot, int row) {
+  RowNode<F> n;
+  const float2 head = __ldcg(reinterpret_cast<const float2*>(heads_of<F>(c, slot) + row * 2));
+  const float* from = c.results + (static_cast<int64_t>(slot) * F::kRows + row) * F::kDim + threadIdx.x % 32 * 2;
+  n.maximum = head.x, n.sum = head.y;
+#pragma unroll
+  for (int b = 0; b < F::kDimBlocks; ++b) n.values[b] = __ldcg(reinterpret_cast<const float2*>(from + b * 64));
+  return n;
+}
+
+/// Joins the runs of a row by the tree over their absolute index: 8 at once, then a counter of 6 levels.
+template <class F>
+__device__ RowNode<F> join_runs(const AttentionCall& c, const Unit& u, int row) {
+  RowNode<F> waiting[6], top;
+  uint32_t present = 0;
+  const int first = u.first_run / 8, last = (u.first_run + u.runs - 1) / 8;
+#pragma unroll 1
+  for (int eight = first; eight <= last; ++eight) {
+    RowNode<F> leaf[8];
+#pragma unroll
+    for (int i = 0; i < 8; ++i) {
+      const int run = eight * 8 + i - u.first_run;
+      if (run >= 0 && run < u.runs) leaf[i] = load_row_node<F>(c, u.slot + run, row);
+    }
+#pragma unroll
+    for (int width = 1; width < 8; width *= 2)
+#pragma unroll
+      for (int i = 0; i < 8; i += 2 * width) leaf[i] = joined(leaf[i], leaf[i + width]);
+    top = leaf[0];
+    bool carried = true;
+#pragma unroll
+    for (int level = 0; level < 6; ++level) {
+      if (!carried) continue;
+      if ((eight >> level) & 1) {
+        if ((present >> level) & 1) top = joined(waiting[level], top);
+        present &= ~(1u << level);
+      } else if (eight != last) {
+        waiting[level] = top, present |= 1u << level, carried = false;
+      }
+    }
+  }
+  return top;
+}
+
+/// The output of every row of a unit whose runs are all in the results, one row a warp at a time.
+template <class F>
+__device__ void write_rows(const AttentionCall& c, const Unit& u, int slot) {
   const int lane = static_cast<int>(threadIdx.x % 32);
+#pragma unroll 1
   for (int row = static_cast<int>(threadIdx.x / 32); row < u.rows; row += F::kConsumers / 32) {
-    RowNode<F> waiting[6], top;
-    uint32_t present = 0;
-    const int first = u.first_run / 8, last = (u.first_run + u.runs - 1) / 8;
-    for (int eight = first; eight <= last; ++eight) {
-      RowNode<F> leaf[8];
+    const RowNode<F> n = u.runs == 1 ? load_row_node<F>(c, slot, row) : join_runs<F>(c, u, row);
+    const Finish f = finish_row(c, u, row, n.maximum, n.sum, lane == 0);
 #pragma unroll
-      for (int i = 0; i < 8; ++i) {
-        const int run = eight * 8 + i - u.first_run;
-        if (run < 0 || run >= u.runs) continue;
-        const float2 head = __ldcg(reinterpret_cast<const float2*>(heads_of<F>(c, u.slot + run) + row * 2));
-        const float* from = c.results + (static_cast<int64_t>(u.slot + run) * F::kRows + row) * F::kDim;
-        leaf[i].maximum = head.x, leaf[i].sum = head.y;
-#pragma unroll
-        for (int b = 0; b < F::kDimBlocks; ++b) leaf[i].values[b] = __ldcg(reinterpret_cast<const float2*>(from + b * 64 + lane * 2));
-      }
-#pragma unroll
-      for (int width = 1; width < 8; width *= 2)
-#pragma unroll
-        for (int i = 0; i < 8; i += 2 * width) leaf[i] = joined(leaf[i], leaf[i + width]);
-      top = leaf[0];
-      bool carried = true;
-#pragma unroll
-      for (int level = 0; level < 6; ++level) {
-        if (!carried) continue;
-        if ((eight >> level) & 1) {
-          if ((present >> level) & 1) top = joined(waiting[level], top);
-          present &= ~(1u << level);
-        } else if (eight != last) {
-          waiting[level] = top, present |= 1u << level, carried = false;
-        } 
-      }
-    }
-    const Finish f = finish_row(c, u, row, top.maximum, top.sum, lane == 0);
-#pragma unroll
-    for (int b = 0; b < F::kDimBlocks; ++b) {
-      const int d = b * 64 + lane * 2;
-      if (d < c.head_dim) store(c.out, c.out_dtype, f.out + d, top.values[b].x * f.factor);
-      if (d + 1 < c.head_dim) store(c.out, c.out_dtype, f.out + d + 1, top.values[b].y * f.factor);
-    }
+    for (int b = 0; b < F::kDimBlocks; ++b)
+      if (b * 64 + lane * 2 < c.head_dim) store_pair(c, f.out + b * 64 + lane * 2, n.values[b].x * f.factor, n.values[b].y * f.factor);
   }
 }
 
-// ---- the consumers: one unit's rows -----------------------------------------------------------------------------------------------------------------
+// ---- the consumers: one unit's rows
+// -----------------------------------------------------------------------------------------------------------------
 
 /// Where element d of a row stands in the query's panels: e4m3 keys are read in an order of their own.
 template <class F>
@@ -538,8 +592,7 @@ __device__ __forceinline__ uint32_t query_at(int row, int d) {
 }
 
 __device__ __forceinline__ float query_element(const AttentionCall& c, int64_t i) {
-  return c.q_dtype == DType::bf16 ? __bfloat162float(static_cast<const __nv_bfloat16*>(c.q)[i])
-                                  : __half2float(static_cast<const __half*>(c.q)[i]);
+  return c.q_dtype == DType::bf16 ? __bfloat162float(static_cast<const __nv_bfloat16*>(c.q)[i]) : __half2float(static_cast<const __half*>(c.q)[i]);
 }
 
 /// Copies one row of q; returns what its scores are multiplied with besides the scale. A bf16 row that meets e4m3 keys becomes f16, scaled by the
@@ -548,7 +601,8 @@ template <class F>
 __device__ __forceinline__ float load_row(const AttentionCall& c, const Unit& u, unsigned char* query, int row) {
   const int lane = static_cast<int>(threadIdx.x % 32), r = u.first_row + row;
   const bool real = row < u.rows;
-  const int64_t from = (u.span.q_first + static_cast<int64_t>(r / c.group)) * c.q_stride + (static_cast<int64_t>(u.head) * c.group + r % c.group) * c.head_dim;
+  const int64_t from =
+      (u.span.q_first + static_cast<int64_t>(r / c.group)) * c.q_stride + (static_cast<int64_t>(u.head) * c.group + r % c.group) * c.head_dim;
   using T = typename F::T;
   if constexpr (!F::kF8) {
     for (int d = lane * 8; d < F::kDim; d += 256) {
@@ -593,106 +647,87 @@ __device__ void begin_unit(const AttentionCall& c, const Unit& u, unsigned char*
     if (threadIdx.x % 32 != 0) continue;
     const int position = u.span.kv_len - u.span.q_len + (u.first_row + row) / c.group;
     factors[row] = factor * common;
-    limits[row] = row < u.rows ? make_int2(low_of(c, position), high_of(c, u.span, position)) : make_int2(0, 0x7fffffff);
+    if (F::kExtras && c.alibi != Alibi::none && row < u.rows)
+      reinterpret_cast<float*>(base + at.slopes)[row] = c.alibi_slopes[u.head * c.group + (u.first_row + row) % c.group];
+    limits[row] = row < u.rows ? make_int2(low_of(c, position), high_of(c, u.span, position)) : make_int2(0, 0);
   }
   fence_async();
   named_sync(1, F::kConsumers);
 }
 
-__device__ __forceinline__ bool tree_hides(const AttentionCall& c, const Unit& u, int token, int key) {
-  const int j = key - (u.span.kv_len - u.span.q_len);
-  if (j < 0 || j >= u.span.q_len) return false;
-  return ((c.tree[(u.span.q_first + static_cast<int64_t>(token)) * c.tree_words + j / 32] >> (j % 32)) & 1u) == 0;
-}
-
-/// True if some row of the unit sees the key.
-__device__ __forceinline__ bool seen_by_any(const AttentionCall& c, const Unit& u, int key) {
-  if (key < u.low || key >= u.high) return false;
-  if (c.mask != Mask::tree || key < u.span.kv_len - u.span.q_len) return true;
-  for (int token = u.first_row / c.group; token <= (u.first_row + u.rows - 1) / c.group; ++token) {
-    const int position = u.span.kv_len - u.span.q_len + token;
-    if (key >= low_of(c, position) && key < high_of(c, u.span, position) && !tree_hides(c, u, token, key)) return true;
+/// 64 bits of a tree mask's row, from bit `first` on; bits before the row are set, bits after it are not.
+__device__ __forceinline__ uint64_t tree_bits(const AttentionCall& c, int64_t token, int first) {
+  uint64_t bits = 0;
+#pragma unroll 1
+  for (int i = 0; i < 64; ++i) {
+    const int j = first + i;
+    const bool set = j < 0 || (j < c.tree_words * 32 && ((c.tree[token * c.tree_words + j / 32] >> (j % 32)) & 1u) != 0);
+    bits |= static_cast<uint64_t>(set) << i;
   }
-  return false;
+  return bits;
 }
 
-/// 2^x ± everything an extra asks for, in log₂ units.
-__device__ __forceinline__ float with_extras(const AttentionCall& c, const Unit& u, float score, int row, int key) {
+/// Which keys of a tile each row of the unit sees, as bits in shared memory. All consumers, between barriers.
+template <class F>
+__device__ __forceinline__ void look(const AttentionCall& c, const Unit& u, int tile, unsigned char* base, const Layout<F>& at) {
+  const int first = tile * kTile, before = u.span.kv_len - u.span.q_len;
+  named_sync(1, F::kConsumers);
+  for (int row = static_cast<int>(threadIdx.x); row < F::kRows; row += F::kConsumers) {
+    const int2 limit = reinterpret_cast<const int2*>(base + at.limits)[row];
+    const int low = min(max(limit.x - first, 0), kTile), high = min(max(limit.y - first, 0), kTile);
+    uint64_t bits = high > low ? (~uint64_t{0} >> (64 - (high - low))) << low : 0;
+    if (c.mask == Mask::tree && bits != 0) bits &= tree_bits(c, u.span.q_first + (u.first_row + row) / c.group, first - before);
+    reinterpret_cast<uint64_t*>(base + at.seen)[row] = bits;
+  }
+  named_sync(1, F::kConsumers);
+}
+
+/// A score with what the extras ask for, in log₂ units.
+__device__ __forceinline__ float with_extras(const AttentionCall& c, float score, float slope, int position, int key) {
   if (c.softcap > 0) {
     const float x = score / c.softcap, a = fabsf(x), e = exp2_fast(fminf(a, 20.0f) * (2 * kLog2E));
     const float far = 1.0f - 2.0f / (e + 1.0f), s = a * a;
     const float near = fmaf(a * s, fmaf(s, fmaf(s, fmaf(s, 2.18694885e-2f, -5.39682540e-2f), 1.33333333e-1f), -3.33333333e-1f), a);
     score = c.softcap * copysignf(a < 0.25f ? near : far, x);
   }
-  if (c.alibi != Alibi::none) {
-    const int r = min(u.first_row + row, u.span.q_len * c.group - 1), position = u.span.kv_len - u.span.q_len + r / c.group;
-    const float slope = c.alibi_slopes[u.head * c.group + r % c.group], distance = static_cast<float>(key - position);
-    score += c.alibi == Alibi::plain ? slope * distance : key < position ? -slope * sqrtf(-distance) : 0.0f;
-  }
+  const float distance = static_cast<float>(key - position);
+  if (c.alibi == Alibi::plain) score = fmaf(slope, distance, score);
+  if (c.alibi == Alibi::sqrt && key < position) score -= slope * sqrtf(-distance);
   return score * kLog2E;
 }
 
 // ---- the consumers: one tile ----------------------------------------------------------------------------------------------------------------------
 
-/// S = K·Qᵀ for one tile; the group's columns.
+/// e4m3 operands of a product wait in registers as f16.
 template <class F>
-__device__ __forceinline__ void multiply_keys(float (&s)[F::kScores], uint32_t keys, uint32_t query) {
-  const Place p = place_of();
-  if constexpr (!F::kF8) {
-    wgmma_fence();
-    multiply<typename F::T, false, false>(s, swizzled_matrix(keys), swizzled_matrix(query));
+struct Operands {
+  uint32_t a[F::kF8 ? F::kDim / 16 : 1][4];
+};
+
+/// Of e4m3 keys: this thread's part of A, for each 16 elements of head_dim in the order of query_at().
+template <class F>
+__device__ __forceinline__ void load_keys(Operands<F>& operands, uint32_t keys) {
+  if constexpr (F::kF8) {
+    const Place p = place_of();
 #pragma unroll
-    for (int step = 1; step < F::kDim / 16; ++step)
-      multiply<typename F::T, false, true>(s, swizzled_matrix(keys + step / 4 * F::kPanelBytes + step % 4 * 32),
-                                           swizzled_matrix(query + step / 4 * F::kRows * 128 + step % 4 * 32));
-    wgmma_commit();
-    wgmma_wait<0>();
-    pin(s);
-  } else {
-    uint32_t a[F::kPanels * 8][4];
+    for (int i = 0; i < F::kPanels * 4; ++i) {
+      const int panel = i / 4, h = i / 2 % 2, half = i % 2;
+      const uint4 x = load_16(keys + panel * F::kPanelBytes + (p.warp * 16 + h * 8 + p.row) * 128 + (((p.column + half) ^ p.row) * 16));
+      const uint32_t words[4] = {x.x, x.y, x.z, x.w};
 #pragma unroll
-    for (int panel = 0; panel < F::kPanels; ++panel)
-#pragma unroll
-      for (int h = 0; h < 2; ++h)
-#pragma unroll
-        for (int half = 0; half < 2; ++half) {
-          const int row = p.warp * 16 + h * 8 + p.row;
-          const uint4 x = load_16(keys + panel * F::kPanelBytes + row * 128 + (((p.column + half) ^ p.row) * 16));
-          const uint32_t words[4] = {x.x, x.y, x.z, x.w};
-#pragma unroll
-          for (int i = 0; i < 4; ++i) {
-            a[panel * 8 + half * 4 + i][h] = halves_of_e4m3(words[i]);
-            a[panel * 8 + half * 4 + i][h + 2] = halves_of_e4m3(words[i] >> 16);
-          }
-        }
-    wgmma_fence();
-    multiply_registers<typename F::T, false>(s, a[0], swizzled_matrix(query));
-#pragma unroll
-    for (int step = 1; step < F::kPanels * 8; ++step)
-      multiply_registers<typename F::T, true>(s, a[step], swizzled_matrix(query + step / 4 * F::kRows * 128 + step % 4 * 32));
-    wgmma_commit();
-    wgmma_wait<0>();
-    pin(s);
+      for (int w = 0; w < 4; ++w) {
+        operands.a[panel * 8 + half * 4 + w][h] = halves_of_e4m3(words[w]);
+        operands.a[panel * 8 + half * 4 + w][h + 2] = halves_of_e4m3(words[w] >> 16);
+      }
+    }
   }
 }
 
-/// Oᵀ += Vᵀ·Pᵀ for one tile; the group's columns.
+/// Of e4m3 values: A = Vᵀ of one tile; [block of 64 dims × 4 + 16 keys].
 template <class F>
-__device__ __forceinline__ void add_values(float (&o)[F::kDimBlocks][F::kScores], uint32_t values, uint32_t weights) {
-  const Place p = place_of();
-#pragma unroll
-  for (int b = 0; b < F::kDimBlocks; ++b) pin(o[b]);
-  if constexpr (!F::kF8) {
-    wgmma_fence();
-#pragma unroll
-    for (int b = 0; b < F::kDimBlocks; ++b)
-#pragma unroll
-      for (int step = 0; step < 4; ++step)
-        multiply<typename F::T, true, true>(o[b], swizzled_matrix(values + b * F::kPanelBytes + step * 2048), swizzled_matrix(weights + step * 32));
-    wgmma_commit();
-    wgmma_wait<0>();
-  } else {
-    uint32_t a[F::kDimBlocks][4][4];
+__device__ __forceinline__ void load_values(Operands<F>& operands, uint32_t values) {
+  if constexpr (F::kF8) {
+    const Place p = place_of();
 #pragma unroll
     for (int b = 0; b < F::kDimBlocks; ++b)
 #pragma unroll
@@ -703,29 +738,66 @@ __device__ __forceinline__ void add_values(float (&o)[F::kDimBlocks][F::kScores]
 #pragma unroll
         for (int i = 0; i < 4; ++i) {
           const uint32_t paired = __byte_perm(m[i], 0, 0x3120);  // both keys' even element, then both keys' odd one
-          a[b][two * 2 + i / 2][i % 2 * 2] = halves_of_e4m3(paired);
-          a[b][two * 2 + i / 2][i % 2 * 2 + 1] = halves_of_e4m3(paired >> 16);
+          operands.a[b * 4 + two * 2 + i / 2][i % 2 * 2] = halves_of_e4m3(paired);
+          operands.a[b * 4 + two * 2 + i / 2][i % 2 * 2 + 1] = halves_of_e4m3(paired >> 16);
         }
       }
-    wgmma_fence();
-#pragma unroll
-    for (int b = 0; b < F::kDimBlocks; ++b)
-#pragma unroll
-      for (int step = 0; step < 4; ++step) multiply_registers<typename F::T, true>(o[b], a[b][step], swizzled_matrix(weights + step * 32));
-    wgmma_commit();
-    wgmma_wait<0>();
   }
-#pragma unroll
-  for (int b = 0; b < F::kDimBlocks; ++b) pin(o[b]);
 }
 
-/// Zeroes the tile's rows of V that no row of the unit may see. All consumers.
+/// Starts S = K·Qᵀ for one tile and the group's columns.
 template <class F>
-__device__ void hide_values(const AttentionCall& c, const Unit& u, int tile, unsigned char* values) {
+__device__ __forceinline__ void start_scores(float (&s)[F::kScores], const Operands<F>& operands, uint32_t keys, uint32_t query) {
+  const uint64_t k = swizzled_matrix(keys), q = swizzled_matrix(query);
+  wgmma_fence();
+#pragma unroll
+  for (int step = 0; step < F::kDim / 16; ++step) {
+    const uint64_t b = q + (step / 4 * F::kRows * 128 + step % 4 * 32) / 16;
+    const uint64_t a = k + (step / 4 * F::kPanelBytes + step % 4 * 32) / 16;
+    if constexpr (F::kF8) {
+      if (step == 0)
+        multiply_registers<typename F::T, false>(s, operands.a[step], b);
+      else
+        multiply_registers<typename F::T, true>(s, operands.a[step], b);
+    } else {
+      if (step == 0)
+        multiply<typename F::T, false, false>(s, a, b);
+      else
+        multiply<typename F::T, false, true>(s, a, b);
+    }
+  }
+  wgmma_commit();
+}
+
+/// Starts Oᵀ += Vᵀ·Pᵀ for one tile and the group's columns.
+template <class F>
+__device__ __forceinline__ void start_values(float (&o)[F::kDimBlocks][F::kScores], const Operands<F>& operands, uint32_t values, uint32_t weights) {
+  const uint64_t v = swizzled_matrix(values), w = swizzled_matrix(weights);
+#pragma unroll
+  for (int b = 0; b < F::kDimBlocks; ++b) pin(o[b]);
+  wgmma_fence();
+#pragma unroll
+  for (int step = 0; step < 4; ++step)
+#pragma unroll
+    for (int b = 0; b < F::kDimBlocks; ++b) {
+      if constexpr (F::kF8)
+        multiply_registers<typename F::T, true>(o[b], operands.a[b * 4 + step], w + step * 2);
+      else
+        multiply<typename F::T, true, true>(o[b], v + (b * F::kPanelBytes + step * 2048) / 16, w + step * 2);
+    }
+  wgmma_commit();
+}
+
+/// Zeroes the tile's rows of V that no row of the unit sees. All consumers.
+template <class F>
+__device__ __forceinline__ void hide_values(const uint64_t* seen, unsigned char* values) {
   const int t = static_cast<int>(threadIdx.x);
-  if (t < kTile && !seen_by_any(c, u, tile * kTile + t))
-    for (int panel = 0; panel < F::kPanels; ++panel)
-      for (int i = 0; i < 8; ++i) *reinterpret_cast<uint4*>(values + panel * F::kPanelBytes + t * 128 + i * 16) = uint4{};
+  uint64_t any = 0;
+#pragma unroll 1
+  for (int row = 0; row < F::kRows; ++row) any |= seen[row];
+  if (t < kTile && ((any >> t) & 1) == 0)
+#pragma unroll 1
+    for (int i = 0; i < F::kPanels * 8; ++i) *reinterpret_cast<uint4*>(values + i / 8 * F::kPanelBytes + t * 128 + i % 8 * 16) = uint4{};
   fence_async();
   named_sync(1, F::kConsumers);
 }
@@ -733,9 +805,9 @@ __device__ void hide_values(const AttentionCall& c, const Unit& u, int tile, uns
 /// Scores of one tile become weights in shared memory; maxima, sums and accumulators follow. All threads of a group.
 template <class F>
 __device__ __forceinline__ void weigh(const AttentionCall& c, const Unit& u, int tile, float (&s)[F::kScores], Node<F>& n, unsigned char* base,
-                                      const Layout<F>& at, int stage, int v_stage) {
+                                      const Layout<F>& at, int stage, int v_stage, bool edge) {
   const Place p = place_of();
-  const int first = tile * kTile, first_key = first + p.warp * 16 + p.row;
+  const int first_key = tile * kTile + p.warp * 16 + p.row;
   const float* factors = reinterpret_cast<const float*>(base + at.factors) + p.group * F::kColumns + p.column;
   const bool scaled = F::kF8 && c.kv_scale == Scales::token_head;
   float key_factor[2] = {1, 1}, value_bits[2] = {0, 0}, value_inverse[2] = {1, 1};
@@ -757,21 +829,20 @@ __device__ __forceinline__ void weigh(const AttentionCall& c, const Unit& u, int
       x *= f.x, y *= f.y;
       if (F::kF8) x *= key_factor[h], y *= key_factor[h];
       if (F::kExtras) {
-        const int row = p.group * F::kColumns + nb * 8 + p.column;
-        x = with_extras(c, u, x, row, first_key + h * 8), y = with_extras(c, u, y, row + 1, first_key + h * 8);
+        const int row = p.group * F::kColumns + nb * 8 + p.column, before = u.span.kv_len - u.span.q_len;
+        const float2 slope = *reinterpret_cast<const float2*>(base + at.slopes + row * 4);
+        x = with_extras(c, x, slope.x, before + (u.first_row + row) / c.group, first_key + h * 8);
+        y = with_extras(c, y, slope.y, before + (u.first_row + row + 1) / c.group, first_key + h * 8);
       }
       if (F::kF8) x += value_bits[h], y += value_bits[h];
     }
   }
-  if (first < u.all_low || first + kTile > u.all_high || (c.mask == Mask::tree && first + kTile > u.span.kv_len - u.span.q_len)) {
-    const int2* limits = reinterpret_cast<const int2*>(base + at.limits) + p.group * F::kColumns;
+  if (edge) {
+    const uint32_t* seen = reinterpret_cast<const uint32_t*>(base + at.seen) + p.group * F::kColumns * 2 + p.warp / 2;
 #pragma unroll
     for (int i = 0; i < F::kScores; ++i) {
-      const int column = i / 4 * 8 + p.column + i % 2, key = first_key + i / 2 % 2 * 8, row = p.group * F::kColumns + column;
-      const int2 limit = limits[column];
-      bool seen = key >= limit.x && key < limit.y;
-      if (c.mask == Mask::tree && seen && row < u.rows) seen = !tree_hides(c, u, (u.first_row + row) / c.group, key);
-      s[i] = seen ? s[i] : kNothing;
+      const uint32_t bits = seen[(i / 4 * 8 + p.column + i % 2) * 2] >> (p.warp % 2 * 16 + p.row);
+      s[i] = ((bits >> (i / 2 % 2 * 8)) & 1u) != 0 ? s[i] : kNothing;
     }
   }
   float* maxima = reinterpret_cast<float*>(base + at.maxima) + p.group * 4 * F::kColumns;
@@ -867,23 +938,25 @@ __device__ __forceinline__ void put_chunk(const Waiting<F>& waiting, uint32_t& p
   }
 }
 
+/// Stores a run's node where others find it; who stores the last one of a row writes the output.
 template <class F>
 __device__ void finish_unit(const AttentionCall& c, const Unit& u, const Node<F>& n, int* flag) {
-  if (u.runs == 1) {
-    write_rows(c, u, n);
-    return;
+  const int slot = u.runs > 1 ? u.slot + u.run : c.partials + static_cast<int>(blockIdx.x);
+  write_partial(c, u, slot, n);
+  if (u.runs > 1) {
+    __threadfence();
+    named_sync(1, F::kConsumers);
+    if (threadIdx.x == 0) {
+      wait_for_predecessor();  // it cleared the counters
+      *flag = atomicAdd(&c.arrived[u.slot], 1) == u.runs - 1;
+    }
+    named_sync(1, F::kConsumers);
+    if (*flag == 0) return;
+    __threadfence();
+  } else {
+    named_sync(1, F::kConsumers);
   }
-  write_partial(c, u, n);
-  __threadfence();
-  named_sync(1, F::kConsumers);
-  if (threadIdx.x == 0) {
-    wait_for_predecessor();  // it cleared the counters
-    *flag = atomicAdd(&c.arrived[u.slot], 1) == u.runs - 1;
-  }
-  named_sync(1, F::kConsumers);
-  if (*flag == 0) return;
-  __threadfence();
-  join_runs<F>(c, u);
+  write_rows<F>(c, u, slot);
 }
 
 template <class F>
@@ -891,66 +964,104 @@ __device__ void consume(const AttentionCall& c, const Plan& plan, const int* fir
   const Place p = place_of();
   const uint32_t address = shared_address(base), barriers = address + at.barriers;
   float* maxima = reinterpret_cast<float*>(base + at.maxima);
-  int* flag = reinterpret_cast<int*>(base + at.plan) + 2 * (kGroup + 1) + 3 * kLevels;
-  const Waiting<F> waiting{reinterpret_cast<float*>(base + at.nodes),
-                           c.spill + static_cast<int64_t>(blockIdx.x) * c.spill_levels * F::kNodeFloats, c.shared_levels};
+  int* flag = reinterpret_cast<int*>(base + at.barriers) - kQueue - 1;
+  const Waiting<F> waiting{reinterpret_cast<float*>(base + at.nodes), c.spill + static_cast<int64_t>(blockIdx.x) * c.spill_levels * F::kNodeFloats,
+                           c.shared_levels};
   Ring ring;
   const auto release = [&](int stage) {
     __syncwarp();
     if (p.lane == 0) barrier_arrive(barriers + stage * 16 + 8);
   };
-  for (int index = static_cast<int>(blockIdx.x); index < plan.units; index += static_cast<int>(gridDim.x)) {
+  const auto arrived = [&](const Ring& r) { tile_wait(barriers + r.stage * 16, r.phase); };
+  const uint32_t query = address + at.query + p.group * F::kColumns * 128, weights = address + at.weights + p.group * F::kWeightBytes;
+  Queue queue = queue_of<F>(base, at);
+  unsigned long long* times = c.times != nullptr && threadIdx.x == 0 ? c.times + blockIdx.x * 8 : nullptr;
+  int done = 0;
+  for (int index = queue.take(); index < plan.units; index = queue.take()) {
     const Unit u = unit_at<F>(c, plan, firsts, index);
     begin_unit<F>(c, u, base, at);
     Node<F> n;
     n.clear();
     uint32_t present = 0;
+    float s[F::kScores];
+    if (u.first_tile < u.last_tile) {
+      arrived(ring);
+      if (times != nullptr && done == 0) times[2] = now();
+      Operands<F> keys;
+      load_keys<F>(keys, address + ring.stage * F::kTileBytes);
+      start_scores<F>(s, keys, address + ring.stage * F::kTileBytes, query);
+      wgmma_wait<0>();
+      pin(s);
+    }
     for (int tile = u.first_tile; tile < u.last_tile; ++tile) {
-      float s[F::kScores];
-      const int k_stage = ring.stage;
-      barrier_wait(barriers + ring.stage * 16, ring.phase);
-      multiply_keys<F>(s, address + ring.stage * F::kTileBytes, address + at.query + p.group * F::kColumns * 128);
-      if (!F::kF8) release(ring.stage);
-      ring.next(c.stages);
-      const bool hides = tile * kTile < u.low || tile * kTile + kTile > u.high || (c.mask == Mask::tree && (tile + 1) * kTile > u.span.kv_len - u.span.q_len);
-      if (hides || F::kF8) barrier_wait(barriers + ring.stage * 16, ring.phase);
-      if (hides) hide_values<F>(c, u, tile, base + ring.stage * F::kTileBytes);
-      weigh<F>(c, u, tile, s, n, base, at, k_stage, ring.stage);
-      if (F::kF8) release(k_stage);
-      if (!hides && !F::kF8) barrier_wait(barriers + ring.stage * 16, ring.phase);
-      add_values<F>(n.values, address + ring.stage * F::kTileBytes, address + at.weights + p.group * F::kWeightBytes);
-      release(ring.stage);
-      ring.next(c.stages);
+      const int k_stage = ring.stage, first = tile * kTile;
       const bool last = tile + 1 == u.last_tile;
+      const bool edge = first < u.all_low || first + kTile > u.all_high || (c.mask == Mask::tree && first + kTile > u.span.kv_len - u.span.q_len);
+      if (!F::kF8) release(k_stage);
+      ring.next(c.stages);
+      const int v_stage = ring.stage;
+      const uint32_t values = address + v_stage * F::kTileBytes;
+      if (edge || F::kF8) arrived(ring);
+      if (edge) {
+        look<F>(c, u, tile, base, at);
+        hide_values<F>(reinterpret_cast<const uint64_t*>(base + at.seen), base + v_stage * F::kTileBytes);
+      }
+      weigh<F>(c, u, tile, s, n, base, at, k_stage, v_stage, edge);
+      if (F::kF8) release(k_stage);
+      if (!edge && !F::kF8) arrived(ring);
+      ring.next(c.stages);
+      if (!last) arrived(ring);
+      // The next tile's scores follow this one's values at once; after the last tile they are garbage that nobody reads.
+      const uint32_t next = address + ring.stage * F::kTileBytes;
+      Operands<F> operands, keys;
+      load_values<F>(operands, values);
+      start_values<F>(n.values, operands, values, weights);
+      if (F::kF8 && F::kWide) wgmma_wait<0>();  // registers for both operands are scarce
+      load_keys<F>(keys, next);
+      start_scores<F>(s, keys, next, query);
+      wgmma_wait<0>();
+      pin(s);
+#pragma unroll
+      for (int b = 0; b < F::kDimBlocks; ++b) pin(n.values[b]);
+      release(v_stage);
       if (!last && (tile + 1) % kTilesPerChunk != 0) continue;
       end_chunk<F>(n, maxima);
       put_chunk<F>(waiting, present, n, tile / kTilesPerChunk, last, plan.level);
       if (!last) n.clear();
     }
+    ++done;
+    if (times != nullptr) times[3] = now();
     finish_unit<F>(c, u, n, flag);
+    if (times != nullptr) times[4] = now(), times[5] = done;
   }
 }
 
 template <class F>
-__global__ void __launch_bounds__(F::kThreads, F::kGroups == 1 ? 2 : 1)
+__global__ void __launch_bounds__(F::kThreads, F::kBlocks)
     attend(const AttentionCall c, const __grid_constant__ CUtensorMap k_map, const __grid_constant__ CUtensorMap v_map) {
   extern __shared__ __align__(1024) unsigned char shared[];
   const Layout<F> at(c.stages, c.shared_levels);
   const uint32_t address = shared_address(shared);
+  if (c.times != nullptr && threadIdx.x == 0) c.times[blockIdx.x * 8] = now();
   if (threadIdx.x == 0) {
     for (int i = 0; i < c.stages; ++i) {
       barrier_init(address + at.barriers + i * 16, 1);
       barrier_init(address + at.barriers + i * 16 + 8, F::kConsumers / 32);
     }
+    for (int i = 0; i < kQueue; ++i) {
+      barrier_init(address + at.units + i * 16, 1);
+      barrier_init(address + at.units + i * 16 + 8, F::kConsumers / 32);
+    }
     fence_barrier_init();
   }
   int* firsts = reinterpret_cast<int*>(shared + at.plan);
   const Plan plan = make_plan<F>(c, firsts);  // its barriers also publish the ones above
+  if (c.times != nullptr && threadIdx.x == 0) c.times[blockIdx.x * 8 + 1] = now();
   if (threadIdx.x >= F::kConsumers) {
-    if constexpr (F::kGroups > 1) give_registers<40>();
-    if (threadIdx.x < F::kConsumers + 32) produce<F>(c, &k_map, &v_map, plan, firsts, address, at);
+    if constexpr (F::kWide) give_registers<40>();
+    if (threadIdx.x < F::kConsumers + 32) produce<F>(c, &k_map, &v_map, plan, firsts, shared, at);
   } else {
-    if constexpr (F::kGroups > 1) take_registers<232>();
+    if constexpr (F::kWide) take_registers<F::kBlocks == 1 ? 232 : 208>();
     consume<F>(c, plan, firsts, shared, at);
   }
   wait_for_predecessor();  // so that who waits for this kernel has waited for it, too

@@ -27,7 +27,8 @@ void attention_wgmma_split_kv(const ExecContext& ctx, const AttentionDesc& desc,
 
 /// What a bench may set: blocks a multiprocessor, tiles in flight, levels of the tree in shared memory; 0: the kernel's own choice.
 struct AttentionTuning {
-  int blocks = 0, stages = 0, levels = -1;
+  int blocks = 0, stages = 0, levels = -1, level = -1, in_turn = 0;
+  unsigned long long* times = nullptr;
 };
 extern AttentionTuning attention_tuning;
 

@@ -1,11 +1,13 @@
 // Host side of cuda.attention.wgmma_split_kv: tensor maps, layout of shared memory and workspace, two launches (clear the counters, attend).
 #include "kernels/cuda/attention_launch.h"
 
+#include <cuda_runtime_api.h>
+
 #include <algorithm>
 
+#include "core/error.h"
 #include "kernels/cuda/kernels.h"
-#include "kernels/cuda/ptx.h"
-#include "kernels/gpu/kernels.h"
+#include "kernels/cuda/tensor_map.h"
 
 namespace attune::cuda {
 
@@ -15,41 +17,15 @@ namespace {
 
 constexpr std::string_view kName = "cuda.attention.wgmma_split_kv";
 
-void expect(bool holds, const char* otherwise) {
-  if (!holds) gpu::launch_failed(kName, otherwise);
-}
-void check(cudaError_t error) { expect(error == cudaSuccess, cudaGetErrorString(error)); }
-
-__global__ void clear_counters(int32_t* counters, int count) {
-  let_successor_start();
-  for (int i = static_cast<int>(threadIdx.x); i < count; i += static_cast<int>(blockDim.x)) counters[i] = 0;
+void check(cudaError_t error) {
+  if (error != cudaSuccess) fail(ErrorCode::device_error, kName, "success", cudaGetErrorString(error));
 }
 
-using EncodeTiled = decltype(&cuTensorMapEncodeTiled);
-EncodeTiled encode_tiled() {
-  static const EncodeTiled function = [] {
-    void* found = nullptr;
-    cudaDriverEntryPointQueryResult result = cudaDriverEntryPointSymbolNotFound;
-    check(cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &found, 12000, cudaEnableDefault, &result));
-    expect(result == cudaDriverEntryPointSuccess, "cuTensorMapEncodeTiled is missing in the driver");
-    return reinterpret_cast<EncodeTiled>(found);
-  }();
-  return function;
-}
-
-/// The cache as a matrix of one row a (block, head, slot), copied in boxes of `box` rows × 128 bytes.
+/// The cache as a matrix of one row a (block, head, slot), of 16-bit elements whatever its type.
 CUtensorMap map_of(const AttentionDesc& d, const void* data, int64_t num_blocks, int box) {
-  CUtensorMap map;
-  const auto bytes = static_cast<cuuint64_t>(size_of(d.kv_dtype)), dim = static_cast<cuuint64_t>(d.head_dim);
-  const CUtensorMapDataType type = d.kv_dtype == DType::bf16  ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16
-                                   : d.kv_dtype == DType::f16 ? CU_TENSOR_MAP_DATA_TYPE_FLOAT16
-                                                              : CU_TENSOR_MAP_DATA_TYPE_UINT8;
-  const cuuint64_t sizes[2] = {dim, static_cast<cuuint64_t>(num_blocks * d.num_kv_heads * d.block_size)}, strides[1] = {dim * bytes};
-  const cuuint32_t boxes[2] = {static_cast<cuuint32_t>(128 / bytes), static_cast<cuuint32_t>(box)}, steps[2] = {1, 1};
-  const CUresult result = encode_tiled()(&map, type, 2, const_cast<void*>(data), sizes, strides, boxes, steps, CU_TENSOR_MAP_INTERLEAVE_NONE,
-                                         CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
-  expect(result == CUDA_SUCCESS, "cuTensorMapEncodeTiled refused K or V: they must start at a multiple of 16 bytes");
-  return map;
+  const int64_t columns = d.head_dim * static_cast<int64_t>(size_of(d.kv_dtype)) / 2;
+  if (!is_mappable(data, columns)) fail(ErrorCode::invalid_argument, kName, "K and V that start at a multiple of 16 bytes", "others");
+  return matrix_map(data, DType::bf16, num_blocks * d.num_kv_heads * d.block_size, columns, columns, box);
 }
 
 int multiprocessors() {
@@ -82,7 +58,8 @@ AttentionCall call_of(const AttentionDesc& d, const AttentionParams& p) {
   c.window = static_cast<int>(d.window), c.window_right = static_cast<int>(d.window_right);
   c.scale = p.scale, c.softcap = static_cast<float>(d.softcap);
   c.mask = d.mask, c.alibi = d.alibi, c.q_dtype = d.q_dtype, c.out_dtype = d.out_dtype, c.kv_scale = d.kv_scale;
-  c.policy = p.longest_q <= kMostVerified ? kReadOnce : kReadAgain;
+  c.read_once = p.longest_q <= kMostVerified;
+  c.out_paired = reinterpret_cast<uintptr_t>(p.out) % 4 == 0 && p.out_stride % 2 == 0;
   c.q_aligned = (reinterpret_cast<uintptr_t>(p.q) | static_cast<uintptr_t>(p.q_stride * 2) | static_cast<uintptr_t>(d.head_dim * 2)) % 16 == 0;
   return c;
 }
@@ -92,7 +69,7 @@ int lay_out(AttentionCall& c, const FormFacts& form, int blocks, int levels) {
   constexpr int kMultiprocessor = 228 * 1024, kReserved = 1024, kMostStages = 16;
   const int room = kMultiprocessor / blocks - kReserved;
   c.shared_levels = std::min(levels, attention_tuning.levels >= 0 ? attention_tuning.levels : 3);
-  while (c.shared_levels > 0 && form.shared_bytes(4, c.shared_levels) > room) --c.shared_levels;
+  while (c.shared_levels > 0 && form.shared_bytes(5, c.shared_levels) > room) --c.shared_levels;
   c.stages = attention_tuning.stages > 0 ? attention_tuning.stages : kMostStages;
   while (form.shared_bytes(c.stages, c.shared_levels) > room) --c.stages;
   c.spill_levels = levels - c.shared_levels;
@@ -102,28 +79,29 @@ int lay_out(AttentionCall& c, const FormFacts& form, int blocks, int levels) {
 /// Counters, then waiting nodes, then as many partial results as fit.
 void place_workspace(AttentionCall& c, const FormFacts& form, const Workspace& w, int blocks) {
   const int64_t node = int64_t{form.node_floats} * 4, spill = blocks * c.spill_levels * node;
-  const int64_t room = static_cast<int64_t>(w.bytes) - kMostPartials * 4 - spill;
-  expect(room >= 0, "the workspace is smaller than the kernel's query says");
+  const int64_t room = static_cast<int64_t>(w.bytes) - kCounterBytes - spill;
+  if (room < blocks * node) fail(ErrorCode::internal, kName, fmt::format("a workspace of {} bytes or more", w.bytes - room + blocks * node), std::to_string(w.bytes));
   unsigned char* at = static_cast<unsigned char*>(w.data);
   c.arrived = reinterpret_cast<int32_t*>(at);
-  c.spill = reinterpret_cast<float*>(at + kMostPartials * 4);
-  c.results = reinterpret_cast<float*>(at + kMostPartials * 4 + spill);
-  c.partials = static_cast<int>(std::min(kMostPartials, room / node));
+  c.ticket = attention_tuning.in_turn ? nullptr : c.arrived + kMostPartials;
+  c.spill = reinterpret_cast<float*>(at + kCounterBytes);
+  c.results = reinterpret_cast<float*>(at + kCounterBytes + spill);
+  c.partials = static_cast<int>(std::min(kMostPartials, room / node - blocks));
+  c.slots = c.partials + blocks;
 }
 
 void start(const FormFacts& form, AttentionCall& c, CUtensorMap k, CUtensorMap v, int blocks, int shared, cudaStream_t stream) {
   check(cudaFuncSetAttribute(form.kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared));
-  if (c.partials > 0) {
-    clear_counters<<<1, 512, 0, stream>>>(c.arrived, c.partials);
-    check(cudaGetLastError());
-  }
+  int count = kCounterBytes / 4;
+  void* counters[] = {&c.arrived, &count};
+  check(cudaLaunchKernel(clear_counters(), dim3(1), dim3(512), counters, 0, stream));
   cudaLaunchAttribute overlap = {};
   overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;
   overlap.val.programmaticStreamSerializationAllowed = 1;
   cudaLaunchConfig_t config = {};
   config.gridDim = dim3(static_cast<unsigned>(blocks)), config.blockDim = dim3(static_cast<unsigned>(form.threads));
   config.dynamicSmemBytes = static_cast<size_t>(shared), config.stream = stream;
-  config.attrs = &overlap, config.numAttrs = c.partials > 0 ? 1 : 0;
+  config.attrs = &overlap, config.numAttrs = 1;
   void* arguments[] = {&c, &k, &v};
   check(cudaLaunchKernelExC(&config, form.kernel, arguments));
 }
@@ -133,14 +111,16 @@ void start(const FormFacts& form, AttentionCall& c, CUtensorMap k, CUtensorMap v
 void attention_wgmma_split_kv(const ExecContext& ctx, const AttentionDesc& desc, const AttentionParams& params) {
   if (params.total_q == 0 || params.num_seqs == 0) return;
   const FormFacts form = form_of(desc, rows_of(std::max<int64_t>(params.longest_q, 1), desc.gqa_group));
-  expect(form.kernel != nullptr, "no form of this head_dim");
+  if (form.kernel == nullptr) fail(ErrorCode::internal, kName, "an instantiation", to_text(desc));
   AttentionCall c = call_of(desc, params);
-  const bool small = form.threads <= 160 && form.tile_bytes <= 20 * 1024;
-  const int each = attention_tuning.blocks > 0 ? attention_tuning.blocks : small ? 2 : 1;
+  const int usual = std::min(form.blocks, is_f8(desc.kv_dtype) ? 3 : 2);
+  const int each = attention_tuning.blocks > 0 ? std::min(form.blocks, attention_tuning.blocks) : usual;
   const int blocks = std::min(multiprocessors() * each, kMostBlocks);
+  c.forced_level = attention_tuning.level, c.times = attention_tuning.times;
   const int levels = levels_below(params.longest_kv);
+  c.plan_levels = std::min(kLevels, levels + 1);
   const int shared = lay_out(c, form, each, levels);
-  if (levels > 0) place_workspace(c, form, ctx.workspace, blocks);
+  place_workspace(c, form, ctx.workspace, blocks);
   const CUtensorMap k = map_of(desc, params.k, params.num_blocks, c.box), v = map_of(desc, params.v, params.num_blocks, c.box);
   start(form, c, k, v, blocks, shared, static_cast<cudaStream_t>(ctx.stream));
 }

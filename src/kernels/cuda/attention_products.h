@@ -1,68 +1,33 @@
 #pragma once
 
-// Hopper's own instructions as functions: barriers in shared memory, the bulk copy engine, wgmma. Device code only.
+// What attention needs of sm_90a beyond hopper.h: barriers of a part of the block, matrix fragments, fast functions, and products whose A lies
+// in registers or, transposed, in shared memory.
 
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
-#include <cstdint>
 #include <type_traits>
 
+#include "kernels/cuda/hopper.h"
+
 namespace attune::cuda {
-
-__device__ __forceinline__ uint32_t shared_address(const void* p) { return static_cast<uint32_t>(__cvta_generic_to_shared(p)); }
-
-// ---- barriers -------------------------------------------------------------------------------------------------------------------------------
-
-__device__ __forceinline__ void barrier_init(uint32_t barrier, uint32_t arrivals) {
-  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
-}
-
-__device__ __forceinline__ void barrier_arrive(uint32_t barrier) {
-  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
-}
-
-/// Arrives, and makes the phase wait for that many bytes of copies.
-__device__ __forceinline__ void barrier_expect(uint32_t barrier, uint32_t bytes) {
-  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
-}
-
-/// Waits until the phase of this parity is complete.
-__device__ __forceinline__ void barrier_wait(uint32_t barrier, uint32_t parity) {
-  asm volatile(
-      "{\n.reg .pred done;\nagain:\nmbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n@done bra finished;\nbra again;\nfinished:\n}" ::"r"(
-          barrier),
-      "r"(parity)
-      : "memory");
-}
 
 /// Waits for `threads` threads that name the same barrier (1..15; 0 is the block's).
 __device__ __forceinline__ void named_sync(int barrier, int threads) { asm volatile("bar.sync %0, %1;" ::"r"(barrier), "r"(threads) : "memory"); }
 
-/// Ordinary writes to shared memory before it are seen by the copy engine and by wgmma after it.
-__device__ __forceinline__ void fence_async() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
-
-__device__ __forceinline__ void fence_barrier_init() { asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory"); }
-
-/// The kernel that was started to overlap with its predecessor waits for the predecessor's writes.
-__device__ __forceinline__ void wait_for_predecessor() { asm volatile("griddepcontrol.wait;" ::: "memory"); }
-__device__ __forceinline__ void let_successor_start() { asm volatile("griddepcontrol.launch_dependents;" ::: "memory"); }
-
-// ---- the copy engine ------------------------------------------------------------------------------------------------------------------------
-
-inline constexpr uint64_t kReadOnce = 0x12F0000000000000, kReadAgain = 0x1000000000000000;  ///< cache policies: evict first, normal
-
-__device__ __forceinline__ void copy_box(uint32_t to, const void* map, int column, int row, uint32_t barrier, uint64_t policy) {
+/// Waits for the end of the phase of this parity; unlike hopper.h's it sees this block's copies alone, and so keeps the L1 cache.
+__device__ __forceinline__ void tile_wait(uint32_t barrier, uint32_t parity) {
   asm volatile(
-      "cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1, {%3, %4}], [%2], %5;" ::"r"(to),
-      "l"(map), "r"(barrier), "r"(column), "r"(row), "l"(policy)
+      "{\n\t.reg .pred done;\n\tagain:\n\tmbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n\t@done bra over;\n\tbra again;\n\tover:\n\t}" ::
+          "r"(barrier),
+      "r"(parity)
       : "memory");
 }
 
-/// `bytes` and both addresses are multiples of 16.
-__device__ __forceinline__ void copy_bytes(uint32_t to, const void* from, uint32_t bytes, uint32_t barrier, uint64_t policy) {
-  asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], %4;" ::"r"(to), "l"(from),
-               "r"(bytes), "r"(barrier), "l"(policy)
+/// Copies `bytes`, a multiple of 16 as are both addresses.
+__device__ __forceinline__ void copy_bytes(uint32_t to, const void* from, uint32_t bytes, uint32_t barrier) {
+  asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(to), "l"(from), "r"(bytes),
+               "r"(barrier)
                : "memory");
 }
 
@@ -130,16 +95,6 @@ template <int Size>
 __device__ __forceinline__ void pin(float (&x)[Size]) {
 #pragma unroll
   for (int i = 0; i < Size; ++i) asm volatile("" : "+f"(x[i])::"memory");
-}
-
-/// Gives this warpgroup more registers, or fewer (setmaxnreg).
-template <int Registers>
-__device__ __forceinline__ void take_registers() {
-  asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(Registers));
-}
-template <int Registers>
-__device__ __forceinline__ void give_registers() {
-  asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(Registers));
 }
 
 __device__ __forceinline__ void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
