@@ -6,15 +6,16 @@
 
 namespace attune::cuda {
 
+inline constexpr int kGroup = 128;  ///< threads of a warpgroup
+inline constexpr int kQueue = 4;    ///< units that the copying warp may be ahead
 inline constexpr int kTile = 64;    ///< keys of one product S = K·Qᵀ
 inline constexpr int kChunk = 512;  ///< keys of a leaf of the reduction tree
 inline constexpr int kTilesPerChunk = kChunk / kTile;
 inline constexpr int kLevels = 16;              ///< runs of 1, 2, 4, … chunks that a plan chooses from
 inline constexpr int kMostVerified = 32;        ///< query tokens of the verify phase
 inline constexpr int kMostRuns = 512;           ///< of one row: what the join of partial results can hold
-inline constexpr int kMostBlocks = 528;         ///< thread blocks of a launch: four a multiprocessor of the largest GPU declared for
 inline constexpr int64_t kMostPartials = 2048;  ///< runs whose results wait in the workspace
-inline constexpr int64_t kPartialBytes = 36 << 20;
+inline constexpr int64_t kPartialBytes = 20 << 20;
 inline constexpr int64_t kCounterBytes = (kMostPartials + 32) * 4;
 
 /// What one launch needs beyond the tensor maps.
@@ -70,19 +71,65 @@ constexpr int levels_below(int64_t longest_kv) {
   while ((int64_t{kChunk} << levels) < longest_kv) ++levels;
   return levels;
 }
+
+/// Blocks of a multiprocessor, as far as registers go.
+constexpr int most_blocks(int rows, int dim) { return rows > 64 || dim > 128 ? 1 : rows == 64 ? 2 : 3; }
+constexpr int kMostMultiprocessors = 132;
+
+/// Where things are in a block's shared memory (byte offsets from a multiple of 1024).
+struct Layout {
+  int query, weights, scales, nodes, maxima, seen, limits, factors, slopes, plan, barriers, units, end;
+  constexpr Layout(int rows, int dim, bool f8, int stages, int levels) {
+    query = stages * kTile * dim * (f8 ? 1 : 2);
+    weights = query + rows * dim * 2;
+    scales = weights + rows * kTile * 2;
+    nodes = scales + (f8 ? stages * kTile * 4 : 0);
+    maxima = nodes + levels * static_cast<int>(node_floats(rows, dim)) * 4;
+    seen = maxima + rows * 4 * 4;
+    limits = seen + rows * 8;
+    factors = limits + rows * 8;
+    slopes = factors + rows * 4;
+    plan = slopes + rows * 4;
+    barriers = (plan + (2 * (kGroup + 1) + 2 * kLevels + 10 + 1 + kQueue) * 4 + 7) / 8 * 8;
+    units = barriers + stages * 16;
+    end = units + kQueue * 16;
+  }
+};
+
+/// How a launch uses a multiprocessor.
+struct Shape {
+  int blocks, stages, shared_levels, bytes;
+};
+/// As many tiles in flight as fit beside the waiting nodes, of which at most three levels; `blocks`, `stages`, `levels`: wishes, if not 0, 0, −1.
+constexpr Shape shape_of(int rows, int dim, bool f8, int levels, int blocks = 0, int stages = 0, int shared_levels = -1) {
+  constexpr int kMultiprocessor = 228 * 1024, kReserved = 1024, kMostStages = 16, kFewStages = 5;
+  Shape s{most_blocks(rows, dim), stages > 0 ? stages : kMostStages, shared_levels >= 0 ? shared_levels : 3, 0};
+  if (blocks > 0 && blocks < s.blocks) s.blocks = blocks;
+  if (blocks == 0 && s.blocks > 2 && !f8) s.blocks = 2;
+  if (s.shared_levels > levels) s.shared_levels = levels;
+  const int room = kMultiprocessor / s.blocks - kReserved;
+  while (s.shared_levels > 0 && Layout(rows, dim, f8, kFewStages, s.shared_levels).end > room) --s.shared_levels;
+  while (s.stages > 2 && Layout(rows, dim, f8, s.stages, s.shared_levels).end > room) --s.stages;
+  s.bytes = Layout(rows, dim, f8, s.stages, s.shared_levels).end;
+  return s;
+}
+
 constexpr int64_t most_partials(int64_t rows, int64_t dim) {
   const int64_t fit = kPartialBytes / (node_floats(rows, dim) * 4);
   return fit < kMostPartials ? fit : kMostPartials;
 }
-constexpr int64_t spill_bytes(int64_t rows, int64_t dim, int spill_levels) { return kMostBlocks * spill_levels * node_floats(rows, dim) * 4; }
-
+constexpr int phase_rows(const AttentionDesc& d, int64_t tokens) {
+  return rows_of(d.phase == Phase::decode ? 1 : d.phase == Phase::verify ? kMostVerified : tokens, d.gqa_group);
+}
 constexpr int64_t attention_workspace(const AttentionDesc& d, const Limits& limits) {
-  const int64_t rows = rows_of(d.phase == Phase::decode   ? 1
-                               : d.phase == Phase::verify ? kMostVerified
-                                                          : limits.tokens,
-                               d.gqa_group),
-                dim = padded_dim(d);
-  return kCounterBytes + spill_bytes(rows, dim, levels_below(limits.longest_kv)) + (most_partials(rows, dim) + kMostBlocks) * node_floats(rows, dim) * 4;
+  const int rows = phase_rows(d, limits.tokens), dim = static_cast<int>(padded_dim(d)), levels = levels_below(limits.longest_kv);
+  const int64_t blocks = int64_t{kMostMultiprocessors} * most_blocks(rows, dim);
+  const int64_t spilled = levels - shape_of(rows, dim, is_f8(d.kv_dtype), levels).shared_levels;
+  return kCounterBytes + (most_partials(rows, dim) + blocks * (1 + spilled)) * node_floats(rows, dim) * 4;
+}
+constexpr int64_t attention_shared_memory(const AttentionDesc& d) {
+  constexpr int64_t kMany = 1 << 20;
+  return shape_of(phase_rows(d, kMany), static_cast<int>(padded_dim(d)), is_f8(d.kv_dtype), levels_below(kMany)).bytes;
 }
 
 }  // namespace attune::cuda

@@ -7,8 +7,7 @@ namespace attune::cuda {
 
 template <class F>
 FormFacts facts_of() {
-  return {reinterpret_cast<const void*>(&attend<F>), F::kThreads, F::kBlocks, F::kNodeFloats,
-          [](int stages, int levels) { return Layout<F>(stages, levels).end; }};
+  return {reinterpret_cast<const void*>(&attend<F>), F::kThreads};
 }
 template <class T, bool F8, int Dim, bool Extras>
 FormFacts form_of_rows(int rows) {

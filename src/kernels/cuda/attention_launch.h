@@ -6,11 +6,10 @@
 
 namespace attune::cuda {
 
-/// How a form uses a block, so that the host can lay out its shared memory.
+/// An instantiated form.
 struct FormFacts {
   const void* kernel;
-  int threads, blocks, node_floats;  ///< blocks: of a multiprocessor, as far as registers go
-  int (*shared_bytes)(int stages, int levels);
+  int threads;
 };
 
 /// Sets `count` counters at `counters` to 0, and lets the kernel that follows start at once.

@@ -15,15 +15,6 @@ namespace attune::cuda {
 /// Waits for `threads` threads that name the same barrier (1..15; 0 is the block's).
 __device__ __forceinline__ void named_sync(int barrier, int threads) { asm volatile("bar.sync %0, %1;" ::"r"(barrier), "r"(threads) : "memory"); }
 
-/// Waits for the end of the phase of this parity; unlike hopper.h's it sees this block's copies alone, and so keeps the L1 cache.
-__device__ __forceinline__ void tile_wait(uint32_t barrier, uint32_t parity) {
-  asm volatile(
-      "{\n\t.reg .pred done;\n\tagain:\n\tmbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n\t@done bra over;\n\tbra again;\n\tover:\n\t}" ::
-          "r"(barrier),
-      "r"(parity)
-      : "memory");
-}
-
 /// Copies `bytes`, a multiple of 16 as are both addresses.
 __device__ __forceinline__ void copy_bytes(uint32_t to, const void* from, uint32_t bytes, uint32_t barrier) {
   asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(to), "l"(from), "r"(bytes),

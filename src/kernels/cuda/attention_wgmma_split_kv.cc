@@ -64,23 +64,12 @@ AttentionCall call_of(const AttentionDesc& d, const AttentionParams& p) {
   return c;
 }
 
-/// Tiles in flight and levels in shared memory; the bytes of a block.
-int lay_out(AttentionCall& c, const FormFacts& form, int blocks, int levels) {
-  constexpr int kMultiprocessor = 228 * 1024, kReserved = 1024, kMostStages = 16;
-  const int room = kMultiprocessor / blocks - kReserved;
-  c.shared_levels = std::min(levels, attention_tuning.levels >= 0 ? attention_tuning.levels : 3);
-  while (c.shared_levels > 0 && form.shared_bytes(5, c.shared_levels) > room) --c.shared_levels;
-  c.stages = attention_tuning.stages > 0 ? attention_tuning.stages : kMostStages;
-  while (form.shared_bytes(c.stages, c.shared_levels) > room) --c.stages;
-  c.spill_levels = levels - c.shared_levels;
-  return form.shared_bytes(c.stages, c.shared_levels);
-}
-
 /// Counters, then waiting nodes, then as many partial results as fit.
-void place_workspace(AttentionCall& c, const FormFacts& form, const Workspace& w, int blocks) {
-  const int64_t node = int64_t{form.node_floats} * 4, spill = blocks * c.spill_levels * node;
+void place_workspace(AttentionCall& c, int64_t node, const Workspace& w, int blocks) {
+  const int64_t spill = blocks * c.spill_levels * node;
   const int64_t room = static_cast<int64_t>(w.bytes) - kCounterBytes - spill;
-  if (room < blocks * node) fail(ErrorCode::internal, kName, fmt::format("a workspace of {} bytes or more", w.bytes - room + blocks * node), std::to_string(w.bytes));
+  if (room < blocks * node)
+    fail(ErrorCode::internal, kName, fmt::format("a workspace of {} bytes or more", w.bytes - room + blocks * node), std::to_string(w.bytes));
   unsigned char* at = static_cast<unsigned char*>(w.data);
   c.arrived = reinterpret_cast<int32_t*>(at);
   c.ticket = attention_tuning.in_turn ? nullptr : c.arrived + kMostPartials;
@@ -110,19 +99,21 @@ void start(const FormFacts& form, AttentionCall& c, CUtensorMap k, CUtensorMap v
 
 void attention_wgmma_split_kv(const ExecContext& ctx, const AttentionDesc& desc, const AttentionParams& params) {
   if (params.total_q == 0 || params.num_seqs == 0) return;
-  const FormFacts form = form_of(desc, rows_of(std::max<int64_t>(params.longest_q, 1), desc.gqa_group));
+  const int rows = rows_of(std::max<int64_t>(params.longest_q, 1), desc.gqa_group), dim = static_cast<int>(padded_dim(desc));
+  const FormFacts form = form_of(desc, rows);
   if (form.kernel == nullptr) fail(ErrorCode::internal, kName, "an instantiation", to_text(desc));
   AttentionCall c = call_of(desc, params);
-  const int usual = std::min(form.blocks, is_f8(desc.kv_dtype) ? 3 : 2);
-  const int each = attention_tuning.blocks > 0 ? std::min(form.blocks, attention_tuning.blocks) : usual;
-  const int blocks = std::min(multiprocessors() * each, kMostBlocks);
-  c.forced_level = attention_tuning.level, c.times = attention_tuning.times;
   const int levels = levels_below(params.longest_kv);
+  const Shape shape = shape_of(rows, dim, is_f8(desc.kv_dtype), levels, attention_tuning.blocks, attention_tuning.stages, attention_tuning.levels);
+  const int64_t row_tiles = params.num_seqs + params.total_q * desc.gqa_group / rows, chunks = int64_t{1} << levels;
+  const int blocks =
+      static_cast<int>(std::min<int64_t>(std::min(multiprocessors(), kMostMultiprocessors) * shape.blocks, row_tiles * desc.num_kv_heads * chunks));
+  c.stages = shape.stages, c.shared_levels = shape.shared_levels, c.spill_levels = levels - shape.shared_levels;
   c.plan_levels = std::min(kLevels, levels + 1);
-  const int shared = lay_out(c, form, each, levels);
-  place_workspace(c, form, ctx.workspace, blocks);
+  c.forced_level = attention_tuning.level, c.times = attention_tuning.times;
+  place_workspace(c, node_floats(rows, dim) * 4, ctx.workspace, blocks);
   const CUtensorMap k = map_of(desc, params.k, params.num_blocks, c.box), v = map_of(desc, params.v, params.num_blocks, c.box);
-  start(form, c, k, v, blocks, shared, static_cast<cudaStream_t>(ctx.stream));
+  start(form, c, k, v, blocks, shape.bytes, static_cast<cudaStream_t>(ctx.stream));
 }
 
 }  // namespace attune::cuda

@@ -7,230 +7,9 @@
 // Keys are cut at absolute multiples of kChunk; a chunk starts fresh accumulators, in it the maximum is carried from tile to tile. Chunks are joined
 // by the binary tree over their absolute index: a block joins an aligned run of 2ⁿ chunks; if a row has several runs, the block that finishes last
 // joins them. So a row's bits depend neither on the batch nor on how keys are split. Hidden keys: scores are selected to −∞, rows of V zeroed.
-#include "kernels/cuda/attention_call.h"
-#include "kernels/cuda/attention_products.h"
+#include "kernels/cuda/attention_nodes.cuh"
 
 namespace attune::cuda {
-
-inline constexpr float kNothing = -__builtin_inff();
-inline constexpr float kLog2E = 1.4426950408889634f, kLn2 = 0.6931471805599453f;
-inline constexpr int kGroup = 128;  // threads of a warpgroup
-inline constexpr int kQueue = 4;    // units that the copying warp may be ahead
-
-/// Everything of a kernel that is known when it is compiled. T: element of the products; F8: keys and values are e4m3.
-template <class T_, bool F8_, int Dim_, int Columns_, int Groups_, bool Extras_>
-struct Form {
-  using T = T_;
-  static constexpr bool kF8 = F8_, kExtras = Extras_;
-  static constexpr int kDim = Dim_, kColumns = Columns_, kGroups = Groups_;
-  static constexpr int kRows = kColumns * kGroups;
-  static constexpr bool kWide = kRows >= 64;  // more registers for the consumers, taken from a whole group of 4 warps that copies
-  static constexpr int kConsumers = kGroups * kGroup, kThreads = kConsumers + (kWide ? kGroup : 32);
-  static constexpr int kBlocks = kGroups > 1 || kDim > 128 ? 1 : kWide ? 2 : 3;       // a multiprocessor, as far as registers go
-  static constexpr int kPanels = kDim / (kF8 ? 128 : 64), kPanelBytes = kTile * 128;  // a panel: 128 bytes of each key of a tile
-  static constexpr int kScaleBytes = kF8 ? kTile * 4 : 0;
-  static constexpr int kTileBytes = kPanels * kPanelBytes;
-  static constexpr int kQueryPanels = kDim / 64, kQueryBytes = kQueryPanels * kRows * 128;
-  static constexpr int kWeightBytes = kColumns * 128;  // of one group
-  static constexpr int kDimBlocks = kDim / 64;
-  static constexpr int kScores = kColumns / 2;  // registers of S, and of one block of Oᵀ
-  static constexpr int kOwn = kColumns / 4;     // columns a thread has a part in
-  static constexpr int kNodeFloats = kRows * (kDim + 2);
-  static constexpr float kBias = std::is_same_v<T, __half> ? 14.0f : 0.0f;  // weights are 2^bias·p, to stay clear of f16's subnormals
-};
-
-/// Where things are in a block's shared memory (byte offsets from a multiple of 1024).
-template <class F>
-struct Layout {
-  int query, weights, scales, nodes, maxima, seen, limits, factors, slopes, plan, barriers, units, end;
-  __host__ __device__ constexpr Layout(int stages, int levels) {
-    query = stages * F::kTileBytes;
-    weights = query + F::kQueryBytes;
-    scales = weights + F::kGroups * F::kWeightBytes;
-    nodes = scales + stages * F::kScaleBytes;
-    maxima = nodes + levels * F::kNodeFloats * 4;
-    seen = maxima + F::kRows * 4 * 4;
-    limits = seen + F::kRows * 8;
-    factors = limits + F::kRows * 8;
-    slopes = factors + F::kRows * 4;
-    plan = slopes + F::kRows * 4;
-    barriers = plan + (2 * (kGroup + 1) + 2 * kLevels + 10 + 1 + kQueue) * 4;
-    barriers = (barriers + 7) / 8 * 8;
-    units = barriers + stages * 16;
-    end = units + kQueue * 16;
-  }
-};
-
-struct Plan {
-  int level;  // a run is 2^level chunks
-  int units;  // (sequence, run, tile of rows, KV head)
-};
-
-/// One sequence as the plan sees it.
-struct Span {
-  int q_first, q_len, kv_len;
-  bool causal;
-  int first_chunk, last_chunk;  // half-open, of the keys that some row sees
-  int items;                    // tiles of rows × KV heads
-};
-
-/// What a block works on at a time.
-struct Unit {
-  int seq, head, first_row, rows;
-  Span span;
-  int runs, run;              // of the row; this one's index among them
-  int first_run;              // absolute index of the first
-  int slot;                   // of run 0 in the results
-  int low, high;              // keys that some row of this unit sees
-  int first_tile, last_tile;  // half-open
-  int all_low, all_high;      // keys that every row of this unit sees
-};
-
-__device__ __forceinline__ int low_of(const AttentionCall& c, int position) { return c.window > 0 ? max(0, position - c.window + 1) : 0; }
-__device__ __forceinline__ int high_of(const AttentionCall& c, const Span& s, int position) {
-  int high = s.kv_len;
-  if (s.causal) high = min(high, position + 1);
-  if (c.window_right >= 0) high = min(high, position + c.window_right + 1);
-  return max(high, 0);
-}
-
-template <class F>
-__device__ __forceinline__ Span span_of(const AttentionCall& c, int seq) {
-  Span s;
-  s.q_first = c.q_start[seq];
-  s.q_len = c.q_start[seq + 1] - s.q_first;
-  s.kv_len = c.kv_lens[seq];
-  s.causal = c.mask == Mask::causal || (c.mask == Mask::per_request && c.causal[seq] != 0);
-  const int low = low_of(c, s.kv_len - s.q_len), high = high_of(c, s, s.kv_len - 1);
-  s.first_chunk = low < high ? low / kChunk : 0;
-  s.last_chunk = low < high ? (high + kChunk - 1) / kChunk : 0;
-  s.items = (s.q_len * c.group + F::kRows - 1) / F::kRows * c.kv_heads;
-  return s;
-}
-
-__device__ __forceinline__ int runs_of(const Span& s, int level) {
-  return s.last_chunk > s.first_chunk ? ((s.last_chunk - 1) >> level) - (s.first_chunk >> level) + 1 : 1;
-}
-
-// ---- the plan: every block makes the same one ---------------------------------------------------------------------------------------------------
-
-/// Of the levels whose partial results fit, the one with the least estimated time: rounds of mean units, and one of the largest if they differ.
-template <class F>
-__device__ Plan choose_level(const AttentionCall& c, const int* units, const int* partials, int chunks, int longest) {
-  const float split_cost = F::kRows >= 32 ? 0.25f : 0.06f;
-  Plan best{c.plan_levels - 1, units[c.plan_levels - 1]};
-  float least = __builtin_inff();
-#pragma unroll 1
-  for (int level = c.plan_levels - 1; level >= 0; --level) {
-    if (c.forced_level >= 0 && level < c.forced_level) break;
-    if (partials[level] > c.partials || (longest >> level) > kMostRuns - 2) continue;
-    const float u = static_cast<float>(max(units[level], 1));
-    const float blocks = static_cast<float>(gridDim.x), largest = static_cast<float>(min(longest, 1 << level));
-    const float work = static_cast<float>(chunks) + (partials[level] > 0 ? u * split_cost : 0.0f);
-    const float cost = u <= blocks ? largest + split_cost : work / blocks + largest * 0.5f;
-    if (cost < least * 0.995f || c.forced_level >= 0) least = cost, best = {level, units[level]};
-  }
-  return best;
-}
-
-/// Fills firsts[0..kGroup] and slots[…]: units and partial results before each of kGroup stretches of sequences. All threads of the block.
-template <class F>
-__device__ Plan make_plan(const AttentionCall& c, int* plan) {
-  int* firsts = plan;
-  int* slots = firsts + kGroup + 1;
-  int* units = slots + kGroup + 1;
-  int* partials = units + kLevels;
-  int* totals = partials + kLevels;  // chunks, longest
-  const int t = static_cast<int>(threadIdx.x), stretch = (c.num_seqs + kGroup - 1) / kGroup;
-  for (int i = t; i < 2 * kLevels + 2; i += F::kThreads) units[i] = 0;
-  __syncthreads();
-  if (t < kGroup) {
-    const int begin = t * stretch, end = min(begin + stretch, c.num_seqs);
-    const Span own = begin < end ? span_of<F>(c, begin) : Span{};
-#pragma unroll 1
-    for (int level = 0; level < c.plan_levels; ++level) {
-      int u = 0, p = 0, chunks = 0, longest = 0;
-#pragma unroll 1
-      for (int seq = begin; seq < end; ++seq) {
-        const Span s = seq == begin ? own : span_of<F>(c, seq);
-        const int runs = runs_of(s, level);
-        u += s.items * runs;
-        p += runs > 1 ? s.items * runs : 0;
-        chunks += s.items * (s.last_chunk - s.first_chunk);
-        if (s.items > 0) longest = max(longest, s.last_chunk - s.first_chunk);
-      }
-      u = __reduce_add_sync(~0u, u), p = __reduce_add_sync(~0u, p);
-      if (t % 32 == 0) atomicAdd(&units[level], u), atomicAdd(&partials[level], p);
-      if (level > 0) continue;
-      chunks = __reduce_add_sync(~0u, chunks), longest = __reduce_max_sync(~0u, longest);
-      if (t % 32 == 0) atomicAdd(&totals[0], chunks), atomicMax(&totals[1], longest);
-    }
-  }
-  __syncthreads();
-  const Plan chosen = choose_level<F>(c, units, partials, totals[0], totals[1]);
-  if (t < kGroup) {
-    int u = 0, p = 0;
-    for (int seq = t * stretch; seq < min((t + 1) * stretch, c.num_seqs); ++seq) {
-      const Span s = span_of<F>(c, seq);
-      const int runs = runs_of(s, chosen.level);
-      u += s.items * runs;
-      p += runs > 1 ? s.items * runs : 0;
-    }
-    for (int step = 1; step < 32; step *= 2) {
-      const int a = __shfl_up_sync(~0u, u, step), b = __shfl_up_sync(~0u, p, step);
-      if (t % 32 >= step) u += a, p += b;
-    }
-    if (t % 32 == 31) totals[2 + t / 32] = u, totals[6 + t / 32] = p;
-    firsts[t + 1] = u, slots[t + 1] = p;
-    if (t == 0) firsts[0] = slots[0] = 0;
-  }
-  __syncthreads();
-  if (t < kGroup)
-    for (int w = 0; w < t / 32; ++w) firsts[t + 1] += totals[2 + w], slots[t + 1] += totals[6 + w];
-  __syncthreads();
-  return chosen;
-}
-
-template <class F>
-__device__ Unit unit_at(const AttentionCall& c, const Plan& plan, const int* firsts, int index) {
-  const int* slots = firsts + kGroup + 1;
-  const int stretch = (c.num_seqs + kGroup - 1) / kGroup;
-  int low = 0, high = kGroup;  // the last stretch that starts at or before index
-  while (high - low > 1) {
-    const int middle = (low + high) / 2;
-    (firsts[middle] <= index ? low : high) = middle;
-  }
-  Unit u;
-  u.seq = low * stretch;
-  int rest = index - firsts[low];
-  u.slot = slots[low];
-  for (;; ++u.seq) {
-    u.span = span_of<F>(c, u.seq);
-    u.runs = runs_of(u.span, plan.level);
-    const int units = u.span.items * u.runs;
-    if (rest < units) break;
-    rest -= units;
-    u.slot += u.runs > 1 ? units : 0;
-  }
-  const int item = rest % u.span.items;
-  u.run = rest / u.span.items;
-  u.slot += item * u.runs;
-  u.head = item % c.kv_heads;
-  u.first_row = item / c.kv_heads * F::kRows;
-  u.rows = min(F::kRows, u.span.q_len * c.group - u.first_row);
-  u.first_run = u.span.first_chunk >> plan.level;
-  const int before = u.span.kv_len - u.span.q_len;
-  const int first = before + u.first_row / c.group, last = before + (u.first_row + u.rows - 1) / c.group;
-  u.low = low_of(c, first), u.high = high_of(c, u.span, last);
-  u.all_low = low_of(c, last), u.all_high = high_of(c, u.span, first);
-  const int run = u.first_run + u.run;
-  const int64_t end = (static_cast<int64_t>(run) + 1) << plan.level;
-  const int from = max(u.low, (run << plan.level) * kChunk);
-  const int to = static_cast<int>(min(static_cast<int64_t>(min(u.high, u.span.last_chunk * kChunk)), end * kChunk));
-  u.first_tile = from / kTile;
-  u.last_tile = from < to ? (to + kTile - 1) / kTile : u.first_tile;
-  return u;
-}
 
 // ---- the copying warp ---------------------------------------------------------------------------------------------------------------------------
 
@@ -258,13 +37,13 @@ struct Queue {
   uint32_t phase = 0;
 
   __device__ __forceinline__ void put(int unit) {  // one thread
-    tile_wait(barriers + place * 16 + 8, phase ^ 1);
+    barrier_wait(barriers + place * 16 + 8, phase ^ 1);
     units[place] = unit;
     barrier_arrive(barriers + place * 16);
     next();
   }
   __device__ __forceinline__ int take() {  // all consumers
-    tile_wait(barriers + place * 16, phase);
+    barrier_wait(barriers + place * 16, phase);
     const int unit = units[place];
     __syncwarp();
     if (threadIdx.x % 32 == 0) barrier_arrive(barriers + place * 16 + 8);
@@ -276,7 +55,7 @@ struct Queue {
   }
 };
 template <class F>
-__device__ __forceinline__ Queue queue_of(unsigned char* base, const Layout<F>& at) {
+__device__ __forceinline__ Queue queue_of(unsigned char* base, const Layout& at) {
   return {reinterpret_cast<int*>(base + at.barriers) - kQueue, shared_address(base) + at.units};
 }
 
@@ -288,13 +67,13 @@ __device__ __forceinline__ unsigned long long now() {
 
 template <class F>
 __device__ __forceinline__ void copy_tile(const AttentionCall& c, const CUtensorMap* map, const float* scales, int row, bool copies, uint32_t base,
-                                          const Layout<F>& at, const Ring& ring, int piece, int panel) {
+                                          const Layout& at, const Ring& ring, int piece, int panel) {
   const uint32_t full = base + at.barriers + ring.stage * 16, empty = full + 8;
   const int count = __popc(__ballot_sync(~0u, copies));
   const int scaled = __popc(__ballot_sync(~0u, copies && panel == 0));
   const bool with_scales = F::kF8 && c.kv_scale == Scales::token_head;
   if (threadIdx.x % 32 == 0) {
-    tile_wait(empty, ring.phase ^ 1);
+    barrier_wait(empty, ring.phase ^ 1);
     barrier_arrive_expect(full, count * c.box * 128 + (with_scales ? scaled * c.box * 4 : 0));
   }
   __syncwarp();
@@ -309,7 +88,7 @@ __device__ __forceinline__ void copy_tile(const AttentionCall& c, const CUtensor
 
 template <class F>
 __device__ void produce(const AttentionCall& c, const CUtensorMap* k_map, const CUtensorMap* v_map, const Plan& plan, const int* firsts,
-                        unsigned char* memory, const Layout<F>& at) {
+                        unsigned char* memory, const Layout& at) {
   const int lane = static_cast<int>(threadIdx.x % 32), pieces = kTile / c.box;
   const int piece = lane / F::kPanels, panel = lane % F::kPanels;
   const uint32_t base = shared_address(memory);
@@ -339,243 +118,6 @@ __device__ void produce(const AttentionCall& c, const CUtensorMap* k_map, const 
     index = c.ticket != nullptr ? blocks + __shfl_sync(~0u, taken, 0) : index + blocks;
   }
 }
-
-// ---- the consumers: nodes of the tree -------------------------------------------------------------------------------------------------------------
-
-/// A subtree's result; a thread holds elements of kOwn columns (rows of the problem). Weights and sums are relative to 2^maximum.
-template <class F>
-struct Node {
-  float maximum[F::kOwn], sum[F::kOwn];
-  float values[F::kDimBlocks][F::kScores];
-
-  __device__ __forceinline__ void clear() {
-#pragma unroll
-    for (int j = 0; j < F::kOwn; ++j) maximum[j] = kNothing, sum[j] = 0;
-#pragma unroll
-    for (int b = 0; b < F::kDimBlocks; ++b)
-#pragma unroll
-      for (int i = 0; i < F::kScores; ++i) values[b][i] = 0;
-  }
-};
-
-/// Factors that bring two nodes to their common maximum.
-struct Factors {
-  float maximum, left, right;
-};
-__device__ __forceinline__ Factors factors_of(float left, float right) {
-  const float m = fmaxf(left, right), safe = m == kNothing ? 0.0f : m;
-  return {m, exp2_fast(left - safe), exp2_fast(right - safe)};
-}
-/// left·a + right·b, but exactly one of them where the other is absent.
-__device__ __forceinline__ float join(float left, float right, const Factors& f) {
-  const float both = fmaf(left, f.left, right * f.right);
-  return f.left == 0.0f ? right * f.right : f.right == 0.0f ? left * f.left : both;
-}
-
-/// This thread's place among the consumers.
-struct Place {
-  int group, warp, lane, row, column;  // row: lane / 4; column: first of a pair
-};
-__device__ __forceinline__ Place place_of() {
-  const int t = static_cast<int>(threadIdx.x);
-  return {t / kGroup, t % kGroup / 32, t % 32, t % 32 / 4, t % 4 * 2};
-}
-
-/// Where the nodes of one block that wait for their right siblings stand.
-template <class F>
-struct Waiting {
-  float* shared;
-  float* spill;
-  int shared_levels;
-
-  __device__ __forceinline__ float* at(int level) const {
-    return level < shared_levels ? shared + level * F::kNodeFloats : spill + static_cast<int64_t>(level - shared_levels) * F::kNodeFloats;
-  }
-  __device__ __forceinline__ void push(int level, const Node<F>& n) const {
-    float* to = at(level);
-    const int t = static_cast<int>(threadIdx.x);
-    const Place p = place_of();
-#pragma unroll
-    for (int b = 0; b < F::kDimBlocks; ++b)
-#pragma unroll
-      for (int i = 0; i < F::kScores; ++i) to[(b * F::kScores + i) * F::kConsumers + t] = n.values[b][i];
-    float* heads = to + F::kRows * F::kDim + p.group * F::kColumns * 2;
-    if (p.warp == 0 && p.row == 0)
-#pragma unroll
-      for (int j = 0; j < F::kOwn; ++j) {
-        const int column = j / 2 * 8 + p.column + j % 2;
-        heads[column * 2] = n.maximum[j], heads[column * 2 + 1] = n.sum[j];
-      }
-  }
-  /// n becomes the join of the waiting left sibling and n. A barrier of the group stands between push and this.
-  __device__ __forceinline__ void join_left(int level, Node<F>& n) const {
-    const float* from = at(level);
-    const int t = static_cast<int>(threadIdx.x);
-    const Place p = place_of();
-    const float* heads = from + F::kRows * F::kDim + p.group * F::kColumns * 2;
-#pragma unroll
-    for (int j = 0; j < F::kOwn; ++j) {
-      const int column = j / 2 * 8 + p.column + j % 2;
-      const Factors f = factors_of(heads[column * 2], n.maximum[j]);
-      n.sum[j] = join(heads[column * 2 + 1], n.sum[j], f);
-      n.maximum[j] = f.maximum;
-#pragma unroll
-      for (int b = 0; b < F::kDimBlocks; ++b)
-#pragma unroll
-        for (int h = 0; h < 2; ++h) {
-          const int i = j / 2 * 4 + h * 2 + j % 2;
-          n.values[b][i] = join(from[(b * F::kScores + i) * F::kConsumers + t], n.values[b][i], f);
-        }
-    }
-  }
-};
-
-/// The element of head_dim that values[block][i] belongs to, for h = i / 2 % 2.
-template <class F>
-__device__ __forceinline__ int dim_of(const Place& p, int block, int h) {
-  return F::kF8 ? block * 64 + p.warp * 16 + p.row * 2 + h : block * 64 + p.warp * 16 + p.row + h * 8;
-}
-
-/// Stores elements i and i + 1.
-__device__ __forceinline__ void store_pair(const AttentionCall& c, int64_t i, float x, float y) {
-  if (c.out_dtype == DType::f32) {
-    static_cast<float*>(c.out)[i] = x, static_cast<float*>(c.out)[i + 1] = y;
-    return;
-  }
-  const uint32_t bits = c.out_dtype == DType::bf16 ? pack(x, y, __nv_bfloat16{}) : pack(x, y, __half{});
-  uint16_t* to = static_cast<uint16_t*>(c.out) + i;
-  if (c.out_paired)
-    *reinterpret_cast<uint32_t*>(to) = bits;
-  else
-    to[0] = static_cast<uint16_t>(bits), to[1] = static_cast<uint16_t>(bits >> 16);
-}
-
-/// The scale that all keys or values of a unit share.
-__device__ __forceinline__ float common_scale(const AttentionCall& c, const Unit& u, const float* scales) {
-  switch (c.kv_scale) {
-    case Scales::tensor: return scales[0];
-    case Scales::head: return scales[u.head];
-    case Scales::seq_head: return scales[u.seq * c.kv_heads + u.head];
-    default: return 1;
-  }
-}
-
-/// What a finished row multiplies its accumulators with; also stores its LSE.
-struct Finish {
-  int64_t out;  // index of the row's first element
-  float factor;
-};
-__device__ __forceinline__ Finish finish_row(const AttentionCall& c, const Unit& u, int row, float maximum, float sum, bool stores_lse) {
-  const int r = u.first_row + row, token = u.span.q_first + r / c.group, head = u.head * c.group + r % c.group;
-  float factor = 1;
-  if (c.sinks != nullptr) {
-    const Factors f = factors_of(maximum, c.sinks[head] * kLog2E);
-    sum = fmaf(sum, f.left, f.right), factor = f.left, maximum = f.maximum;
-  }
-  factor = sum > 0 ? factor / sum * common_scale(c, u, c.v_scale) : 0.0f;
-  if (stores_lse && c.lse != nullptr)
-    c.lse[static_cast<int64_t>(token) * (c.kv_heads * c.group) + head] = sum > 0 ? (maximum + log2f(sum)) * kLn2 : kNothing;
-  return {token * c.out_stride + static_cast<int64_t>(head) * c.head_dim, factor};
-}
-
-template <class F>
-__device__ __forceinline__ float* heads_of(const AttentionCall& c, int slot) {
-  return c.results + static_cast<int64_t>(c.slots) * F::kRows * F::kDim + static_cast<int64_t>(slot) * F::kRows * 2;
-}
-
-template <class F>
-__device__ void write_partial(const AttentionCall& c, const Unit& u, int slot, const Node<F>& n) {
-  const Place p = place_of();
-  float* to = c.results + static_cast<int64_t>(slot) * F::kRows * F::kDim;
-  float* heads = heads_of<F>(c, slot);
-#pragma unroll
-  for (int j = 0; j < F::kOwn; ++j) {
-    const int row = p.group * F::kColumns + j / 2 * 8 + p.column + j % 2;
-    if (row >= u.rows) continue;
-    if (p.warp == 0 && p.row == 0) heads[row * 2] = n.maximum[j], heads[row * 2 + 1] = n.sum[j];
-#pragma unroll
-    for (int b = 0; b < F::kDimBlocks; ++b)
-#pragma unroll
-      for (int h = 0; h < 2; ++h) to[row * F::kDim + dim_of<F>(p, b, h)] = n.values[b][j / 2 * 4 + h * 2 + j % 2];
-  }
-}
-
-/// A node of one row, spread over a warp: this lane has elements 2·lane and 2·lane + 1 of every 64.
-template <class F>
-struct RowNode {
-  float maximum = kNothing, sum = 0;
-  float2 values[F::kDimBlocks] = {};
-};
-template <class F>
-__device__ __forceinline__ RowNode<F> joined(const RowNode<F>& left, const RowNode<F>& right) {
-  RowNode<F> n;
-  const Factors f = factors_of(left.maximum, right.maximum);
-  n.maximum = f.maximum;
-  n.sum = join(left.sum, right.sum, f);
-#pragma unroll
-  for (int b = 0; b < F::kDimBlocks; ++b) n.values[b] = {join(left.values[b].x, right.values[b].x, f), join(left.values[b].y, right.values[b].y, f)};
-  return n;
-}
-
-template <class F>
-__device__ __forceinline__ RowNode<F> load_row_node(const AttentionCall& c, int slot, int row) {
-  RowNode<F> n;
-  const float2 head = __ldcg(reinterpret_cast<const float2*>(heads_of<F>(c, slot) + row * 2));
-  const float* from = c.results + (static_cast<int64_t>(slot) * F::kRows + row) * F::kDim + threadIdx.x % 32 * 2;
-  n.maximum = head.x, n.sum = head.y;
-#pragma unroll
-  for (int b = 0; b < F::kDimBlocks; ++b) n.values[b] = __ldcg(reinterpret_cast<const float2*>(from + b * 64));
-  return n;
-}
-
-/// Joins the runs of a row by the tree over their absolute index: 8 at once, then a counter of 6 levels.
-template <class F>
-__device__ RowNode<F> join_runs(const AttentionCall& c, const Unit& u, int row) {
-  RowNode<F> waiting[6], top;
-  uint32_t present = 0;
-  const int first = u.first_run / 8, last = (u.first_run + u.runs - 1) / 8;
-#pragma unroll 1
-  for (int eight = first; eight <= last; ++eight) {
-    RowNode<F> leaf[8];
-#pragma unroll
-    for (int i = 0; i < 8; ++i) {
-      const int run = eight * 8 + i - u.first_run;
-      if (run >= 0 && run < u.runs) leaf[i] = load_row_node<F>(c, u.slot + run, row);
-    }
-#pragma unroll
-    for (int width = 1; width < 8; width *= 2)
-#pragma unroll
-      for (int i = 0; i < 8; i += 2 * width) leaf[i] = joined(leaf[i], leaf[i + width]);
-    top = leaf[0];
-    bool carried = true;
-#pragma unroll
-    for (int level = 0; level < 6; ++level) {
-      if (!carried) continue;
-      if ((eight >> level) & 1) {
-        if ((present >> level) & 1) top = joined(waiting[level], top);
-        present &= ~(1u << level);
-      } else if (eight != last) {
-        waiting[level] = top, present |= 1u << level, carried = false;
-      }
-    }
-  }
-  return top;
-}
-
-/// The output of every row of a unit whose runs are all in the results, one row a warp at a time.
-template <class F>
-__device__ void write_rows(const AttentionCall& c, const Unit& u, int slot) {
-  const int lane = static_cast<int>(threadIdx.x % 32);
-#pragma unroll 1
-  for (int row = static_cast<int>(threadIdx.x / 32); row < u.rows; row += F::kConsumers / 32) {
-    const RowNode<F> n = u.runs == 1 ? load_row_node<F>(c, slot, row) : join_runs<F>(c, u, row);
-    const Finish f = finish_row(c, u, row, n.maximum, n.sum, lane == 0);
-#pragma unroll
-    for (int b = 0; b < F::kDimBlocks; ++b)
-      if (b * 64 + lane * 2 < c.head_dim) store_pair(c, f.out + b * 64 + lane * 2, n.values[b].x * f.factor, n.values[b].y * f.factor);
-  }
-}
-
 // ---- the consumers: one unit's rows
 // -----------------------------------------------------------------------------------------------------------------
 
@@ -591,65 +133,75 @@ __device__ __forceinline__ uint32_t query_at(int row, int d) {
   return static_cast<uint32_t>((k / 64 * F::kRows + row) * 128 + ((in / 8) ^ (row % 8)) * 16 + in % 8 * 2);
 }
 
-__device__ __forceinline__ float query_element(const AttentionCall& c, int64_t i) {
-  return c.q_dtype == DType::bf16 ? __bfloat162float(static_cast<const __nv_bfloat16*>(c.q)[i]) : __half2float(static_cast<const __half*>(c.q)[i]);
+/// Eight elements of a row of q from `d` on; zeros beyond head_dim.
+__device__ __forceinline__ uint4 load_query(const AttentionCall& c, int64_t row, int d) {
+  uint4 eight = {};
+  const uint16_t* from = static_cast<const uint16_t*>(c.q) + row + d;
+  if (d >= c.head_dim) return eight;
+  if (c.q_aligned) return *reinterpret_cast<const uint4*>(from);
+  eight.x = from[0] | static_cast<uint32_t>(from[1]) << 16, eight.y = from[2] | static_cast<uint32_t>(from[3]) << 16;
+  eight.z = from[4] | static_cast<uint32_t>(from[5]) << 16, eight.w = from[6] | static_cast<uint32_t>(from[7]) << 16;
+  return eight;
 }
 
-/// Copies one row of q; returns what its scores are multiplied with besides the scale. A bf16 row that meets e4m3 keys becomes f16, scaled by the
-/// power of two that brings its largest element near 2¹⁴: exact but for elements below 2⁻²⁸ of it.
+/// Stores eight elements of a row for products with e4m3 keys: as f16, scaled by the power of two that brings the row's largest element near 2¹⁴,
+/// which is exact but for elements below 2⁻²⁸ of it. `lanes` neighbouring threads hold the row. Returns what undoes the scale.
 template <class F>
-__device__ __forceinline__ float load_row(const AttentionCall& c, const Unit& u, unsigned char* query, int row) {
-  const int lane = static_cast<int>(threadIdx.x % 32), r = u.first_row + row;
-  const bool real = row < u.rows;
-  const int64_t from =
-      (u.span.q_first + static_cast<int64_t>(r / c.group)) * c.q_stride + (static_cast<int64_t>(u.head) * c.group + r % c.group) * c.head_dim;
-  using T = typename F::T;
-  if constexpr (!F::kF8) {
-    for (int d = lane * 8; d < F::kDim; d += 256) {
-      uint4 eight = {};
-      if (real && c.q_aligned && d < c.head_dim) eight = *reinterpret_cast<const uint4*>(static_cast<const T*>(c.q) + from + d);
-      if (real && !c.q_aligned)
+__device__ __forceinline__ float store_scaled(const AttentionCall& c, unsigned char* query, int row, int d, const uint4& eight, int lanes) {
+  const uint32_t words[4] = {eight.x, eight.y, eight.z, eight.w};
+  float x[8], largest = 0;
 #pragma unroll
-        for (int i = 0; i < 8; ++i)
-          if (d + i < c.head_dim) {
-            const uint32_t bits = static_cast<const uint16_t*>(c.q)[from + d + i];
-            (i < 2 ? eight.x : i < 4 ? eight.y : i < 6 ? eight.z : eight.w) |= bits << (i % 2 * 16);
-          }
-      *reinterpret_cast<uint4*>(query + query_at<F>(row, d)) = eight;
-    }
-    return 1;
-  } else {
-    float x[F::kDim / 32], largest = 0;
+  for (int i = 0; i < 8; ++i) {
+    const uint32_t bits = i % 2 != 0 ? words[i / 2] >> 16 : words[i / 2] & 0xffffu;
+    x[i] = c.q_dtype == DType::bf16 ? __uint_as_float(bits << 16) : __half2float(__ushort_as_half(static_cast<unsigned short>(bits)));
+    largest = fmaxf(largest, fabsf(x[i]));
+  }
+  for (int step = lanes / 2; step > 0; step /= 2) largest = fmaxf(largest, __shfl_xor_sync(~0u, largest, step));
+  const int exponent = static_cast<int>(__float_as_uint(largest) >> 23) - 127, shift = largest > 0 ? min(max(14 - exponent, -100), 100) : 0;
+  const float up = __uint_as_float(static_cast<uint32_t>(127 + shift) << 23);
 #pragma unroll
-    for (int i = 0; i < F::kDim / 32; ++i) {
-      const int d = i * 32 + lane;
-      x[i] = real && d < c.head_dim ? query_element(c, from + d) : 0.0f;
-      largest = fmaxf(largest, fabsf(x[i]));
-    }
-    largest = __uint_as_float(__reduce_max_sync(~0u, __float_as_uint(largest)));
-    const int exponent = static_cast<int>(__float_as_uint(largest) >> 23) - 127, shift = largest > 0 ? min(max(14 - exponent, -100), 100) : 0;
-    const float up = __uint_as_float(static_cast<uint32_t>(127 + shift) << 23), down = __uint_as_float(static_cast<uint32_t>(127 - shift) << 23);
+  for (int i = 0; i < 8; i += 2) *reinterpret_cast<uint32_t*>(query + query_at<F>(row, d + i)) = pack(x[i] * up, x[i + 1] * up, __half{});
+  return __uint_as_float(static_cast<uint32_t>(127 - shift) << 23);
+}
+
+/// Copies the unit's rows of q to shared memory, and what their scores are multiplied with besides `common`. All consumers; all loads in flight.
+template <class F>
+__device__ __forceinline__ void load_rows(const AttentionCall& c, const Unit& u, unsigned char* query, float* factors, float common) {
+  constexpr int kLanes = F::kDim == 192 ? 32 : F::kDim / 8, kAtOnce = F::kConsumers / kLanes, kPasses = (F::kRows + kAtOnce - 1) / kAtOnce;
+  const int d = static_cast<int>(threadIdx.x) % kLanes * 8, first = static_cast<int>(threadIdx.x) / kLanes;
+  uint4 eight[kPasses];
 #pragma unroll
-    for (int i = 0; i < F::kDim / 32; ++i) *reinterpret_cast<__half*>(query + query_at<F>(row, i * 32 + lane)) = __float2half_rn(x[i] * up);
-    return down;
+  for (int i = 0; i < kPasses; ++i) {
+    const int row = first + i * kAtOnce, r = u.first_row + row;
+    const int64_t from =
+        (u.span.q_first + static_cast<int64_t>(r / c.group)) * c.q_stride + (static_cast<int64_t>(u.head) * c.group + r % c.group) * c.head_dim;
+    eight[i] = row < u.rows ? load_query(c, from, d) : uint4{};
+  }
+#pragma unroll
+  for (int i = 0; i < kPasses; ++i) {
+    const int row = first + i * kAtOnce;
+    float undo = 1;
+    static_assert(F::kRows % kAtOnce == 0 || kAtOnce % F::kRows == 0);
+    if constexpr (F::kF8) undo = store_scaled<F>(c, query, row % F::kRows, d, eight[i], kLanes);
+    if (row >= F::kRows || d >= F::kDim) continue;
+    if constexpr (!F::kF8) *reinterpret_cast<uint4*>(query + query_at<F>(row, d)) = eight[i];
+    if (d == 0) factors[row] = undo * common;
   }
 }
 
 /// q, the limits of each row's view, and what multiplies its scores (log₂ units unless there are extras). All consumers, between barriers.
 template <class F>
-__device__ void begin_unit(const AttentionCall& c, const Unit& u, unsigned char* base, const Layout<F>& at) {
+__device__ void begin_unit(const AttentionCall& c, const Unit& u, unsigned char* base, const Layout& at) {
   int2* limits = reinterpret_cast<int2*>(base + at.limits);
   float* factors = reinterpret_cast<float*>(base + at.factors);
   const float common = c.scale * (F::kF8 ? common_scale(c, u, c.k_scale) : 1.0f) * (F::kExtras ? 1.0f : kLog2E);
   named_sync(1, F::kConsumers);
-  for (int row = static_cast<int>(threadIdx.x / 32); row < F::kRows; row += F::kConsumers / 32) {
-    const float factor = load_row<F>(c, u, base + at.query, row);
-    if (threadIdx.x % 32 != 0) continue;
+  load_rows<F>(c, u, base + at.query, factors, common);
+  for (int row = static_cast<int>(threadIdx.x); row < F::kRows; row += F::kConsumers) {
     const int position = u.span.kv_len - u.span.q_len + (u.first_row + row) / c.group;
-    factors[row] = factor * common;
+    limits[row] = row < u.rows ? make_int2(low_of(c, position), high_of(c, u.span, position)) : make_int2(0, 0);
     if (F::kExtras && c.alibi != Alibi::none && row < u.rows)
       reinterpret_cast<float*>(base + at.slopes)[row] = c.alibi_slopes[u.head * c.group + (u.first_row + row) % c.group];
-    limits[row] = row < u.rows ? make_int2(low_of(c, position), high_of(c, u.span, position)) : make_int2(0, 0);
   }
   fence_async();
   named_sync(1, F::kConsumers);
@@ -669,7 +221,7 @@ __device__ __forceinline__ uint64_t tree_bits(const AttentionCall& c, int64_t to
 
 /// Which keys of a tile each row of the unit sees, as bits in shared memory. All consumers, between barriers.
 template <class F>
-__device__ __forceinline__ void look(const AttentionCall& c, const Unit& u, int tile, unsigned char* base, const Layout<F>& at) {
+__device__ __forceinline__ void look(const AttentionCall& c, const Unit& u, int tile, unsigned char* base, const Layout& at) {
   const int first = tile * kTile, before = u.span.kv_len - u.span.q_len;
   named_sync(1, F::kConsumers);
   for (int row = static_cast<int>(threadIdx.x); row < F::kRows; row += F::kConsumers) {
@@ -805,7 +357,7 @@ __device__ __forceinline__ void hide_values(const uint64_t* seen, unsigned char*
 /// Scores of one tile become weights in shared memory; maxima, sums and accumulators follow. All threads of a group.
 template <class F>
 __device__ __forceinline__ void weigh(const AttentionCall& c, const Unit& u, int tile, float (&s)[F::kScores], Node<F>& n, unsigned char* base,
-                                      const Layout<F>& at, int stage, int v_stage, bool edge) {
+                                      const Layout& at, int stage, int v_stage, bool edge) {
   const Place p = place_of();
   const int first_key = tile * kTile + p.warp * 16 + p.row;
   const float* factors = reinterpret_cast<const float*>(base + at.factors) + p.group * F::kColumns + p.column;
@@ -938,14 +490,14 @@ __device__ __forceinline__ void put_chunk(const Waiting<F>& waiting, uint32_t& p
   }
 }
 
-/// Stores a run's node where others find it; who stores the last one of a row writes the output.
+/// Stores a run's node where others find it; who stores the last one of a row writes the output. A row's only run goes through `own`.
 template <class F>
-__device__ void finish_unit(const AttentionCall& c, const Unit& u, const Node<F>& n, int* flag) {
-  const int slot = u.runs > 1 ? u.slot + u.run : c.partials + static_cast<int>(blockIdx.x);
-  write_partial(c, u, slot, n);
+__device__ void finish_unit(const AttentionCall& c, const Unit& u, const Node<F>& n, int* flag, Stored own) {
+  if (u.runs > 1) own = stored_at<F>(c, u.slot + u.run);
+  write_partial<F>(u, own, n);
+  if (u.runs > 1) __threadfence();
+  named_sync(1, F::kConsumers);
   if (u.runs > 1) {
-    __threadfence();
-    named_sync(1, F::kConsumers);
     if (threadIdx.x == 0) {
       wait_for_predecessor();  // it cleared the counters
       *flag = atomicAdd(&c.arrived[u.slot], 1) == u.runs - 1;
@@ -953,14 +505,12 @@ __device__ void finish_unit(const AttentionCall& c, const Unit& u, const Node<F>
     named_sync(1, F::kConsumers);
     if (*flag == 0) return;
     __threadfence();
-  } else {
-    named_sync(1, F::kConsumers);
   }
-  write_rows<F>(c, u, slot);
+  write_rows<F>(c, u, own);
 }
 
 template <class F>
-__device__ void consume(const AttentionCall& c, const Plan& plan, const int* firsts, unsigned char* base, const Layout<F>& at) {
+__device__ void consume(const AttentionCall& c, const Plan& plan, const int* firsts, unsigned char* base, const Layout& at) {
   const Place p = place_of();
   const uint32_t address = shared_address(base), barriers = address + at.barriers;
   float* maxima = reinterpret_cast<float*>(base + at.maxima);
@@ -972,8 +522,10 @@ __device__ void consume(const AttentionCall& c, const Plan& plan, const int* fir
     __syncwarp();
     if (p.lane == 0) barrier_arrive(barriers + stage * 16 + 8);
   };
-  const auto arrived = [&](const Ring& r) { tile_wait(barriers + r.stage * 16, r.phase); };
+  const auto arrived = [&](const Ring& r) { barrier_wait(barriers + r.stage * 16, r.phase); };
   const uint32_t query = address + at.query + p.group * F::kColumns * 128, weights = address + at.weights + p.group * F::kWeightBytes;
+  float* nodes = reinterpret_cast<float*>(base + at.nodes);  // none waits there when a unit ends
+  const Stored own = c.shared_levels > 0 ? Stored{nodes, nodes + F::kRows * F::kDim} : stored_at<F>(c, c.partials + static_cast<int>(blockIdx.x));
   Queue queue = queue_of<F>(base, at);
   unsigned long long* times = c.times != nullptr && threadIdx.x == 0 ? c.times + blockIdx.x * 8 : nullptr;
   int done = 0;
@@ -1031,7 +583,7 @@ __device__ void consume(const AttentionCall& c, const Plan& plan, const int* fir
     }
     ++done;
     if (times != nullptr) times[3] = now();
-    finish_unit<F>(c, u, n, flag);
+    finish_unit<F>(c, u, n, flag, own);
     if (times != nullptr) times[4] = now(), times[5] = done;
   }
 }
@@ -1040,9 +592,10 @@ template <class F>
 __global__ void __launch_bounds__(F::kThreads, F::kBlocks)
     attend(const AttentionCall c, const __grid_constant__ CUtensorMap k_map, const __grid_constant__ CUtensorMap v_map) {
   extern __shared__ __align__(1024) unsigned char shared[];
-  const Layout<F> at(c.stages, c.shared_levels);
+  const Layout at = layout_of<F>(c.stages, c.shared_levels);
   const uint32_t address = shared_address(shared);
   if (c.times != nullptr && threadIdx.x == 0) c.times[blockIdx.x * 8] = now();
+  if (threadIdx.x == F::kConsumers) prefetch_map(&k_map), prefetch_map(&v_map);
   if (threadIdx.x == 0) {
     for (int i = 0; i < c.stages; ++i) {
       barrier_init(address + at.barriers + i * 16, 1);

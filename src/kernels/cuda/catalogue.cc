@@ -47,6 +47,7 @@ constexpr AttentionKernel kAttention[] = {
              .kv_scale = any,
              .lse = flag},
      .rules = kAttentionRules,
+     .shared_memory = cuda::attention_shared_memory,
      .workspace = cuda::attention_workspace,
      .launch = built<kOn, &cuda::attention_wgmma_split_kv>()},
 };

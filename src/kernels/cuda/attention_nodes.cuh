@@ -1,0 +1,289 @@
+#pragma once
+
+// Results of parts of a row's keys and how they are joined: in registers while a block works on its run, by rows when the runs of a row meet.
+#include "kernels/cuda/attention_units.cuh"
+
+namespace attune::cuda {
+
+/// A subtree's result; a thread holds elements of kOwn columns (rows of the problem). Weights and sums are relative to 2^maximum.
+template <class F>
+struct Node {
+  float maximum[F::kOwn], sum[F::kOwn];
+  float values[F::kDimBlocks][F::kScores];
+
+  __device__ __forceinline__ void clear() {
+#pragma unroll
+    for (int j = 0; j < F::kOwn; ++j) maximum[j] = kNothing, sum[j] = 0;
+#pragma unroll
+    for (int b = 0; b < F::kDimBlocks; ++b)
+#pragma unroll
+      for (int i = 0; i < F::kScores; ++i) values[b][i] = 0;
+  }
+};
+
+/// Factors that bring two nodes to their common maximum.
+struct Factors {
+  float maximum, left, right;
+};
+__device__ __forceinline__ Factors factors_of(float left, float right) {
+  const float m = fmaxf(left, right), safe = m == kNothing ? 0.0f : m;
+  return {m, exp2_fast(left - safe), exp2_fast(right - safe)};
+}
+/// left·a + right·b, but exactly one of them where the other is absent.
+__device__ __forceinline__ float join(float left, float right, const Factors& f) {
+  const float both = fmaf(left, f.left, right * f.right);
+  return f.left == 0.0f ? right * f.right : f.right == 0.0f ? left * f.left : both;
+}
+
+/// This thread's place among the consumers.
+struct Place {
+  int group, warp, lane, row, column;  // row: lane / 4; column: first of a pair
+};
+__device__ __forceinline__ Place place_of() {
+  const int t = static_cast<int>(threadIdx.x);
+  return {t / kGroup, t % kGroup / 32, t % 32, t % 32 / 4, t % 4 * 2};
+}
+
+/// Where the nodes of one block that wait for their right siblings stand.
+template <class F>
+struct Waiting {
+  float* shared;
+  float* spill;
+  int shared_levels;
+
+  __device__ __forceinline__ float* at(int level) const {
+    return level < shared_levels ? shared + level * F::kNodeFloats : spill + static_cast<int64_t>(level - shared_levels) * F::kNodeFloats;
+  }
+  __device__ __forceinline__ void push(int level, const Node<F>& n) const {
+    float* to = at(level);
+    const int t = static_cast<int>(threadIdx.x);
+    const Place p = place_of();
+#pragma unroll
+    for (int b = 0; b < F::kDimBlocks; ++b)
+#pragma unroll
+      for (int i = 0; i < F::kScores; ++i) to[(b * F::kScores + i) * F::kConsumers + t] = n.values[b][i];
+    float* heads = to + F::kRows * F::kDim + p.group * F::kColumns * 2;
+    if (p.warp == 0 && p.row == 0)
+#pragma unroll
+      for (int j = 0; j < F::kOwn; ++j) {
+        const int column = j / 2 * 8 + p.column + j % 2;
+        heads[column * 2] = n.maximum[j], heads[column * 2 + 1] = n.sum[j];
+      }
+  }
+  /// n becomes the join of the waiting left sibling and n. A barrier of the group stands between push and this.
+  __device__ __forceinline__ void join_left(int level, Node<F>& n) const {
+    const float* from = at(level);
+    const int t = static_cast<int>(threadIdx.x);
+    const Place p = place_of();
+    const float* heads = from + F::kRows * F::kDim + p.group * F::kColumns * 2;
+#pragma unroll
+    for (int j = 0; j < F::kOwn; ++j) {
+      const int column = j / 2 * 8 + p.column + j % 2;
+      const Factors f = factors_of(heads[column * 2], n.maximum[j]);
+      n.sum[j] = join(heads[column * 2 + 1], n.sum[j], f);
+      n.maximum[j] = f.maximum;
+#pragma unroll
+      for (int b = 0; b < F::kDimBlocks; ++b)
+#pragma unroll
+        for (int h = 0; h < 2; ++h) {
+          const int i = j / 2 * 4 + h * 2 + j % 2;
+          n.values[b][i] = join(from[(b * F::kScores + i) * F::kConsumers + t], n.values[b][i], f);
+        }
+    }
+  }
+};
+
+/// The element of head_dim that values[block][i] belongs to, for h = i / 2 % 2.
+template <class F>
+__device__ __forceinline__ int dim_of(const Place& p, int block, int h) {
+  return F::kF8 ? block * 64 + p.warp * 16 + p.row * 2 + h : block * 64 + p.warp * 16 + p.row + h * 8;
+}
+
+/// Stores elements i and i + 1.
+__device__ __forceinline__ void store_pair(const AttentionCall& c, int64_t i, float x, float y) {
+  if (c.out_dtype == DType::f32) {
+    static_cast<float*>(c.out)[i] = x, static_cast<float*>(c.out)[i + 1] = y;
+    return;
+  }
+  const uint32_t bits = c.out_dtype == DType::bf16 ? pack(x, y, __nv_bfloat16{}) : pack(x, y, __half{});
+  uint16_t* to = static_cast<uint16_t*>(c.out) + i;
+  if (c.out_paired)
+    *reinterpret_cast<uint32_t*>(to) = bits;
+  else
+    to[0] = static_cast<uint16_t>(bits), to[1] = static_cast<uint16_t>(bits >> 16);
+}
+
+/// The scale that all keys or values of a unit share.
+__device__ __forceinline__ float common_scale(const AttentionCall& c, const Unit& u, const float* scales) {
+  switch (c.kv_scale) {
+    case Scales::tensor: return scales[0];
+    case Scales::head: return scales[u.head];
+    case Scales::seq_head: return scales[u.seq * c.kv_heads + u.head];
+    default: return 1;
+  }
+}
+
+/// What a finished row multiplies its accumulators with; also stores its LSE.
+struct Finish {
+  int64_t out;  // index of the row's first element
+  float factor;
+};
+__device__ __forceinline__ Finish finish_row(const AttentionCall& c, const Unit& u, int row, float maximum, float sum, bool stores_lse) {
+  const int r = u.first_row + row, token = u.span.q_first + r / c.group, head = u.head * c.group + r % c.group;
+  float factor = 1;
+  if (c.sinks != nullptr) {
+    const Factors f = factors_of(maximum, c.sinks[head] * kLog2E);
+    sum = fmaf(sum, f.left, f.right), factor = f.left, maximum = f.maximum;
+  }
+  factor = sum > 0 ? factor / sum * common_scale(c, u, c.v_scale) : 0.0f;
+  if (stores_lse && c.lse != nullptr)
+    c.lse[static_cast<int64_t>(token) * (c.kv_heads * c.group) + head] = sum > 0 ? (maximum + log2f(sum)) * kLn2 : kNothing;
+  return {token * c.out_stride + static_cast<int64_t>(head) * c.head_dim, factor};
+}
+
+template <class F>
+__device__ __forceinline__ float* heads_of(const AttentionCall& c, int slot) {
+  return c.results + static_cast<int64_t>(c.slots) * F::kRows * F::kDim + static_cast<int64_t>(slot) * F::kRows * 2;
+}
+
+/// Where the node of a run stands: [rows][kDim] accumulators, and maximum and sum of each row.
+struct Stored {
+  float *values, *heads;
+};
+template <class F>
+__device__ __forceinline__ Stored stored_at(const AttentionCall& c, int slot) {
+  return {c.results + static_cast<int64_t>(slot) * F::kRows * F::kDim, heads_of<F>(c, slot)};
+}
+
+template <class F>
+__device__ void write_partial(const Unit& u, const Stored& at, const Node<F>& n) {
+  const Place p = place_of();
+  float *to = at.values, *heads = at.heads;
+#pragma unroll
+  for (int j = 0; j < F::kOwn; ++j) {
+    const int row = p.group * F::kColumns + j / 2 * 8 + p.column + j % 2;
+    if (row >= u.rows) continue;
+    if (p.warp == 0 && p.row == 0) heads[row * 2] = n.maximum[j], heads[row * 2 + 1] = n.sum[j];
+#pragma unroll
+    for (int b = 0; b < F::kDimBlocks; ++b)
+#pragma unroll
+      for (int h = 0; h < 2; ++h) to[row * F::kDim + dim_of<F>(p, b, h)] = n.values[b][j / 2 * 4 + h * 2 + j % 2];
+  }
+}
+
+/// A node of one row, spread over a warp: this lane has elements 2·lane and 2·lane + 1 of every 64.
+template <class F>
+struct RowNode {
+  float maximum = kNothing, sum = 0;
+  float2 values[F::kDimBlocks] = {};
+};
+template <class F>
+__device__ __forceinline__ RowNode<F> joined(const RowNode<F>& left, const RowNode<F>& right) {
+  RowNode<F> n;
+  const Factors f = factors_of(left.maximum, right.maximum);
+  n.maximum = f.maximum;
+  n.sum = join(left.sum, right.sum, f);
+#pragma unroll
+  for (int b = 0; b < F::kDimBlocks; ++b) n.values[b] = {join(left.values[b].x, right.values[b].x, f), join(left.values[b].y, right.values[b].y, f)};
+  return n;
+}
+
+/// kOwnBlock: stored by this block; else by any, which the L1 cache may not know of.
+template <class F, bool kOwnBlock>
+__device__ __forceinline__ RowNode<F> load_row_node(const Stored& at, int row) {
+  const auto load = [](const float* from) {
+    const auto* pair = reinterpret_cast<const float2*>(from);
+    return kOwnBlock ? *pair : __ldcg(pair);
+  };
+  RowNode<F> n;
+  const float2 head = load(at.heads + row * 2);
+  n.maximum = head.x, n.sum = head.y;
+#pragma unroll
+  for (int b = 0; b < F::kDimBlocks; ++b) n.values[b] = load(at.values + row * F::kDim + b * 64 + threadIdx.x % 32 * 2);
+  return n;
+}
+
+/// Eight runs of a row from an absolute index on that is a multiple of 8; absent ones are empty.
+template <class F>
+__device__ __forceinline__ void load_eight(const AttentionCall& c, const Unit& u, int eight, int row, RowNode<F> (&leaf)[8]) {
+#pragma unroll
+  for (int i = 0; i < 8; ++i) {
+    const int run = eight * 8 + i - u.first_run;
+    leaf[i] = run >= 0 && run < u.runs ? load_row_node<F, false>(stored_at<F>(c, u.slot + run), row) : RowNode<F>{};
+  }
+}
+template <class F>
+__device__ __forceinline__ RowNode<F> join_eight(RowNode<F> (&leaf)[8]) {
+#pragma unroll
+  for (int width = 1; width < 8; width *= 2)
+#pragma unroll
+    for (int i = 0; i < 8; i += 2 * width) leaf[i] = joined(leaf[i], leaf[i + width]);
+  return leaf[0];
+}
+
+/// Joins the runs of a row by the tree over their absolute index: 8 at once, then a counter of 6 levels.
+template <class F>
+__device__ RowNode<F> join_runs(const AttentionCall& c, const Unit& u, int row) {
+  RowNode<F> waiting[6], top;
+  uint32_t present = 0;
+  const int first = u.first_run / 8, last = (u.first_run + u.runs - 1) / 8;
+#pragma unroll 1
+  for (int eight = first; eight <= last; ++eight) {
+    RowNode<F> leaf[8];
+    load_eight(c, u, eight, row, leaf);
+    top = join_eight(leaf);
+    bool carried = true;
+#pragma unroll
+    for (int level = 0; level < 6; ++level) {
+      if (!carried) continue;
+      if ((eight >> level) & 1) {
+        if ((present >> level) & 1) top = joined(waiting[level], top);
+        present &= ~(1u << level);
+      } else if (eight != last) {
+        waiting[level] = top, present |= 1u << level, carried = false;
+      }
+    }
+  }
+  return top;
+}
+
+template <class F>
+__device__ __forceinline__ void write_row(const AttentionCall& c, const Unit& u, int row, const RowNode<F>& n) {
+  const int lane = static_cast<int>(threadIdx.x % 32);
+  if (row >= u.rows) return;
+  const Finish f = finish_row(c, u, row, n.maximum, n.sum, lane == 0);
+#pragma unroll
+  for (int b = 0; b < F::kDimBlocks; ++b)
+    if (b * 64 + lane * 2 < c.head_dim) store_pair(c, f.out + b * 64 + lane * 2, n.values[b].x * f.factor, n.values[b].y * f.factor);
+}
+
+/// The output of every row of a unit whose runs are all in the results: kAtOnce rows a warp at a time, so that loads overlap.
+template <class F>
+__device__ void write_rows(const AttentionCall& c, const Unit& u, const Stored& own) {
+  constexpr int kWarps = F::kConsumers / 32, kAtOnce = F::kWide ? 4 : 2;
+  const int first = static_cast<int>(threadIdx.x / 32), last_row = u.rows - 1;
+  if (u.runs == 1) {
+#pragma unroll 1
+    for (int row = first; row < u.rows; row += kWarps * kAtOnce) {
+      RowNode<F> n[kAtOnce];
+#pragma unroll
+      for (int i = 0; i < kAtOnce; ++i) n[i] = load_row_node<F, true>(own, min(row + i * kWarps, last_row));
+#pragma unroll
+      for (int i = 0; i < kAtOnce; ++i) write_row(c, u, row + i * kWarps, n[i]);
+    }
+  } else if (F::kWide && u.first_run / 8 == (u.first_run + u.runs - 1) / 8) {
+#pragma unroll 1
+    for (int row = first; row < u.rows; row += kWarps * 2) {
+      RowNode<F> leaf[2][8];
+#pragma unroll
+      for (int i = 0; i < 2; ++i) load_eight(c, u, u.first_run / 8, min(row + i * kWarps, last_row), leaf[i]);
+#pragma unroll
+      for (int i = 0; i < 2; ++i) write_row(c, u, row + i * kWarps, join_eight(leaf[i]));
+    }
+  } else {
+#pragma unroll 1
+    for (int row = first; row < u.rows; row += kWarps) write_row(c, u, row, join_runs<F>(c, u, row));
+  }
+}
+
+}  // namespace attune::cuda

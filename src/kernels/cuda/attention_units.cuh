@@ -1,0 +1,207 @@
+#pragma once
+
+// What a block of cuda.attention.wgmma_split_kv works on: forms of the kernel, its shared memory, and the plan that cuts a batch into units. The plan
+// is made on the device, by every block alike, since lengths are not known on the host.
+#include "kernels/cuda/attention_call.h"
+#include "kernels/cuda/attention_products.h"
+
+namespace attune::cuda {
+
+inline constexpr float kNothing = -__builtin_inff();
+inline constexpr float kLog2E = 1.4426950408889634f, kLn2 = 0.6931471805599453f;
+
+/// Everything of a kernel that is known when it is compiled. T: element of the products; F8: keys and values are e4m3.
+template <class T_, bool F8_, int Dim_, int Columns_, int Groups_, bool Extras_>
+struct Form {
+  using T = T_;
+  static constexpr bool kF8 = F8_, kExtras = Extras_;
+  static constexpr int kDim = Dim_, kColumns = Columns_, kGroups = Groups_;
+  static constexpr int kRows = kColumns * kGroups;
+  static constexpr bool kWide = kRows >= 64;  // more registers for the consumers, taken from a whole group of 4 warps that copies
+  static constexpr int kConsumers = kGroups * kGroup, kThreads = kConsumers + (kWide ? kGroup : 32);
+  static constexpr int kBlocks = most_blocks(kRows, kDim);                            // of a multiprocessor
+  static constexpr int kPanels = kDim / (kF8 ? 128 : 64), kPanelBytes = kTile * 128;  // a panel: 128 bytes of each key of a tile
+  static constexpr int kScaleBytes = kF8 ? kTile * 4 : 0;
+  static constexpr int kTileBytes = kPanels * kPanelBytes;
+  static constexpr int kWeightBytes = kColumns * 128;  // of one group
+  static constexpr int kDimBlocks = kDim / 64;
+  static constexpr int kScores = kColumns / 2;  // registers of S, and of one block of Oᵀ
+  static constexpr int kOwn = kColumns / 4;     // columns a thread has a part in
+  static constexpr int kNodeFloats = kRows * (kDim + 2);
+  static constexpr float kBias = std::is_same_v<T, __half> ? 14.0f : 0.0f;  // weights are 2^bias·p, to stay clear of f16's subnormals
+};
+
+template <class F>
+__host__ __device__ constexpr Layout layout_of(int stages, int levels) {
+  return Layout(F::kRows, F::kDim, F::kF8, stages, levels);
+}
+
+struct Plan {
+  int level;  // a run is 2^level chunks
+  int units;  // (sequence, run, tile of rows, KV head)
+};
+
+/// One sequence as the plan sees it.
+struct Span {
+  int q_first, q_len, kv_len;
+  bool causal;
+  int first_chunk, last_chunk;  // half-open, of the keys that some row sees
+  int items;                    // tiles of rows × KV heads
+};
+
+/// What a block works on at a time.
+struct Unit {
+  int seq, head, first_row, rows;
+  Span span;
+  int runs, run;              // of the row; this one's index among them
+  int first_run;              // absolute index of the first
+  int slot;                   // of run 0 in the results
+  int low, high;              // keys that some row of this unit sees
+  int first_tile, last_tile;  // half-open
+  int all_low, all_high;      // keys that every row of this unit sees
+};
+
+__device__ __forceinline__ int low_of(const AttentionCall& c, int position) { return c.window > 0 ? max(0, position - c.window + 1) : 0; }
+__device__ __forceinline__ int high_of(const AttentionCall& c, const Span& s, int position) {
+  int high = s.kv_len;
+  if (s.causal) high = min(high, position + 1);
+  if (c.window_right >= 0) high = min(high, position + c.window_right + 1);
+  return max(high, 0);
+}
+
+template <class F>
+__device__ __forceinline__ Span span_of(const AttentionCall& c, int seq) {
+  Span s;
+  s.q_first = c.q_start[seq];
+  s.q_len = c.q_start[seq + 1] - s.q_first;
+  s.kv_len = c.kv_lens[seq];
+  s.causal = c.mask == Mask::causal || (c.mask == Mask::per_request && c.causal[seq] != 0);
+  const int low = low_of(c, s.kv_len - s.q_len), high = high_of(c, s, s.kv_len - 1);
+  s.first_chunk = low < high ? low / kChunk : 0;
+  s.last_chunk = low < high ? (high + kChunk - 1) / kChunk : 0;
+  s.items = (s.q_len * c.group + F::kRows - 1) / F::kRows * c.kv_heads;
+  return s;
+}
+
+__device__ __forceinline__ int runs_of(const Span& s, int level) {
+  return s.last_chunk > s.first_chunk ? ((s.last_chunk - 1) >> level) - (s.first_chunk >> level) + 1 : 1;
+}
+/// Of the levels whose partial results fit, the one with the least estimated time: rounds of mean units, and one of the largest if they differ.
+template <class F>
+__device__ Plan choose_level(const AttentionCall& c, const int* units, const int* partials, int chunks, int longest) {
+  const float split_cost = (F::kWide ? 0.4f : 0.15f) * (F::kF8 ? 2.0f : 1.0f);
+  Plan best{c.plan_levels - 1, units[c.plan_levels - 1]};
+  float least = __builtin_inff();
+#pragma unroll 1
+  for (int level = c.plan_levels - 1; level >= 0; --level) {
+    if (c.forced_level >= 0 && level < c.forced_level) break;
+    if (partials[level] > c.partials || (longest >> level) > kMostRuns - 2) continue;
+    const float u = static_cast<float>(max(units[level], 1));
+    const float blocks = static_cast<float>(gridDim.x), largest = static_cast<float>(min(longest, 1 << level));
+    const float work = static_cast<float>(chunks) + (partials[level] > 0 ? u * split_cost : 0.0f);
+    const float cost = u <= blocks ? largest + split_cost : work / blocks + largest * 0.5f;
+    if (cost < least * 0.995f || c.forced_level >= 0) least = cost, best = {level, units[level]};
+  }
+  return best;
+}
+
+/// Fills firsts[0..kGroup] and slots[…]: units and partial results before each of kGroup stretches of sequences. All threads of the block.
+template <class F>
+__device__ Plan make_plan(const AttentionCall& c, int* plan) {
+  int* firsts = plan;
+  int* slots = firsts + kGroup + 1;
+  int* units = slots + kGroup + 1;
+  int* partials = units + kLevels;
+  int* totals = partials + kLevels;  // chunks, longest
+  const int t = static_cast<int>(threadIdx.x), stretch = (c.num_seqs + kGroup - 1) / kGroup;
+  for (int i = t; i < 2 * kLevels + 2; i += F::kThreads) units[i] = 0;
+  __syncthreads();
+  if (t < kGroup) {
+    const int begin = t * stretch, end = min(begin + stretch, c.num_seqs);
+    const Span own = begin < end ? span_of<F>(c, begin) : Span{};
+#pragma unroll 1
+    for (int level = 0; level < c.plan_levels; ++level) {
+      int u = 0, p = 0, chunks = 0, longest = 0;
+#pragma unroll 1
+      for (int seq = begin; seq < end; ++seq) {
+        const Span s = seq == begin ? own : span_of<F>(c, seq);
+        const int runs = runs_of(s, level);
+        u += s.items * runs;
+        p += runs > 1 ? s.items * runs : 0;
+        chunks += s.items * (s.last_chunk - s.first_chunk);
+        if (s.items > 0) longest = max(longest, s.last_chunk - s.first_chunk);
+      }
+      u = __reduce_add_sync(~0u, u), p = __reduce_add_sync(~0u, p);
+      if (t % 32 == 0) atomicAdd(&units[level], u), atomicAdd(&partials[level], p);
+      if (level > 0) continue;
+      chunks = __reduce_add_sync(~0u, chunks), longest = __reduce_max_sync(~0u, longest);
+      if (t % 32 == 0) atomicAdd(&totals[0], chunks), atomicMax(&totals[1], longest);
+    }
+  }
+  __syncthreads();
+  const Plan chosen = choose_level<F>(c, units, partials, totals[0], totals[1]);
+  if (t < kGroup) {
+    int u = 0, p = 0;
+    for (int seq = t * stretch; seq < min((t + 1) * stretch, c.num_seqs); ++seq) {
+      const Span s = span_of<F>(c, seq);
+      const int runs = runs_of(s, chosen.level);
+      u += s.items * runs;
+      p += runs > 1 ? s.items * runs : 0;
+    }
+    for (int step = 1; step < 32; step *= 2) {
+      const int a = __shfl_up_sync(~0u, u, step), b = __shfl_up_sync(~0u, p, step);
+      if (t % 32 >= step) u += a, p += b;
+    }
+    if (t % 32 == 31) totals[2 + t / 32] = u, totals[6 + t / 32] = p;
+    firsts[t + 1] = u, slots[t + 1] = p;
+    if (t == 0) firsts[0] = slots[0] = 0;
+  }
+  __syncthreads();
+  if (t < kGroup)
+    for (int w = 0; w < t / 32; ++w) firsts[t + 1] += totals[2 + w], slots[t + 1] += totals[6 + w];
+  __syncthreads();
+  return chosen;
+}
+
+template <class F>
+__device__ Unit unit_at(const AttentionCall& c, const Plan& plan, const int* firsts, int index) {
+  const int* slots = firsts + kGroup + 1;
+  const int stretch = (c.num_seqs + kGroup - 1) / kGroup;
+  int low = 0, high = kGroup;  // the last stretch that starts at or before index
+  while (high - low > 1) {
+    const int middle = (low + high) / 2;
+    (firsts[middle] <= index ? low : high) = middle;
+  }
+  Unit u;
+  u.seq = low * stretch;
+  int rest = index - firsts[low];
+  u.slot = slots[low];
+  for (;; ++u.seq) {
+    u.span = span_of<F>(c, u.seq);
+    u.runs = runs_of(u.span, plan.level);
+    const int units = u.span.items * u.runs;
+    if (rest < units) break;
+    rest -= units;
+    u.slot += u.runs > 1 ? units : 0;
+  }
+  const int item = rest % u.span.items;
+  u.run = rest / u.span.items;
+  u.slot += item * u.runs;
+  u.head = item % c.kv_heads;
+  u.first_row = item / c.kv_heads * F::kRows;
+  u.rows = min(F::kRows, u.span.q_len * c.group - u.first_row);
+  u.first_run = u.span.first_chunk >> plan.level;
+  const int before = u.span.kv_len - u.span.q_len;
+  const int first = before + u.first_row / c.group, last = before + (u.first_row + u.rows - 1) / c.group;
+  u.low = low_of(c, first), u.high = high_of(c, u.span, last);
+  u.all_low = low_of(c, last), u.all_high = high_of(c, u.span, first);
+  const int run = u.first_run + u.run;
+  const int64_t end = (static_cast<int64_t>(run) + 1) << plan.level;
+  const int from = max(u.low, (run << plan.level) * kChunk);
+  const int to = static_cast<int>(min(static_cast<int64_t>(min(u.high, u.span.last_chunk * kChunk)), end * kChunk));
+  u.first_tile = from / kTile;
+  u.last_tile = from < to ? (to + kTile - 1) / kTile : u.first_tile;
+  return u;
+}
+
+}  // namespace attune::cuda
