@@ -1,12 +1,8 @@
-// The rows of the goals for attention on an H200: `device_attention_bench [KERNEL [blocks,stages,levels …]]`.
+// The rows of the goals for attention on an H200: `device_attention_bench [KERNEL [PART_OF_A_ROW'S_NAME]]`.
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <charconv>
-
 #include "attention_times.h"
-#include "device_memory.h"
-#include "kernels/cuda/kernels.h"
+#include "core/error.h"
 #include "ops/catalogue.h"
 
 namespace attune::device_test {
@@ -74,9 +70,7 @@ void add_others(std::vector<Row>& rows) {
   rows.push_back(row({.block_size = 256}, 32, 4096, 1, 0));
   for (const int64_t dim : {64, 192, 256}) rows.push_back(row({.head_dim = dim, .block_size = 16}, 32, 4096, 1, 0));
   Row ragged = row({.block_size = 16}, 32, 4096, 1, 0, "ragged 10..60000");
-  int64_t total = 0;
-  for (size_t i = 0; i < 32; ++i)
-    ragged.work.kv_lens[i] = static_cast<int32_t>(i * i * i * i % 13 == 0 ? 60000 - i * 400 : 10 + i * i * 9), total += ragged.work.kv_lens[i];
+  for (size_t i = 0; i < 32; ++i) ragged.work.kv_lens[i] = static_cast<int32_t>(i * i * i * i % 13 == 0 ? 60000 - i * 400 : 10 + i * i * 9);
   rows.push_back(ragged);
 }
 
@@ -98,73 +92,12 @@ const AttentionKernel& named(std::string_view name) {
   fail(ErrorCode::device_error, "bench", "a kernel of this build", name);
 }
 
-double at(std::vector<double> v, double share) {
-  std::sort(v.begin(), v.end());
-  return v[std::min(v.size() - 1, static_cast<size_t>(share * static_cast<double>(v.size())))];
-}
-
-void trace(const AttentionKernel& kernel, const Row& r) {
-  constexpr int64_t kBlocks = 528;
-  const DeviceMemory times = allocate(kBlocks * 64);
-  check(cudaMemset(times.get(), 0, kBlocks * 64), "clear");
-  cuda::attention_tuning.times = reinterpret_cast<unsigned long long*>(times.get());
-  trace_attention(kernel, r.work);
-  cuda::attention_tuning.times = nullptr;
-  std::vector<unsigned long long> t(kBlocks * 8);
-  check(cudaMemcpy(t.data(), times.get(), kBlocks * 64, cudaMemcpyDeviceToHost), "read");
-  std::vector<double> v[6];
-  unsigned long long begin = ~0ull;
-  for (size_t b = 0; b < kBlocks; ++b)
-    if (t[b * 8] != 0) begin = std::min(begin, t[b * 8]);
-  for (size_t b = 0; b < kBlocks; ++b)
-    for (size_t i = 0; i < 6; ++i)
-      if (t[b * 8] != 0 && t[b * 8 + i] != 0)
-        v[i].push_back(i < 5 ? static_cast<double>(t[b * 8 + i] - begin) * 1e-3 : static_cast<double>(t[b * 8 + i]));
-  constexpr const char* kNames[] = {"start", "planned", "first tile", "last tile", "end", "units"};
-  fmt::print("trace {} ({} blocks)\n", r.name, v[0].size());
-  for (size_t i = 0; i < 6; ++i)
-    if (!v[i].empty())
-      fmt::print("  {:<10} {:8.2f} {:8.2f} {:8.2f} {:8.2f} {:8.2f}  (least, 10 %, median, 90 %, most; {} blocks)\n", kNames[i], at(v[i], 0),
-                 at(v[i], 0.1), at(v[i], 0.5), at(v[i], 0.9), at(v[i], 1), v[i].size());
-}
-
-void tune(std::string_view text) {
-  int numbers[5] = {0, 0, -1, -1, 0}, which = 0;
-  for (size_t i = 0; i < text.size() && which < 5; i = text.find(',', i) == std::string_view::npos ? text.size() : text.find(',', i) + 1)
-    std::from_chars(text.data() + i, text.data() + text.size(), numbers[which++]);
-  cuda::attention_tuning = {numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]};
-  fmt::print("---- blocks {}, stages {}, levels {}, level {}, in turn {}\n", numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]);
-}
-
-/// KERNEL, then in any order: rows=A|B (parts of names), goals (those with a goal), a variant, and what to do: time, trace, launch.
 void all(int argc, char** argv) {
   const AttentionKernel& kernel = named(argc > 1 ? argv[1] : "cuda.attention.wgmma_split_kv");
-  std::vector<Row> rows, chosen;
+  std::vector<Row> rows;
   add_goals(rows, 16), add_goals(rows, 64), add_others(rows);
-  chosen = rows;
-  for (int i = 2; i < argc; ++i) {
-    const std::string word = argv[i];
-    if (word.starts_with("rows=")) {
-      chosen.clear();
-      for (const Row& r : rows)
-        for (size_t from = 5; from < word.size();) {
-          const size_t bar = std::min(word.find('|', from), word.size());
-          if (r.name.find(word.substr(from, bar - from)) != std::string::npos) {
-            chosen.push_back(r);
-            break;
-          }
-          from = bar + 1;
-        }
-    } else if (word == "time" || word == "trace" || word == "launch") {
-      for (const Row& r : chosen) {
-        if (word == "time") print(kernel, r);
-        if (word == "trace") trace(kernel, r);
-        if (word == "launch") trace_attention(kernel, r.work);
-      }
-    } else {
-      tune(word);
-    }
-  }
+  for (const Row& r : rows)
+    if (argc < 3 || r.name.find(argv[2]) != std::string::npos) print(kernel, r);
 }
 
 }  // namespace

@@ -142,18 +142,4 @@ Timing time_attention(const AttentionKernel& kernel, const Work& w) {
   return {us[us.size() / 2], us.front(), us.back(), read / 1e9};
 }
 
-void trace_attention(const AttentionKernel& kernel, const Work& w) {
-  Setup s(kernel, w);
-  ExecContext ctx;
-  ctx.workspace = {s.workspace.get(), static_cast<size_t>(s.room)};
-  for (int i = 0; i < 4; ++i) {
-    const DeviceMemory flush = allocate(256 << 20);
-    check(cudaMemset(flush.get(), i, 256 << 20), "flush");
-    check(cudaDeviceSynchronize(), "flush");
-    s.p.k = s.k.get() + i % s.caches * s.bytes, s.p.v = s.v.get() + i % s.caches * s.bytes;
-    kernel.launch(ctx, w.desc, s.p);
-    check(cudaDeviceSynchronize(), "trace");
-  }
-}
-
 }  // namespace attune::device_test

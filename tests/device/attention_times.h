@@ -21,7 +21,4 @@ struct Timing {
 /// Graph replay, caches that alternate so that none stays in L2, random values, permuted block tables.
 Timing time_attention(const AttentionKernel& kernel, const Work& work);
 
-/// TEMPORARY: launches alone, a few times.
-void trace_attention(const AttentionKernel& kernel, const Work& work);
-
 }  // namespace attune::device_test

@@ -42,16 +42,14 @@ struct AttentionCall {
   int stages;         ///< tiles in flight
   int shared_levels;  ///< of the reduction tree that wait in shared memory; deeper ones in `spill`
   int spill_levels;
-  int plan_levels;            ///< how many the longest sequence can need
-  int partials;               ///< runs of split rows whose results fit
-  int slots;                  ///< those, and one for each block
-  bool out_paired;            ///< two 16-bit outputs may be stored at once
-  int32_t* arrived;           ///< [partials]
-  int32_t* ticket;            ///< units handed out beyond the first of each block; null: in turn
-  unsigned long long* times;  ///< TEMPORARY
-  int forced_level;
-  float* spill;    ///< [blocks][spill_levels][node_floats]
-  float* results;  ///< [slots][rows][head_dim padded] then [slots][rows][2]
+  int plan_levels;   ///< how many the longest sequence can need
+  int partials;      ///< runs of split rows whose results fit
+  int slots;         ///< those, and one for each block
+  bool out_paired;   ///< two 16-bit outputs may be stored at once
+  int32_t* arrived;  ///< [partials]
+  int32_t* ticket;   ///< units handed out beyond the first of each block
+  float* spill;      ///< [blocks][spill_levels][node_floats]
+  float* results;    ///< [slots][rows][head_dim padded] then [slots][rows][2]
 };
 
 /// Rows (query token × query head of one KV head) that a block works on at once.
@@ -100,14 +98,15 @@ struct Layout {
 struct Shape {
   int blocks, stages, shared_levels, bytes;
 };
-/// As many tiles in flight as fit beside the waiting nodes, of which at most three levels; `blocks`, `stages`, `levels`: wishes, if not 0, 0, −1.
-constexpr Shape shape_of(int rows, int dim, bool f8, int levels, int blocks = 0, int stages = 0, int shared_levels = -1) {
+/// As many tiles in flight as fit beside the waiting nodes, of which at most three levels. Few rows of 16-bit keys do best with 48 KiB a block in
+/// flight: more costs 1 to 3 % of the bandwidth.
+constexpr Shape shape_of(int rows, int dim, bool f8, int levels) {
   constexpr int kMultiprocessor = 228 * 1024, kReserved = 1024, kMostStages = 16, kFewStages = 5;
-  Shape s{most_blocks(rows, dim), stages > 0 ? stages : kMostStages, shared_levels >= 0 ? shared_levels : 3, 0};
-  if (blocks > 0 && blocks < s.blocks) s.blocks = blocks;
-  if (blocks == 0 && s.blocks > 2 && !f8) s.blocks = 2;
-  if (s.shared_levels > levels) s.shared_levels = levels;
+  Shape s{most_blocks(rows, dim), kMostStages, levels < 3 ? levels : 3, 0};
+  if (s.blocks > 2 && !f8) s.blocks = 2;
   const int room = kMultiprocessor / s.blocks - kReserved;
+  const int in_flight = !f8 && rows <= 16 ? 48 * 1024 / (kTile * dim * 2) : kMostStages;
+  s.stages = in_flight < 3 ? 3 : in_flight;
   while (s.shared_levels > 0 && Layout(rows, dim, f8, kFewStages, s.shared_levels).end > room) --s.shared_levels;
   while (s.stages > 2 && Layout(rows, dim, f8, s.stages, s.shared_levels).end > room) --s.stages;
   s.bytes = Layout(rows, dim, f8, s.stages, s.shared_levels).end;

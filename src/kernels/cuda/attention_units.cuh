@@ -94,13 +94,12 @@ __device__ Plan choose_level(const AttentionCall& c, const int* units, const int
   float least = __builtin_inff();
 #pragma unroll 1
   for (int level = c.plan_levels - 1; level >= 0; --level) {
-    if (c.forced_level >= 0 && level < c.forced_level) break;
     if (partials[level] > c.partials || (longest >> level) > kMostRuns - 2) continue;
     const float u = static_cast<float>(max(units[level], 1));
     const float blocks = static_cast<float>(gridDim.x), largest = static_cast<float>(min(longest, 1 << level));
     const float work = static_cast<float>(chunks) + (partials[level] > 0 ? u * split_cost : 0.0f);
     const float cost = u <= blocks ? largest + split_cost : work / blocks + largest * 0.5f;
-    if (cost < least * 0.995f || c.forced_level >= 0) least = cost, best = {level, units[level]};
+    if (cost < least * 0.995f) least = cost, best = {level, units[level]};
   }
   return best;
 }

@@ -11,8 +11,6 @@
 
 namespace attune::cuda {
 
-AttentionTuning attention_tuning;
-
 namespace {
 
 constexpr std::string_view kName = "cuda.attention.wgmma_split_kv";
@@ -72,7 +70,7 @@ void place_workspace(AttentionCall& c, int64_t node, const Workspace& w, int blo
     fail(ErrorCode::internal, kName, fmt::format("a workspace of {} bytes or more", w.bytes - room + blocks * node), std::to_string(w.bytes));
   unsigned char* at = static_cast<unsigned char*>(w.data);
   c.arrived = reinterpret_cast<int32_t*>(at);
-  c.ticket = attention_tuning.in_turn ? nullptr : c.arrived + kMostPartials;
+  c.ticket = c.arrived + kMostPartials;
   c.spill = reinterpret_cast<float*>(at + kCounterBytes);
   c.results = reinterpret_cast<float*>(at + kCounterBytes + spill);
   c.partials = static_cast<int>(std::min(kMostPartials, room / node - blocks));
@@ -104,13 +102,12 @@ void attention_wgmma_split_kv(const ExecContext& ctx, const AttentionDesc& desc,
   if (form.kernel == nullptr) fail(ErrorCode::internal, kName, "an instantiation", to_text(desc));
   AttentionCall c = call_of(desc, params);
   const int levels = levels_below(params.longest_kv);
-  const Shape shape = shape_of(rows, dim, is_f8(desc.kv_dtype), levels, attention_tuning.blocks, attention_tuning.stages, attention_tuning.levels);
+  const Shape shape = shape_of(rows, dim, is_f8(desc.kv_dtype), levels);
   const int64_t row_tiles = params.num_seqs + params.total_q * desc.gqa_group / rows, chunks = int64_t{1} << levels;
   const int blocks =
       static_cast<int>(std::min<int64_t>(std::min(multiprocessors(), kMostMultiprocessors) * shape.blocks, row_tiles * desc.num_kv_heads * chunks));
   c.stages = shape.stages, c.shared_levels = shape.shared_levels, c.spill_levels = levels - shape.shared_levels;
   c.plan_levels = std::min(kLevels, levels + 1);
-  c.forced_level = attention_tuning.level, c.times = attention_tuning.times;
   place_workspace(c, node_floats(rows, dim) * 4, ctx.workspace, blocks);
   const CUtensorMap k = map_of(desc, params.k, params.num_blocks, c.box), v = map_of(desc, params.v, params.num_blocks, c.box);
   start(form, c, k, v, blocks, shape.bytes, static_cast<cudaStream_t>(ctx.stream));

@@ -25,13 +25,6 @@ void matmul_wgmma_shaped(const ExecContext& ctx, const MatmulDesc& desc, const M
 /// Paged attention for decode, verify and prefill. Lengths are not read on the host.
 void attention_wgmma_split_kv(const ExecContext& ctx, const AttentionDesc& desc, const AttentionParams& params);
 
-/// What a bench may set: blocks a multiprocessor, tiles in flight, levels of the tree in shared memory; 0: the kernel's own choice.
-struct AttentionTuning {
-  int blocks = 0, stages = 0, levels = -1, level = -1, in_turn = 0;
-  unsigned long long* times = nullptr;
-};
-extern AttentionTuning attention_tuning;
-
 /// cuBLASLt, opened at run time: one call a segment; DeviceError if the library is absent.
 void matmul_cublaslt(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params);
 
