@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <functional>
+#include <map>
 
 #include "device_memory.h"
 #include "kernels/cuda/kernels.h"
@@ -79,7 +80,12 @@ class Bench {
     }
     return p;
   }
-  const ExecContext& context() const { return ctx_; }
+  /// What the last launch wrote, of the first m rows.
+  std::vector<uint8_t> written(int64_t m) const {
+    std::vector<uint8_t> out(static_cast<size_t>(m * layer_.n * static_cast<int64_t>(size_of(out_dtype_))));
+    check(cudaMemcpy(out.data(), out_.get(), out.size(), cudaMemcpyDeviceToHost), "copy from the device");
+    return out;
+  }
   double bytes(int64_t m) const {
     return static_cast<double>(layer_.n * layer_.k * 2 + m * layer_.k * 2 + m * layer_.n * static_cast<int64_t>(size_of(out_dtype_)));
   }
@@ -157,53 +163,41 @@ void time_layers(bool with_library) {
 }
 
 void time_shapes() {
-  const std::vector<cuda::SkinnyShape> shapes = {
-      {.tiles = 1, .depth = 1, .stages = 11},
-      {.tiles = 1, .depth = 1, .stages = 8},
-      {.tiles = 1, .depth = 2, .stages = 5},
-      {.tiles = 2, .depth = 1, .stages = 5},
-      {.tiles = 2, .depth = 1, .stages = 6, .buffers = 1},
-      {.tiles = 2, .depth = 2, .stages = 3, .buffers = 1},
-      {.tiles = 2, .depth = 1, .stages = 10},
-      {.tiles = 1, .depth = 2, .stages = 10},
-      {.tiles = 3, .depth = 1, .stages = 4, .buffers = 1},
-      {.tiles = 4, .depth = 1, .stages = 3, .buffers = 1},
-      {.tiles = 4, .depth = 1, .stages = 5, .buffers = 1},
-      {.tiles = 2, .depth = 2, .stages = 5, .buffers = 1},
-      {.tiles = 2, .depth = 1, .stages = 4, .buffers = 1},
-      {.tiles = 2, .depth = 1, .stages = 3, .buffers = 1},
-      {.tiles = 1, .depth = 1, .stages = 6},
-      {.tiles = 1, .depth = 1, .stages = 5, .buffers = 1},
-  };
-  for (const Layer& layer : {kLayers[0], kLayers[1], kLayers[2], kLayers[3], kLayers[4]}) {
+  for (int split : {2, 4})
+    for (int kib : {48, 72, 100, 112, 160, 220})
+      fmt::print("clusters of {} with {} KiB: {} at once\n", split, kib, cuda::skinny_active_clusters(split, kib * 1024));
+  std::vector<cuda::SkinnyShape> shapes;
+  for (int split : {2, 4})
+    for (const cuda::SkinnyShape& s : {cuda::SkinnyShape{.tiles = 1, .depth = 2, .stages = 3, .buffers = 1},
+                                       {.tiles = 1, .depth = 2, .stages = 4, .buffers = 1},
+                                       {.tiles = 1, .depth = 2, .stages = 6, .buffers = 1},
+                                       {.tiles = 2, .depth = 1, .stages = 3, .buffers = 1},
+                                       {.tiles = 2, .depth = 1, .stages = 4, .buffers = 1},
+                                       {.tiles = 2, .depth = 1, .stages = 6, .buffers = 1},
+                                       {.tiles = 2, .depth = 2, .stages = 3, .buffers = 1},
+                                       {.tiles = 1, .depth = 2, .stages = 11, .buffers = 1},
+                                       {.tiles = 2, .depth = 2, .stages = 5, .buffers = 1}}) {
+      shapes.push_back(s);
+      shapes.back().split = split;
+    }
+  for (const Layer& layer : kLayers) {
     const Bench bench(layer, 64, DType::f32);
-    for (int64_t m : {1, 16, 32, 64}) {
-      if (layer.n > 100000 && m != 1 && m != 64) continue;
+    for (int64_t m : {1, 16, 64}) {
       fmt::print("{} M={} goal {:.2f}:", layer.name, m, bench.bytes(m) / kBytesPerUs + 3.5);
+      std::map<int, std::vector<uint8_t>> bits;
       for (const auto& base : shapes) {
         if (cuda::skinny_shared_memory(cuda::skinny_rows(m), base) > 227 * 1024) continue;
-        for (int clusters : {32, 33, 66, 100000}) {
-          if (clusters == 33 && layer.n < 100000) continue;
+        for (int clusters : {132 / base.split, 264 / base.split, 100000}) {
           cuda::SkinnyShape s = base;
           s.clusters = clusters;
           const double us = bench.time(
               m, [&](const ExecContext& ctx, const MatmulDesc& d, const MatmulParams& p) { cuda::matmul_skinny_shaped(ctx, d, p, s); }, 7);
-          fmt::print(" {}x{}s{}b{}c{}:{:.2f}", s.tiles, s.depth, s.stages, s.buffers, clusters, us);
+          auto& expected = bits[s.split];
+          const auto got = layer.n < 100000 || m == 1 ? bench.written(m) : std::vector<uint8_t>{};
+          if (expected.empty()) expected = got;
+          fmt::print(" S{}:{}x{}s{}c{}{}:{:.2f}", s.split, s.tiles, s.depth, s.stages, clusters, got == expected ? "" : "OTHERBITS", us);
         }
       }
-      for (const auto& base : {shapes[2], shapes[4], shapes[5], shapes[14]})
-        for (int toggle = 0; toggle < 4; ++toggle) {
-          cuda::SkinnyShape s = base;
-          s.clusters = 100000;
-          if (toggle == 0) s.hint = false;
-          if (toggle == 1) s.overlap = false;
-          if (toggle == 2) s.promotion = 2;
-          if (toggle == 3) s.promotion = 0;
-          const double us = bench.time(
-              m, [&](const ExecContext& ctx, const MatmulDesc& d, const MatmulParams& p) { cuda::matmul_skinny_shaped(ctx, d, p, s); }, 7);
-          constexpr const char* kToggles[] = {"nohint", "nopdl", "l2_128", "l2_none"};
-          fmt::print(" {}x{}s{}b{}:{}:{:.2f}", s.tiles, s.depth, s.stages, s.buffers, kToggles[toggle], us);
-        }
       fmt::print("\n");
     }
   }

@@ -15,6 +15,8 @@ void matmul_skinny(const ExecContext& ctx, const MatmulDesc& desc, const MatmulP
 /// The same, cut as `shape` says.
 void matmul_skinny_shaped(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params, const SkinnyShape& shape);
 
+int skinny_active_clusters(int split, int bytes);
+
 /// Any number of rows of x; the types, K and the reading of weights as above.
 void matmul_wgmma(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params);
 

@@ -26,7 +26,7 @@ struct Call {
   int segments, tiles, groups;
   int64_t m, k;
   int stages, buffers;
-  bool hint;
+  bool mapped;  // all of it by the copy engine
 };
 
 struct Tile {
@@ -49,10 +49,12 @@ struct Place {
 };
 
 /// One instantiation's shapes, and where things stand in its shared memory.
-template <int kRows, int kTiles, int kDepth>
+template <int kBlocks, int kRows, int kTiles, int kDepth>
 struct Layout {
   static constexpr int kWeightBytes = kTiles * kDepth * kTileBytes, kXBytes = kDepth * kRows * 128, kStageBytes = kWeightBytes + kXBytes;
-  static constexpr int kItems = kTiles * kRows / 8;  // of a part: 32 threads' four sums each
+  static constexpr int kParts = kBlocks, kSlices = kMultiplyWarps / kBlocks;  // 16 rows of a tile each that a block finishes
+  static constexpr int kItems = kTiles * kSlices * kRows / 8;                 // of a part: 32 threads' four sums each
+  static constexpr int kGroups = kRows / 8, kGroupTiles = kTiles;
   static constexpr int kPartBytes = kItems * 512;
   uint32_t memory, parts, full, empty, got, room;
   uint32_t rank;
@@ -60,115 +62,118 @@ struct Layout {
   __device__ Layout(const Call& c, const unsigned char* base) {
     memory = shared_address(base);
     parts = memory + static_cast<uint32_t>(c.stages * kStageBytes);
-    full = parts + static_cast<uint32_t>(c.buffers * kSplit * kPartBytes);
+    full = parts + static_cast<uint32_t>(c.buffers * kBlocks * kPartBytes);
     empty = full + static_cast<uint32_t>(c.stages) * 8;
     got = empty + static_cast<uint32_t>(c.stages) * 8;
     room = got + 16;
     rank = cluster_rank();
   }
   __device__ uint32_t stage(int i) const { return memory + static_cast<uint32_t>(i * kStageBytes); }
-  __device__ uint32_t part(int buffer, uint32_t from) const { return parts + (static_cast<uint32_t>(buffer) * kSplit + from) * kPartBytes; }
+  __device__ uint32_t part(int buffer, uint32_t from) const { return parts + (static_cast<uint32_t>(buffer) * kBlocks + from) * kPartBytes; }
 };
 
 /// This block's part of K in boxes, and its cluster's share of the groups.
 struct Share {
   int first_box, steps, first_group, stride, groups;
 };
-template <int kDepth>
+template <int kBlocks, int kDepth>
 __device__ Share share_of(const Call& c, uint32_t rank) {
   const auto units = static_cast<int>(ceil_div(c.k, kUnit)), r = static_cast<int>(rank);
-  const int first = units * r / kSplit, last = units * (r + 1) / kSplit;
-  const int cluster = static_cast<int>(blockIdx.x) / kSplit, clusters = static_cast<int>(gridDim.x) / kSplit;  // clusters ≤ groups
+  const int first = units * r / kBlocks, last = units * (r + 1) / kBlocks;
+  const int cluster = static_cast<int>(blockIdx.x) / kBlocks, clusters = static_cast<int>(gridDim.x) / kBlocks;  // clusters ≤ groups
   return {first * 2, (last - first) * 2 / kDepth, cluster, clusters, (c.groups - cluster + clusters - 1) / clusters};
 }
 
 template <class L>
 __device__ void make_barriers(const Call& c, const L& l, int groups) {
   for (int i = 0; i < c.stages; ++i) barrier_init(l.full + i * 8, 1), barrier_init(l.empty + i * 8, kMultiplyWarps);
-  for (int b = 0; b < c.buffers; ++b) barrier_init(l.got + b * 8, 1), barrier_init(l.room + b * 8, kSplit * kFinishWarps);
+  for (int b = 0; b < c.buffers; ++b) barrier_init(l.got + b * 8, 1), barrier_init(l.room + b * 8, L::kParts * kFinishWarps);
   fence_barrier_init();
-  for (int b = 0; b < c.buffers && b < groups; ++b) barrier_arrive_expect(l.got + b * 8, kSplit * L::kPartBytes);
+  for (int b = 0; b < c.buffers && b < groups; ++b) barrier_arrive_expect(l.got + b * 8, L::kParts * L::kPartBytes);
 }
 
-/// The copying warp. A stage's barrier gets one arrival, with its x.
-template <int kRows, int kTiles, int kDepth>
-struct Copier {
-  using L = Layout<kRows, kTiles, kDepth>;
-  const Call& c;
-  const L& l;
-  unsigned char* memory;
-  const Share share;
-  const int lane;
-  uint64_t policy;
-
-  __device__ void weights(int stage, int group, int step) const {
-    const uint32_t barrier = l.full + stage * 8;
-    uint32_t bytes = 0;
+/// One group's turn of the copying warp: where its tiles stand.
+template <int kTiles>
+struct Group {
+  const Matrix* w[kTiles];
+  int row[kTiles];
+  __device__ Group(const Call& c, int index) {
 #pragma unroll
     for (int t = 0; t < kTiles; ++t) {
-      const Tile tile = tile_at(c, group * kTiles + t);
-      const Matrix& w = c.w[tile.segment];
-      if (w.mapped) bytes += kDepth * kTileBytes;
-    }
-    if (lane == 0 && bytes > 0) barrier_expect(barrier, bytes);
-#pragma unroll
-    for (int t = 0; t < kTiles; ++t) {
-      const Tile tile = tile_at(c, group * kTiles + t);
-      const Matrix& w = c.w[tile.segment];
-#pragma unroll
-      for (int d = 0; d < kDepth; ++d) {
-        const int offset = stage * L::kStageBytes + (d * kTiles + t) * kTileBytes, column = (share.first_box + step * kDepth + d) * kBoxColumns;
-        if (!w.mapped)
-          copy_elements(memory + offset, w, c.k, column, tile.row, kTileRows, lane);
-        else if (lane == 0)
-          copy_box(l.memory + offset, &w.map, column, tile.row, barrier, policy);
-      }
-    }
-  }
-
-  __device__ void x(int stage, int step) const {
-    const uint32_t barrier = l.full + stage * 8;
-    const int offset = stage * L::kStageBytes + L::kWeightBytes;
-#pragma unroll
-    for (int d = 0; d < kDepth; ++d) {
-      const int column = (share.first_box + step * kDepth + d) * kBoxColumns;
-      if (!c.x.mapped) copy_elements(memory + offset + d * kRows * 128, c.x, c.k, column, 0, kRows, lane);
-    }
-    __syncwarp();
-    if (lane != 0) return;
-    barrier_arrive_expect(barrier, c.x.mapped ? L::kXBytes : 0);
-#pragma unroll
-    for (int d = 0; d < kDepth; ++d) {
-      const int column = (share.first_box + step * kDepth + d) * kBoxColumns;
-      if (c.x.mapped) copy_box(l.memory + offset + d * kRows * 128, &c.x.map, column, 0, barrier);
-    }
-  }
-
-  /// Fills the ring with weights, then waits for the predecessor, whose outputs x may be.
-  __device__ void run() const {
-    const int total = share.groups * share.steps, ahead = total < c.stages ? total : c.stages;
-    int group = share.first_group, step = 0;
-    const auto next = [&] {
-      if (++step == share.steps) step = 0, group += share.stride;
-    };
-    for (int i = 0; i < ahead; ++i, next()) weights(i, group, step);
-    wait_for_predecessor();
-    for (int i = 0; i < ahead; ++i) x(i, i % share.steps);
-    Place place;
-    for (int i = ahead; i < total; ++i, next()) {
-      barrier_wait(l.empty + place.stage * 8, place.parity);
-      weights(place.stage, group, step);
-      x(place.stage, step);
-      place.advance(c.stages);
+      const Tile tile = tile_at(c, index * kTiles + t);
+      w[t] = &c.w[tile.segment], row[t] = tile.row;
     }
   }
 };
 
+/// The copying warp where everything has a map: one thread. Fills the ring with weights, then waits for the predecessor, whose outputs x may be.
+/// A stage's barrier gets one arrival, with its x.
+template <class L, int kRows, int kTiles, int kDepth>
+__device__ void copy(const Call& c, const L& l, const Share& share) {
+  const uint64_t policy = policy_evict_first();
+  const auto weights = [&](int stage, const Group<kTiles>& g, int step) {
+    const uint32_t to = l.stage(stage), barrier = l.full + stage * 8;
+#pragma unroll
+    for (int d = 0; d < kDepth; ++d)
+#pragma unroll
+      for (int t = 0; t < kTiles; ++t)
+        copy_box(to + (d * kTiles + t) * kTileBytes, &g.w[t]->map, (share.first_box + step * kDepth + d) * kBoxColumns, g.row[t], barrier, policy);
+  };
+  const auto x = [&](int stage, int step) {
+    const uint32_t to = l.stage(stage) + L::kWeightBytes, barrier = l.full + stage * 8;
+#pragma unroll
+    for (int d = 0; d < kDepth; ++d) copy_box(to + d * kRows * 128, &c.x.map, (share.first_box + step * kDepth + d) * kBoxColumns, 0, barrier);
+  };
+  const int total = share.groups * share.steps, ahead = total < c.stages ? total : c.stages;
+  for (int i = 0; i < ahead; ++i) {
+    barrier_expect(l.full + i * 8, L::kWeightBytes);
+    weights(i, Group<kTiles>(c, share.first_group + i / share.steps * share.stride), i % share.steps);
+  }
+  wait_for_predecessor();
+  for (int i = 0; i < ahead; ++i) {
+    barrier_arrive_expect(l.full + i * 8, L::kXBytes);
+    x(i, i % share.steps);
+  }
+  Place place;
+  int step = ahead % share.steps;
+  for (int turn = ahead / share.steps; turn < share.groups; ++turn, step = 0) {
+    const Group<kTiles> g(c, share.first_group + turn * share.stride);
+    for (; step < share.steps; ++step) {
+      barrier_wait(l.empty + place.stage * 8, place.parity);
+      barrier_arrive_expect(l.full + place.stage * 8, L::kStageBytes);
+      weights(place.stage, g, step);
+      x(place.stage, step);
+      place.advance(c.stages);
+    }
+  }
+}
+
+/// The copying warp where something stands at an odd address: element by element, all of it.
+template <class L, int kRows, int kTiles, int kDepth>
+__device__ void copy_by_elements(const Call& c, const L& l, unsigned char* memory, const Share& share, int lane) {
+  wait_for_predecessor();
+  Place place;
+  for (int turn = 0; turn < share.groups; ++turn) {
+    const Group<kTiles> g(c, share.first_group + turn * share.stride);
+    for (int step = 0; step < share.steps; ++step) {
+      if (turn * share.steps + step >= c.stages) barrier_wait(l.empty + place.stage * 8, place.parity ^ 1);
+      unsigned char* to = memory + place.stage * L::kStageBytes;
+      for (int d = 0; d < kDepth; ++d) {
+        const int column = (share.first_box + step * kDepth + d) * kBoxColumns;
+        for (int t = 0; t < kTiles; ++t) copy_elements(to + (d * kTiles + t) * kTileBytes, *g.w[t], c.k, column, g.row[t], kTileRows, lane);
+        copy_elements(to + L::kWeightBytes + d * kRows * 128, c.x, c.k, column, 0, kRows, lane);
+      }
+      __syncwarp();
+      if (lane == 0) barrier_arrive(l.full + place.stage * 8);
+      place.advance(c.stages);
+    }
+  }
+}
+
 /// The multiplying warpgroup: partial sums of a group over this block's part of K, sent to the blocks that finish them.
-template <bool kHalf, int kRows, int kTiles, int kDepth>
-__device__ void multiply(const Call& c, const Layout<kRows, kTiles, kDepth>& l, int warp, int lane) {
-  using L = Layout<kRows, kTiles, kDepth>;
-  const Share share = share_of<kDepth>(c, l.rank);
+template <bool kHalf, int kBlocks, int kRows, int kTiles, int kDepth>
+__device__ void multiply(const Call& c, const Layout<kBlocks, kRows, kTiles, kDepth>& l, const Share& share, int warp, int lane) {
+  using L = Layout<kBlocks, kRows, kTiles, kDepth>;
   Place place;
   int buffer = 0;
   uint32_t room_parity = 1;
@@ -199,12 +204,14 @@ __device__ void multiply(const Call& c, const Layout<kRows, kTiles, kDepth>& l, 
     product_wait<0>();
     if (previous >= 0 && lane == 0) barrier_arrive(l.empty + previous * 8);
     barrier_wait(l.room + buffer * 8, room_parity);
-    const uint32_t to = map_to_rank(l.part(buffer, l.rank) + lane * 16, warp), barrier = map_to_rank(l.got + buffer * 8, warp);
+    const int slice = warp % L::kSlices, target = warp / L::kSlices;
+    const uint32_t to = map_to_rank(l.part(buffer, l.rank) + lane * 16, target), barrier = map_to_rank(l.got + buffer * 8, target);
 #pragma unroll
     for (int t = 0; t < kTiles; ++t)
 #pragma unroll
       for (int j = 0; j < kRows / 8; ++j)
-        store_remote(to + (t * kRows / 8 + j) * 512, barrier, {sums[t][4 * j], sums[t][4 * j + 1], sums[t][4 * j + 2], sums[t][4 * j + 3]});
+        store_remote(to + ((t * L::kSlices + slice) * kRows / 8 + j) * 512, barrier,
+                     {sums[t][4 * j], sums[t][4 * j + 1], sums[t][4 * j + 2], sums[t][4 * j + 3]});
     if (++buffer == c.buffers) buffer = 0, room_parity ^= 1;
   }
 }
@@ -216,10 +223,10 @@ struct Quad {
   bool valid[4] = {};
   float bias[2] = {}, residual[4] = {};
 
-  __device__ void locate(const Call& c, int tile, int j, uint32_t rank, int lane) {
+  __device__ void locate(const Call& c, int tile, int slice, int j, int lane) {
     const Tile at = tile_at(c, tile);
     segment = at.segment;
-    row = at.row + static_cast<int>(rank) * 16 + lane / 4;
+    row = at.row + slice * 16 + lane / 4;
     n = c.first_column[segment] + row;
     m = j * 8 + lane % 4 * 2;
     for (int i = 0; i < 4; ++i) valid[i] = tile < c.tiles && row + i / 2 * 8 < c.w[segment].rows && m + i % 2 < c.m;
@@ -236,56 +243,66 @@ struct Quad {
   }
 };
 
-/// The finishing warps: rows 16 · rank … + 15 of every tile of the cluster.
+/// The finishing warps: of every tile of the cluster the rows that this block's share is.
 template <class L>
-__device__ void finish(const Call& c, const L& l, const unsigned char* memory, const Share& share, int items_per_tile, int warp, int lane) {
+__device__ void finish(const Call& c, const L& l, const unsigned char* memory, const Share& share, int warp, int lane) {
   constexpr int kMine = (L::kItems + kFinishWarps - 1) / kFinishWarps;
   wait_for_predecessor();
   int buffer = 0;
   uint32_t parity = 0;
   for (int group = share.first_group; group < c.groups; group += share.stride) {
-    Quad quads[kMine];
-#pragma unroll
-    for (int i = 0; i < kMine; ++i) {
-      const int item = warp + i * kFinishWarps;
-      if (item < L::kItems) quads[i].locate(c, group * (L::kItems / items_per_tile) + item / items_per_tile, item % items_per_tile, l.rank, lane);
-    }
+    const auto locate = [&](Quad& q, int item) {
+      const int slice = item / L::kGroups % L::kSlices + static_cast<int>(l.rank) * L::kSlices;
+      if (item < L::kItems) q.locate(c, group * L::kGroupTiles + item / L::kGroups / L::kSlices, slice, item % L::kGroups, lane);
+    };
+    // Few outputs: what is added to them is read before the sums are there.
+    constexpr bool kEarly = kMine <= 2;
+    Quad quads[kEarly ? kMine : 1];
+    if constexpr (kEarly)
+      for (int i = 0; i < kMine; ++i) locate(quads[i], warp + i * kFinishWarps);
     barrier_wait_cluster(l.got + buffer * 8, parity);
     const unsigned char* parts = memory + (l.part(buffer, 0) - l.memory);
-#pragma unroll
+#pragma unroll(kEarly ? kMine : 1)
     for (int i = 0; i < kMine; ++i) {
       const int item = warp + i * kFinishWarps;
       if (item >= L::kItems) continue;
+      Quad& q = quads[kEarly ? i : 0];
+      if constexpr (!kEarly) q = {}, locate(q, item);
       float sum[4] = {};
 #pragma unroll
-      for (int r = 0; r < kSplit; ++r) {
+      for (int r = 0; r < L::kParts; ++r) {
         const float4 part = *reinterpret_cast<const float4*>(parts + r * L::kPartBytes + item * 512 + lane * 16);
         sum[0] += part.x, sum[1] += part.y, sum[2] += part.z, sum[3] += part.w;
       }
-      quads[i].store(c, sum);
+      q.store(c, sum);
     }
     if (group + c.buffers * share.stride < c.groups) {
       __syncwarp();
-      if (warp == 0 && lane == 0) barrier_arrive_expect(l.got + buffer * 8, kSplit * L::kPartBytes);
-      if (lane < kSplit) barrier_arrive_remote(map_to_rank(l.room + buffer * 8, static_cast<uint32_t>(lane)));
+      if (warp == 0 && lane == 0) barrier_arrive_expect(l.got + buffer * 8, L::kParts * L::kPartBytes);
+      if (lane < L::kParts) barrier_arrive_remote(map_to_rank(l.room + buffer * 8, static_cast<uint32_t>(lane)));
     }
     if (++buffer == c.buffers) buffer = 0, parity ^= 1;
   }
 }
 
-template <bool kHalf, int kRows, int kTiles, int kDepth>
+template <bool kHalf, int kBlocks, int kRows, int kTiles, int kDepth>
 __global__ void __launch_bounds__(kThreads) skinny(const __grid_constant__ Call c) {
-  using L = Layout<kRows, kTiles, kDepth>;
+  using L = Layout<kBlocks, kRows, kTiles, kDepth>;
   extern __shared__ __align__(1024) unsigned char stages[];
   const L l(c, stages);
   const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
-  const Share share = share_of<kDepth>(c, l.rank);
+  const Share share = share_of<kBlocks, kDepth>(c, l.rank);
   if (warp == kCopyWarp) {
     if (lane == 0) make_barriers(c, l, share.groups);
     __syncwarp();
     cluster_arrive();
     release_successor();
-    Copier<kRows, kTiles, kDepth>{c, l, stages, share, lane, c.hint ? policy_evict_first() : policy_evict_normal()}.run();
+    if (share.steps > 0) {
+      if (!c.mapped)
+        copy_by_elements<L, kRows, kTiles, kDepth>(c, l, stages, share, lane);
+      else if (lane == 0)
+        copy<L, kRows, kTiles, kDepth>(c, l, share);
+    }
     __syncwarp();
     cluster_wait();
     return;
@@ -294,15 +311,14 @@ __global__ void __launch_bounds__(kThreads) skinny(const __grid_constant__ Call 
   release_successor();
   cluster_wait();
   if (warp < kMultiplyWarps)
-    multiply<kHalf, kRows, kTiles, kDepth>(c, l, warp, lane);
+    multiply<kHalf, kBlocks, kRows, kTiles, kDepth>(c, l, share, warp, lane);
   else
-    finish(c, l, stages, share, kRows / 8, warp - kMultiplyWarps, lane);
+    finish(c, l, stages, share, warp - kMultiplyWarps, lane);
 }
 
 // ---- the host's side ------------------------------------------------------------------------------------------------------------------------
 
 Call call_of(const MatmulDesc& d, const MatmulParams& p, const SkinnyShape& shape, int rows) {
-  map_promotion = shape.promotion;
   Call c = {};
   c.x = matrix_of(p.x, d.x_dtype, p.m, d.k, p.x_stride, rows);
   int column = 0;
@@ -318,54 +334,71 @@ Call call_of(const MatmulDesc& d, const MatmulParams& p, const SkinnyShape& shap
   c.epilogue = epilogue_of(d, p);
   c.m = p.m, c.k = d.k;
   c.stages = shape.stages, c.buffers = shape.buffers;
-  c.hint = shape.hint;
+  c.mapped = c.x.mapped;
+  for (int s = 0; s < c.segments; ++s) c.mapped = c.mapped && c.w[s].mapped;
   return c;
 }
 
-template <bool kHalf, int kRows, int kTiles, int kDepth>
+template <bool kHalf, int kBlocks, int kRows, int kTiles, int kDepth>
 void start(const ExecContext& ctx, const Call& c, const SkinnyShape& shape) {
-  const auto kernel = skinny<kHalf, kRows, kTiles, kDepth>;
+  const auto kernel = skinny<kHalf, kBlocks, kRows, kTiles, kDepth>;
   const auto bytes = static_cast<int>(skinny_shared_memory(kRows, shape));
   // As many groups in turn as the fullest cluster has, by as few clusters as that takes.
   const int turns = static_cast<int>(ceil_div(c.groups, shape.clusters)), clusters = static_cast<int>(ceil_div(c.groups, turns));
   cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
   cudaLaunchAttribute attributes[2];
   attributes[0].id = cudaLaunchAttributeClusterDimension;
-  attributes[0].val.clusterDim = {kSplit, 1, 1};
+  attributes[0].val.clusterDim = {kBlocks, 1, 1};
   attributes[1].id = cudaLaunchAttributeProgrammaticStreamSerialization;
   attributes[1].val.programmaticStreamSerializationAllowed = 1;
   cudaLaunchConfig_t config = {};
-  config.gridDim = dim3(static_cast<unsigned>(clusters * kSplit));
+  config.gridDim = dim3(static_cast<unsigned>(clusters * kBlocks));
   config.blockDim = dim3(kThreads);
   config.dynamicSmemBytes = static_cast<size_t>(bytes);
   config.stream = static_cast<cudaStream_t>(ctx.stream);
-  config.attrs = attributes, config.numAttrs = shape.overlap ? 2 : 1;
+  config.attrs = attributes, config.numAttrs = 2;
   if (error == cudaSuccess) error = cudaLaunchKernelEx(&config, kernel, c);
   if (error != cudaSuccess) gpu::launch_failed("cuda.matmul.skinny", cudaGetErrorString(error));
 }
 
-template <bool kHalf, int kRows>
+template <bool kHalf, int kBlocks, int kRows>
 void start_shape(const ExecContext& ctx, const Call& c, const SkinnyShape& s) {
-  if (s.tiles == 1 && s.depth == 2) return start<kHalf, kRows, 1, 2>(ctx, c, s);
-  if (s.tiles == 2 && s.depth == 1) return start<kHalf, kRows, 2, 1>(ctx, c, s);
-  if constexpr (!kHalf) {
-    if (s.tiles == 1 && s.depth == 1) return start<kHalf, kRows, 1, 1>(ctx, c, s);
-    if (s.tiles == 2 && s.depth == 2) return start<kHalf, kRows, 2, 2>(ctx, c, s);
-    if (s.tiles == 3 && s.depth == 1) return start<kHalf, kRows, 3, 1>(ctx, c, s);
-    if (s.tiles == 4 && s.depth == 1) return start<kHalf, kRows, 4, 1>(ctx, c, s);
-  }
+  if (s.tiles == 1 && s.depth == 2) return start<kHalf, kBlocks, kRows, 1, 2>(ctx, c, s);
+  if (s.tiles == 2 && s.depth == 1) return start<kHalf, kBlocks, kRows, 2, 1>(ctx, c, s);
+  if constexpr (!kHalf)
+    if (s.tiles == 2 && s.depth == 2) return start<kHalf, kBlocks, kRows, 2, 2>(ctx, c, s);
   gpu::launch_failed("cuda.matmul.skinny", "no such shape");
+}
+
+template <bool kHalf, int kRows>
+void start_split(const ExecContext& ctx, const Call& c, const SkinnyShape& s) {
+  if (s.split == kSplit) return start_shape<kHalf, kSplit, kRows>(ctx, c, s);
+  if constexpr (!kHalf) return start_shape<kHalf, 2, kRows>(ctx, c, s);
 }
 
 template <bool kHalf>
 void start_rows(const ExecContext& ctx, const Call& c, const SkinnyShape& s, int rows) {
-  if (rows == 8) return start_shape<kHalf, 8>(ctx, c, s);
-  if (rows == 16) return start_shape<kHalf, 16>(ctx, c, s);
-  if (rows == 32) return start_shape<kHalf, 32>(ctx, c, s);
-  start_shape<kHalf, 64>(ctx, c, s);
+  if (rows == 8) return start_split<kHalf, 8>(ctx, c, s);
+  if (rows == 16) return start_split<kHalf, 16>(ctx, c, s);
+  if (rows == 32) return start_split<kHalf, 32>(ctx, c, s);
+  start_split<kHalf, 64>(ctx, c, s);
 }
 
 }  // namespace
+
+int skinny_active_clusters(int split, int bytes) {
+  int clusters = -1;
+  const auto kernel = split == 2 ? skinny<false, 2, 8, 1, 2> : skinny<false, 4, 8, 1, 2>;
+  cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+  cudaLaunchAttribute attribute;
+  attribute.id = cudaLaunchAttributeClusterDimension;
+  attribute.val.clusterDim = {static_cast<unsigned>(split), 1, 1};
+  cudaLaunchConfig_t config = {};
+  config.gridDim = dim3(static_cast<unsigned>(split * 128)), config.blockDim = dim3(kThreads), config.dynamicSmemBytes = static_cast<size_t>(bytes);
+  config.attrs = &attribute, config.numAttrs = 1;
+  cudaOccupancyMaxActiveClusters(&clusters, kernel, &config);
+  return clusters;
+}
 
 void matmul_skinny_shaped(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params, const SkinnyShape& shape) {
   if (params.m <= 0) return;

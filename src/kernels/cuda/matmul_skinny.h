@@ -17,16 +17,16 @@ struct SkinnyShape {
   int stages = 5;   ///< of the ring
   int buffers = 2;  ///< for partial sums
   int clusters = kMostClusters;
-  bool hint = true, overlap = true;
-  int promotion = 3;
+  int split = kSplit;
 };
 
 /// Rows of x that the products are made for.
 constexpr int skinny_rows(int64_t m) { return m <= 8 ? 8 : m <= 16 ? 16 : m <= 32 ? 32 : 64; }
 
 constexpr int64_t skinny_shared_memory(int rows, const SkinnyShape& s) {
-  const int64_t stage = static_cast<int64_t>(s.depth) * 128 * (s.tiles * 64 + rows), part = static_cast<int64_t>(s.tiles) * rows / 8 * 512;
-  return s.stages * (stage + 16) + s.buffers * kSplit * part + 32;
+  const int64_t stage = static_cast<int64_t>(s.depth) * 128 * (s.tiles * 64 + rows),
+                part = static_cast<int64_t>(s.tiles) * 4 / s.split * rows / 8 * 512;
+  return s.stages * (stage + 16) + s.buffers * s.split * part + 32;
 }
 
 /// The shape for a call: two blocks fit a multiprocessor, so that the successor's can begin.

@@ -12,8 +12,6 @@ namespace attune::cuda {
 
 inline constexpr int kBoxColumns = 64;  ///< of 16 bits: one row of the 128-byte swizzle
 
-inline int map_promotion = 3;
-
 /// True if the copy engine can read rows of `stride` elements of 16 bits from `data` on.
 inline bool is_mappable(const void* data, int64_t stride) { return reinterpret_cast<uintptr_t>(data) % 16 == 0 && stride % 8 == 0; }
 
