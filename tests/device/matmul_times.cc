@@ -3,18 +3,16 @@
 
 #include <fmt/format.h>
 
-#include <functional>
-#include <map>
-
 #include "device_memory.h"
-#include "kernels/cuda/kernels.h"
-#include "kernels/cuda/matmul_cublaslt.h"
+#include "ops/catalogue.h"
 
 namespace attune::device_test {
 namespace {
 
-constexpr double kBytesPerUs = 4.35e6;
-constexpr int64_t kRotated = int64_t{400} << 20;  // bytes of weights that a graph reads before it comes back to the first
+constexpr double kBytesPerUs = 4.35e6, kOverheadUs = 3.5;  // the goal: every byte once at this rate, and so much more
+constexpr int64_t kRotated = int64_t{400} << 20;           // bytes of weights that a graph reads before it comes back to the first
+
+constexpr int64_t kWorkspace = int64_t{32} << 20;
 
 struct Layer {
   const char* name;
@@ -23,7 +21,11 @@ struct Layer {
 constexpr Layer kLayers[] = {
     {"qkv", 6144, 4096, 3}, {"o", 4096, 4096, 1}, {"gate_up", 24576, 4096, 2}, {"down", 4096, 12288, 1}, {"lm_head", 151936, 4096, 1}};
 
-using Launch = std::function<void(const ExecContext&, const MatmulDesc&, const MatmulParams&)>;
+const MatmulKernel* kernel_named(std::string_view name) {
+  for (const MatmulKernel* k : catalogue().kernels<Matmul>())
+    if (k->info.name == name && k->launch != nullptr) return k;
+  fail(ErrorCode::device_error, name, "a kernel of this build", "none");
+}
 
 /// Random bf16 in ±1, from a block that is repeated with an odd period.
 void fill_noise(const DeviceMemory& to, int64_t bytes) {
@@ -50,12 +52,12 @@ class Bench {
     const int64_t bytes = layer.n * layer.k * 2;
     copies_ = std::max<int64_t>(2, (kRotated + bytes - 1) / bytes);
     weights_ = allocate(bytes * copies_), x_ = allocate(most_rows * layer.k * 2), out_ = allocate(most_rows * layer.n * 4);
-    workspace_ = allocate(cuda::kCublasLtWorkspace);
+    workspace_ = allocate(kWorkspace);
     fill_noise(weights_, bytes * copies_), fill_noise(x_, most_rows * layer.k * 2);
     check(cudaMemset(out_.get(), 0, static_cast<size_t>(most_rows * layer.n * 4)), "cudaMemset");
     check(cudaStreamCreate(&ctx_stream_), "cudaStreamCreate");
     ctx_.stream = ctx_stream_;
-    ctx_.workspace = {workspace_.get(), static_cast<size_t>(cuda::kCublasLtWorkspace)};
+    ctx_.workspace = {workspace_.get(), static_cast<size_t>(kWorkspace)};
   }
   ~Bench() { cudaStreamDestroy(ctx_stream_); }
   Bench(const Bench&) = delete;
@@ -80,32 +82,27 @@ class Bench {
     }
     return p;
   }
-  /// What the last launch wrote, of the first m rows.
-  std::vector<uint8_t> written(int64_t m) const {
-    std::vector<uint8_t> out(static_cast<size_t>(m * layer_.n * static_cast<int64_t>(size_of(out_dtype_))));
-    check(cudaMemcpy(out.data(), out_.get(), out.size(), cudaMemcpyDeviceToHost), "copy from the device");
-    return out;
-  }
   double bytes(int64_t m) const {
     return static_cast<double>(layer_.n * layer_.k * 2 + m * layer_.k * 2 + m * layer_.n * static_cast<int64_t>(size_of(out_dtype_)));
   }
 
   /// Median µs of one launch: graphs of `launches` of them, replayed.
-  double time(int64_t m, const Launch& launch, int replays = 15) const {
+  double time(int64_t m, const MatmulKernel& kernel) const {
+    constexpr int kReplays = 15;
     const MatmulDesc d = desc(m);
     const double one = bytes(m) / kBytesPerUs + 2.0 * static_cast<double>(m) * static_cast<double>(layer_.n * layer_.k) / 6e8;
     const auto launches = std::max<int64_t>(copies_, static_cast<int64_t>(700 / one) / copies_ * copies_);
     cudaGraph_t graph = nullptr;
     cudaGraphExec_t ready = nullptr;
-    launch(ctx_, d, params(m, 0));
+    kernel.launch(ctx_, d, params(m, 0));
     check(cudaStreamSynchronize(ctx_stream_), "a launch");
     check(cudaStreamBeginCapture(ctx_stream_, cudaStreamCaptureModeGlobal), "capture");
-    for (int64_t i = 0; i < launches; ++i) launch(ctx_, d, params(m, i));
+    for (int64_t i = 0; i < launches; ++i) kernel.launch(ctx_, d, params(m, i));
     check(cudaStreamEndCapture(ctx_stream_, &graph), "capture");
     check(cudaGraphInstantiate(&ready, graph, 0), "cudaGraphInstantiate");
     cudaEvent_t begin, end;
     check(cudaEventCreate(&begin), "cudaEventCreate"), check(cudaEventCreate(&end), "cudaEventCreate");
-    std::vector<float> times(static_cast<size_t>(replays));
+    std::vector<float> times(static_cast<size_t>(kReplays));
     for (int i = 0; i < 2; ++i) check(cudaGraphLaunch(ready, ctx_stream_), "cudaGraphLaunch");
     for (float& t : times) {
       check(cudaEventRecord(begin, ctx_stream_), "cudaEventRecord");
@@ -118,25 +115,6 @@ class Bench {
     return times[times.size() / 2] * 1e3 / static_cast<double>(launches);
   }
 
-  /// The fastest of the library's algorithms, over as many calls as the layer has segments and, where that is one matrix in memory, one call.
-  double time_library(int64_t m) const {
-    double best = 1e30;
-    const auto one = [&](const ExecContext& ctx, const MatmulDesc& d, const MatmulParams& p, int index) {
-      MatmulDesc joined = d;
-      MatmulParams q = p;
-      joined.segments = 1, q.segments[0].rows = layer_.n;
-      cuda::matmul_cublaslt_by(ctx, joined, q, index);
-    };
-    MatmulDesc joined = desc(m);
-    MatmulParams q = params(m, 0);
-    joined.segments = 1, q.segments[0].rows = layer_.n;
-    const int algorithms = cuda::cublaslt_algorithms(ctx_, joined, q);
-    for (int i = 0; i < algorithms; ++i)
-      best = std::min(best, time(
-                                m, [&](const ExecContext& ctx, const MatmulDesc& d, const MatmulParams& p) { one(ctx, d, p, i); }, 7));
-    return best;
-  }
-
  private:
   Layer layer_;
   DType out_dtype_;
@@ -146,93 +124,40 @@ class Bench {
   ExecContext ctx_;
 };
 
+/// At most 64 rows of x: one reading of the weights.
 void time_layers(bool with_library) {
+  const MatmulKernel &ours = *kernel_named("cuda.matmul.skinny"), &theirs = *kernel_named("cuda.matmul.cublaslt");
   fmt::print("{:8} {:>3} | {:>8} {:>8} {:>6} | {:>8} {:>6}\n", "layer", "M", "us", "goal", "TB/s", "cublasLt", "ratio");
   for (const Layer& layer : kLayers) {
     const Bench bench(layer, 64, DType::f32);
     for (int64_t m : {1, 8, 16, 32, 64}) {
-      const double us = bench.time(m, cuda::matmul_skinny), goal = bench.bytes(m) / kBytesPerUs + 3.5;
-      const double theirs = with_library ? bench.time_library(m) : 0;
-      fmt::print("{:8} {:>3} | {:8.2f} {:8.2f} {:6.2f} | {:8.2f} {:6.3f} {}\n", layer.name, m, us, goal, bench.bytes(m) / us / 1e6, theirs,
-                 us / theirs,
-                 us > goal                     ? "MISS"
-                 : us > theirs && with_library ? "SLOWER"
-                                               : "");
+      const double us = bench.time(m, ours), goal = bench.bytes(m) / kBytesPerUs + kOverheadUs, library = with_library ? bench.time(m, theirs) : 0;
+      fmt::print("{:8} {:>3} | {:8.2f} {:8.2f} {:6.2f} | {:8.2f} {:6.3f} {}\n", layer.name, m, us, goal, bench.bytes(m) / us / 1e6, library,
+                 with_library ? us / library : 0, us > goal ? "over" : "");
     }
   }
 }
 
-void time_shapes() {
-  for (int split : {2, 4})
-    for (int kib : {48, 72, 100, 112, 160, 220})
-      fmt::print("clusters of {} with {} KiB: {} at once\n", split, kib, cuda::skinny_active_clusters(split, kib * 1024));
-  std::vector<cuda::SkinnyShape> shapes;
-  for (int split : {2, 4})
-    for (const cuda::SkinnyShape& s : {cuda::SkinnyShape{.tiles = 1, .depth = 2, .stages = 3, .buffers = 1},
-                                       {.tiles = 1, .depth = 2, .stages = 4, .buffers = 1},
-                                       {.tiles = 1, .depth = 2, .stages = 6, .buffers = 1},
-                                       {.tiles = 2, .depth = 1, .stages = 3, .buffers = 1},
-                                       {.tiles = 2, .depth = 1, .stages = 4, .buffers = 1},
-                                       {.tiles = 2, .depth = 1, .stages = 6, .buffers = 1},
-                                       {.tiles = 2, .depth = 2, .stages = 3, .buffers = 1},
-                                       {.tiles = 1, .depth = 2, .stages = 11, .buffers = 1},
-                                       {.tiles = 2, .depth = 2, .stages = 5, .buffers = 1}}) {
-      shapes.push_back(s);
-      shapes.back().split = split;
-    }
-  for (const Layer& layer : kLayers) {
-    const Bench bench(layer, 64, DType::f32);
-    for (int64_t m : {1, 16, 64}) {
-      fmt::print("{} M={} goal {:.2f}:", layer.name, m, bench.bytes(m) / kBytesPerUs + 3.5);
-      std::map<int, std::vector<uint8_t>> bits;
-      for (const auto& base : shapes) {
-        if (cuda::skinny_shared_memory(cuda::skinny_rows(m), base) > 227 * 1024) continue;
-        for (int clusters : {132 / base.split, 264 / base.split, 100000}) {
-          cuda::SkinnyShape s = base;
-          s.clusters = clusters;
-          const double us = bench.time(
-              m, [&](const ExecContext& ctx, const MatmulDesc& d, const MatmulParams& p) { cuda::matmul_skinny_shaped(ctx, d, p, s); }, 7);
-          auto& expected = bits[s.split];
-          const auto got = layer.n < 100000 || m == 1 ? bench.written(m) : std::vector<uint8_t>{};
-          if (expected.empty()) expected = got;
-          fmt::print(" S{}:{}x{}s{}c{}{}:{:.2f}", s.split, s.tiles, s.depth, s.stages, clusters, got == expected ? "" : "OTHERBITS", us);
-        }
-      }
-      fmt::print("\n");
-    }
-  }
-}
-
-/// Many rows: TFLOP/s of each way to cut the work, and of the library's best.
+/// Many rows: arithmetic.
 void time_wide(bool with_library) {
-  struct Size {
-    Layer layer;
-    int64_t m;
-  };
-  std::vector<Size> sizes = {{{"8192^3", 8192, 8192, 1}, 8192}};
-  for (const Layer& layer : {kLayers[0], kLayers[1], kLayers[2], kLayers[3]})
-    for (int64_t m : {128, 512, 2048}) sizes.push_back({layer, m});
-  for (const auto& [layer, m] : sizes) {
+  const MatmulKernel &ours = *kernel_named("cuda.matmul.wgmma"), &split = *kernel_named("cuda.matmul.wgmma_split2"),
+                     &theirs = *kernel_named("cuda.matmul.cublaslt");
+  fmt::print("{:8} {:>5} | {:>8} {:>8} | {:>8} | {:>8} {:>6}\n", "layer", "M", "us", "TFLOP/s", "split2", "cublasLt", "ratio");
+  const auto print = [&](const Layer& layer, int64_t m) {
     const Bench bench(layer, m, DType::f32);
-    const double flop = 2.0 * static_cast<double>(m) * static_cast<double>(layer.n * layer.k);
-    const double ours = bench.time(m, cuda::matmul_wgmma, 7), theirs = with_library ? bench.time_library(m) : 0;
-    fmt::print("{} M={}: {:.1f} us {:.0f} TFLOP/s, cublasLt {:.1f} us {:.0f};", layer.name, m, ours, flop / ours / 1e6, theirs, flop / theirs / 1e6);
-    for (const cuda::WideShape& s :
-         {cuda::WideShape{}, cuda::WideShape{.band = 16}, cuda::WideShape{.band = 4}, cuda::WideShape{.columns = 128, .blocks = 2, .stages = 6},
-          cuda::WideShape{.columns = 128, .blocks = 1, .stages = 6}, cuda::WideShape{.columns = 128, .blocks = 2, .stages = 6, .splits = true}}) {
-      const double us = bench.time(
-          m, [&](const ExecContext& ctx, const MatmulDesc& d, const MatmulParams& p) { cuda::matmul_wgmma_shaped(ctx, d, p, s); }, 7);
-      fmt::print(" {}x{}s{}b{}{}:{:.1f}", s.columns, s.blocks, s.stages, s.band, s.splits ? "split" : "", us);
-    }
-    fmt::print("\n");
-  }
+    const double us = bench.time(m, ours), other = bench.time(m, split), library = with_library ? bench.time(m, theirs) : 0;
+    fmt::print("{:8} {:>5} | {:8.1f} {:8.0f} | {:8.1f} | {:8.1f} {:6.3f}\n", layer.name, m, us,
+               2.0 * static_cast<double>(m) * static_cast<double>(layer.n * layer.k) / us / 1e6, other, library, with_library ? us / library : 0);
+  };
+  print({"8192^3", 8192, 8192, 1}, 8192);
+  for (const Layer& layer : {kLayers[0], kLayers[1], kLayers[2], kLayers[3]})
+    for (int64_t m : {128, 512, 2048}) print(layer, m);
 }
 
 }  // namespace
 
 void time_matmul(const std::string& what, bool with_library) {
   if (what.empty() || what == "skinny") time_layers(with_library);
-  if (what.empty() || what == "shapes") time_shapes();
   if (what.empty() || what == "wide") time_wide(with_library);
 }
 

@@ -4,8 +4,8 @@
 
 namespace attune::device_test {
 
-/// Prints what a matmul takes on the layers of Qwen3-8B beside its limit and beside the best of the vendor's algorithms, each the median over
-/// replays of a captured graph whose weights rotate past the L2 cache. `what`: skinny, shapes (ways to cut it), wide, or empty for all.
+/// Prints what a matmul takes on the layers of Qwen3-8B beside its goal and beside the vendor's library, each the median over
+/// replays of a captured graph whose weights rotate past the L2 cache. `what`: skinny, wide, or empty for both.
 void time_matmul(const std::string& what, bool with_library);
 
 }  // namespace attune::device_test

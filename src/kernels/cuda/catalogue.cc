@@ -4,7 +4,6 @@
 #include "build_info.h"
 #include "kernels/cuda/attention_call.h"
 #include "kernels/cuda/kernels.h"
-#include "kernels/cuda/matmul_cublaslt.h"
 
 namespace attune {
 namespace {
@@ -77,7 +76,7 @@ constexpr MatmulCapability matmul_of(Constraint<int64_t> rows) {
           .residual = flag};
 }
 constexpr MatmulKernel kMatmul[] = {
-    {.info = {.name = "cuda.matmul.skinny", .reduction = "wgmma_k16.split4", .device = kHopper, .graph = GraphLevel::mixed},
+    {.info = {.name = "cuda.matmul.skinny", .reduction = "wgmma_k16.split2", .device = kHopper, .graph = GraphLevel::mixed},
      .can = matmul_of(range{1, cuda::kMostRows}),
      .rules = kOurRules,
      .shared_memory = cuda::skinny_shared_memory_of,
@@ -87,11 +86,11 @@ constexpr MatmulKernel kMatmul[] = {
      .rules = kOurRules,
      .shared_memory = cuda::wide_shared_memory_of,
      .launch = built<kOn, &cuda::matmul_wgmma>()},
-    {.info = {.name = "cuda.matmul.wgmma_split4", .reduction = "wgmma_k16.split4", .device = kHopper, .graph = GraphLevel::mixed},
+    {.info = {.name = "cuda.matmul.wgmma_split2", .reduction = "wgmma_k16.split2", .device = kHopper, .graph = GraphLevel::mixed},
      .can = matmul_of(any),
      .rules = kOurRules,
      .shared_memory = cuda::wide_split_shared_memory_of,
-     .launch = built<kOn, &cuda::matmul_wgmma_split4>()},
+     .launch = built<kOn, &cuda::matmul_wgmma_split2>()},
     {.info = {.name = "cuda.matmul.cublaslt", .reduction = "cublaslt.unordered", .device = kCublasLt, .graph = GraphLevel::mixed},
      .can = {.x_dtype = kHalves,
              .w_dtype = kHalves,
@@ -103,7 +102,7 @@ constexpr MatmulKernel kMatmul[] = {
              .segments = any,
              .residual = flag},
      .rules = kLibraryRules,
-     .workspace = [](const MatmulDesc&, const Limits&) { return cuda::kCublasLtWorkspace; },
+     .workspace = [](const MatmulDesc&, const Limits&) { return int64_t{32} << 20; },
      .launch = built<kOn, &cuda::matmul_cublaslt>()},
 };
 

@@ -12,22 +12,16 @@ namespace attune::cuda {
 /// have finished, so none of those may write them.
 void matmul_skinny(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params);
 
-/// The same, cut as `shape` says.
-void matmul_skinny_shaped(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params, const SkinnyShape& shape);
-
-int skinny_active_clusters(int split, int bytes);
-
 /// Any number of rows of x; the types, K and the reading of weights as above.
 void matmul_wgmma(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params);
 
 /// The same with the order of sums, and so the bits, of matmul_skinny.
-void matmul_wgmma_split4(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params);
-void matmul_wgmma_shaped(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params, const WideShape& shape);
+void matmul_wgmma_split2(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params);
 
 /// Paged attention for decode, verify and prefill. Lengths are not read on the host.
 void attention_wgmma_split_kv(const ExecContext& ctx, const AttentionDesc& desc, const AttentionParams& params);
 
-/// cuBLASLt, opened at run time: one call a segment; DeviceError if the library is absent.
+/// cuBLASLt, opened at run time: one call for segments that are adjacent in memory; DeviceError if the library is absent.
 void matmul_cublaslt(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params);
 
 }  // namespace attune::cuda

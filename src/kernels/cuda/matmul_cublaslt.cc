@@ -1,12 +1,11 @@
-// cuda.matmul.cublaslt: the vendor's library, opened at run time. out (M, N) row-major is its column-major (N, M) = wᵀ · x, a call a segment.
-#include "kernels/cuda/matmul_cublaslt.h"
-
+// cuda.matmul.cublaslt: the vendor's library, opened at run time. out (M, N) row-major is its column-major (N, M) = wᵀ · x, a call a run of
+// segments that stand one after the other.
 #include <cublasLt.h>
 
+#include <algorithm>
 #include <array>
 #include <map>
 #include <mutex>
-#include <vector>
 
 #include "core/error.h"
 #include "device/shared_library.h"
@@ -72,7 +71,7 @@ uint32_t alignment_of(const void* p) {
 /// What a plan depends on: desc types and sizes, strides and alignments.
 using Key = std::array<int64_t, 11>;
 
-/// One segment's product as the library describes it, and the algorithms that its heuristics offer for it.
+/// One segment's product as the library describes it, and the algorithm that its heuristics put first.
 class Plan {
  public:
   explicit Plan(const Key& key) {
@@ -86,7 +85,7 @@ class Plan {
     check(lt.layout_create(&w_, in, depth, rows, k), "a layout of w");
     check(lt.layout_create(&x_, in, depth, columns, m > 1 ? x_stride : k), "a layout of x");
     check(lt.layout_create(&out_, out, rows, columns, m > 1 ? out_stride : n), "a layout of out");
-    find_algorithms(room, static_cast<uint32_t>(w_align), static_cast<uint32_t>(x_align), static_cast<uint32_t>(out_align));
+    find_algorithm(room, static_cast<uint32_t>(w_align), static_cast<uint32_t>(x_align), static_cast<uint32_t>(out_align));
   }
   Plan(const Plan&) = delete;
   Plan& operator=(const Plan&) = delete;
@@ -95,19 +94,16 @@ class Plan {
     lt.desc_destroy(desc_), lt.layout_destroy(w_), lt.layout_destroy(x_), lt.layout_destroy(out_);
   }
 
-  int algorithms() const { return static_cast<int>(algorithms_.size()); }
-
-  void run(const ExecContext& ctx, const void* w, const void* x, void* out, const float* residual, int index) const {
+  void run(const ExecContext& ctx, const void* w, const void* x, void* out, const float* residual) const {
     const float one = 1, zero = 0;
-    const auto& chosen = algorithms_.at(static_cast<size_t>(index));
     check(library().matmul(library().handle, desc_, &one, w, w_, x, x_, residual ? &one : &zero, residual ? static_cast<const void*>(residual) : out,
-                           out_, out, out_, &chosen.algo, ctx.workspace.data, ctx.workspace.bytes, static_cast<cudaStream_t>(ctx.stream)),
+                           out_, out, out_, &algorithm_.algo, ctx.workspace.data, ctx.workspace.bytes, static_cast<cudaStream_t>(ctx.stream)),
           "cublasLtMatmul");
   }
 
  private:
   /// Partial sums may be added in f32 alone, and not by whoever comes first.
-  void find_algorithms(int64_t room, uint32_t w_align, uint32_t x_align, uint32_t out_align) {
+  void find_algorithm(int64_t room, uint32_t w_align, uint32_t x_align, uint32_t out_align) {
     const Library& lt = library();
     cublasLtMatmulPreference_t preference = nullptr;
     check(lt.preference_create(&preference), "cublasLtMatmulPreferenceCreate");
@@ -120,37 +116,46 @@ class Plan {
     set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, x_align);
     set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, out_align);
     set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, out_align);
-    algorithms_.resize(8);
     int found = 0;
-    const cublasStatus_t status =
-        lt.heuristic(lt.handle, desc_, w_, x_, out_, out_, preference, static_cast<int>(algorithms_.size()), algorithms_.data(), &found);
+    const cublasStatus_t status = lt.heuristic(lt.handle, desc_, w_, x_, out_, out_, preference, 1, &algorithm_, &found);
     lt.preference_destroy(preference);
     check(status, "cublasLtMatmulAlgoGetHeuristic");
-    algorithms_.resize(static_cast<size_t>(found));
-    std::erase_if(algorithms_, [](const auto& a) { return a.state != CUBLAS_STATUS_SUCCESS; });
-    if (algorithms_.empty()) fail(ErrorCode::device_error, kName, "an algorithm for the call", "none");
+    check(found > 0 ? algorithm_.state : CUBLAS_STATUS_NOT_SUPPORTED, "an algorithm for the call");
   }
 
   cublasLtMatmulDesc_t desc_ = nullptr;
   cublasLtMatrixLayout_t w_ = nullptr, x_ = nullptr, out_ = nullptr;
-  std::vector<cublasLtMatmulHeuristicResult_t> algorithms_;
+  cublasLtMatmulHeuristicResult_t algorithm_ = {};
 };
 
+/// A run of segments that stand one after the other in memory: one matrix to the library.
+struct Block {
+  const void* w;
+  int64_t rows;
+};
+
+/// The run of segments that starts at `first`; `first` becomes the next run's.
+Block next_block(const MatmulDesc& d, const MatmulParams& p, int64_t& first) {
+  Block b{p.segments[first].w, p.segments[first].rows};
+  for (++first; first < d.segments && p.segments[first].w == static_cast<const uint8_t*>(b.w) + b.rows * d.k * 2; ++first)
+    b.rows += p.segments[first].rows;
+  return b;
+}
+
 /// Plans are made once for each kind of call: the heuristics take tens of microseconds.
-const Plan& plan_of(const ExecContext& ctx, const MatmulDesc& d, const MatmulParams& p, int64_t s, const void* out) {
+const Plan& plan_of(const ExecContext& ctx, const MatmulDesc& d, const MatmulParams& p, const Block& block, const void* out, const void* residual) {
   static std::mutex mutex;
   static std::map<Key, Plan> plans;
-  const auto& segment = p.segments[s];
   uint32_t out_align = alignment_of(out);
-  if (d.residual) out_align = std::min(out_align, alignment_of(p.residual));
+  if (residual) out_align = std::min(out_align, alignment_of(residual));
   const Key key{static_cast<int64_t>(d.x_dtype),
                 static_cast<int64_t>(d.out_dtype),
-                segment.rows,
+                block.rows,
                 d.k,
                 p.m,
                 p.x_stride,
                 p.out_stride,
-                alignment_of(segment.w),
+                alignment_of(block.w),
                 alignment_of(p.x),
                 out_align,
                 static_cast<int64_t>(ctx.workspace.bytes)};
@@ -160,19 +165,16 @@ const Plan& plan_of(const ExecContext& ctx, const MatmulDesc& d, const MatmulPar
 
 }  // namespace
 
-int cublaslt_algorithms(const ExecContext& ctx, const MatmulDesc& d, const MatmulParams& p) { return plan_of(ctx, d, p, 0, p.out).algorithms(); }
-
-void matmul_cublaslt_by(const ExecContext& ctx, const MatmulDesc& d, const MatmulParams& p, int index) {
+void matmul_cublaslt(const ExecContext& ctx, const MatmulDesc& d, const MatmulParams& p) {
   if (p.m <= 0) return;
   int64_t column = 0;
-  for (int64_t s = 0; s < d.segments; ++s) {
+  for (int64_t s = 0; s < d.segments;) {
+    const Block block = next_block(d, p, s);
     auto* out = static_cast<uint8_t*>(p.out) + column * static_cast<int64_t>(size_of(d.out_dtype));
-    const Plan& plan = plan_of(ctx, d, p, s, out);
-    plan.run(ctx, p.segments[s].w, p.x, out, d.residual ? p.residual + column : nullptr, std::min(index, plan.algorithms() - 1));
-    column += p.segments[s].rows;
+    const float* residual = d.residual ? p.residual + column : nullptr;
+    plan_of(ctx, d, p, block, out, residual).run(ctx, block.w, p.x, out, residual);
+    column += block.rows;
   }
 }
-
-void matmul_cublaslt(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params) { matmul_cublaslt_by(ctx, desc, params, 0); }
 
 }  // namespace attune::cuda

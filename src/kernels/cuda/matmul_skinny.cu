@@ -1,10 +1,17 @@
 // cuda.matmul.skinny: out = act(x · wᵀ + bias) + residual for at most 64 rows of x, which costs what reading the weights once costs.
 //
-// A cluster of kSplit blocks works on a group of tiles of 64 rows of weights; block r of it on the r-th part of K. A warp streams the weights (and
-// the few rows of x beside them) into a ring in shared memory by the copy engine; a warpgroup multiplies, weights as the 64-row operand and x as
-// the narrow one. Warp w then sends its 16 rows of the partial sums to block w of the cluster, where four warps add the parts in the order of
-// K and finish the outputs while the next group streams. Weights are requested before the predecessor in the stream has finished.
+// A cluster of kSplit blocks works on a tile of 64 rows of weights; block r of it on the r-th part of K. One thread streams the weights (and the
+// few rows of x beside them) into a ring in shared memory by the copy engine; a warpgroup multiplies, weights as the 64-row operand and x as the
+// narrow one, and sends its partial sums to the block of the cluster that finishes them: there four warps add the parts in the order of K
+// and store the outputs while the next tile streams. Weights are requested before the predecessor in the stream has finished.
 // A column of a product does not depend on the others, and K is cut by the desc alone: so a row's bits depend neither on M nor on other rows.
+//
+// The ladder, µs for gate_up 24576×4096 at M = 1 and 64 on an H200 (goals 49.8, 51.4), graph replay, cold L2:
+//   clusters of 4, a ring of 90 KiB, one block a multiprocessor           60.0   85.5
+//   waits that do not acquire from the cluster, which empties L1           59.9   85.2   not the limit
+//   many small blocks in place of persistent ones                          52.5   78.9   it was: 4 blocks fit 30 times only, and see below
+//   a copying thread without address work: a tile is located once          46-48  67     was 400 to 800 cycles a stage
+//   clusters of 2 (66 fit, one block a multiprocessor), 128 of K a stage   46.3   53.4   all the bandwidth; M = 64: x from L2 beside it
 #include "kernels/cuda/kernels.h"
 #include "kernels/cuda/matmul_parts.h"
 #include "kernels/cuda/matmul_skinny.h"
@@ -15,6 +22,7 @@ namespace attune::cuda {
 namespace {
 
 constexpr int kTileRows = 64, kTileBytes = kTileRows * 128;
+constexpr int kSlices = 4 / kSplit;  // 16 rows of a tile each that a block finishes
 constexpr int kMultiplyWarps = 4, kFinishWarps = 4, kCopyWarp = kMultiplyWarps + kFinishWarps;
 constexpr int kThreads = (kCopyWarp + 1) * 32;
 constexpr int64_t kUnit = 128;  // K is cut at multiples of it
@@ -23,9 +31,9 @@ struct Call {
   Matrix x, w[3];
   Epilogue epilogue;
   int first_tile[3], first_column[3];  // of each segment
-  int segments, tiles, groups;
+  int segments, tiles;
   int64_t m, k;
-  int stages, buffers;
+  int stages;
   bool mapped;  // all of it by the copy engine
 };
 
@@ -49,12 +57,10 @@ struct Place {
 };
 
 /// One instantiation's shapes, and where things stand in its shared memory.
-template <int kBlocks, int kRows, int kTiles, int kDepth>
+template <int kRows>
 struct Layout {
-  static constexpr int kWeightBytes = kTiles * kDepth * kTileBytes, kXBytes = kDepth * kRows * 128, kStageBytes = kWeightBytes + kXBytes;
-  static constexpr int kParts = kBlocks, kSlices = kMultiplyWarps / kBlocks;  // 16 rows of a tile each that a block finishes
-  static constexpr int kItems = kTiles * kSlices * kRows / 8;                 // of a part: 32 threads' four sums each
-  static constexpr int kGroups = kRows / 8, kGroupTiles = kTiles;
+  static constexpr int kWeightBytes = kDepth * kTileBytes, kXBytes = kDepth * kRows * 128, kStageBytes = kWeightBytes + kXBytes;
+  static constexpr int kColumns = kRows / 8, kItems = kSlices * kColumns;  // of a part: 32 threads' four sums each
   static constexpr int kPartBytes = kItems * 512;
   uint32_t memory, parts, full, empty, got, room;
   uint32_t rank;
@@ -62,72 +68,56 @@ struct Layout {
   __device__ Layout(const Call& c, const unsigned char* base) {
     memory = shared_address(base);
     parts = memory + static_cast<uint32_t>(c.stages * kStageBytes);
-    full = parts + static_cast<uint32_t>(c.buffers * kBlocks * kPartBytes);
+    full = parts + static_cast<uint32_t>(kSplit * kPartBytes);
     empty = full + static_cast<uint32_t>(c.stages) * 8;
     got = empty + static_cast<uint32_t>(c.stages) * 8;
-    room = got + 16;
+    room = got + 8;
     rank = cluster_rank();
   }
   __device__ uint32_t stage(int i) const { return memory + static_cast<uint32_t>(i * kStageBytes); }
-  __device__ uint32_t part(int buffer, uint32_t from) const { return parts + (static_cast<uint32_t>(buffer) * kBlocks + from) * kPartBytes; }
+  __device__ uint32_t part(uint32_t from) const { return parts + from * kPartBytes; }
 };
 
-/// This block's part of K in boxes, and its cluster's share of the groups.
+/// This block's part of K in boxes, and its cluster's share of the tiles.
 struct Share {
-  int first_box, steps, first_group, stride, groups;
+  int first_box, steps, first_tile, stride, tiles;
 };
-template <int kBlocks, int kDepth>
 __device__ Share share_of(const Call& c, uint32_t rank) {
   const auto units = static_cast<int>(ceil_div(c.k, kUnit)), r = static_cast<int>(rank);
-  const int first = units * r / kBlocks, last = units * (r + 1) / kBlocks;
-  const int cluster = static_cast<int>(blockIdx.x) / kBlocks, clusters = static_cast<int>(gridDim.x) / kBlocks;  // clusters ≤ groups
-  return {first * 2, (last - first) * 2 / kDepth, cluster, clusters, (c.groups - cluster + clusters - 1) / clusters};
+  const int first = units * r / kSplit, last = units * (r + 1) / kSplit;
+  const int cluster = static_cast<int>(blockIdx.x) / kSplit, clusters = static_cast<int>(gridDim.x) / kSplit;  // clusters ≤ tiles
+  return {first * 2, (last - first) * 2 / kDepth, cluster, clusters, (c.tiles - cluster + clusters - 1) / clusters};
 }
 
 template <class L>
-__device__ void make_barriers(const Call& c, const L& l, int groups) {
+__device__ void make_barriers(const Call& c, const L& l) {
   for (int i = 0; i < c.stages; ++i) barrier_init(l.full + i * 8, 1), barrier_init(l.empty + i * 8, kMultiplyWarps);
-  for (int b = 0; b < c.buffers; ++b) barrier_init(l.got + b * 8, 1), barrier_init(l.room + b * 8, L::kParts * kFinishWarps);
+  barrier_init(l.got, 1), barrier_init(l.room, kSplit * kFinishWarps);
   fence_barrier_init();
-  for (int b = 0; b < c.buffers && b < groups; ++b) barrier_arrive_expect(l.got + b * 8, L::kParts * L::kPartBytes);
+  barrier_arrive_expect(l.got, kSplit * L::kPartBytes);
 }
-
-/// One group's turn of the copying warp: where its tiles stand.
-template <int kTiles>
-struct Group {
-  const Matrix* w[kTiles];
-  int row[kTiles];
-  __device__ Group(const Call& c, int index) {
-#pragma unroll
-    for (int t = 0; t < kTiles; ++t) {
-      const Tile tile = tile_at(c, index * kTiles + t);
-      w[t] = &c.w[tile.segment], row[t] = tile.row;
-    }
-  }
-};
 
 /// The copying warp where everything has a map: one thread. Fills the ring with weights, then waits for the predecessor, whose outputs x may be.
 /// A stage's barrier gets one arrival, with its x.
-template <class L, int kRows, int kTiles, int kDepth>
+template <class L>
 __device__ void copy(const Call& c, const L& l, const Share& share) {
   const uint64_t policy = policy_evict_first();
-  const auto weights = [&](int stage, const Group<kTiles>& g, int step) {
+  const auto weights = [&](int stage, const Tile& tile, int step) {
     const uint32_t to = l.stage(stage), barrier = l.full + stage * 8;
 #pragma unroll
     for (int d = 0; d < kDepth; ++d)
-#pragma unroll
-      for (int t = 0; t < kTiles; ++t)
-        copy_box(to + (d * kTiles + t) * kTileBytes, &g.w[t]->map, (share.first_box + step * kDepth + d) * kBoxColumns, g.row[t], barrier, policy);
+      copy_box(to + d * kTileBytes, &c.w[tile.segment].map, (share.first_box + step * kDepth + d) * kBoxColumns, tile.row, barrier, policy);
   };
   const auto x = [&](int stage, int step) {
     const uint32_t to = l.stage(stage) + L::kWeightBytes, barrier = l.full + stage * 8;
 #pragma unroll
-    for (int d = 0; d < kDepth; ++d) copy_box(to + d * kRows * 128, &c.x.map, (share.first_box + step * kDepth + d) * kBoxColumns, 0, barrier);
+    for (int d = 0; d < kDepth; ++d)
+      copy_box(to + d * L::kXBytes / kDepth, &c.x.map, (share.first_box + step * kDepth + d) * kBoxColumns, 0, barrier);
   };
-  const int total = share.groups * share.steps, ahead = total < c.stages ? total : c.stages;
+  const int total = share.tiles * share.steps, ahead = total < c.stages ? total : c.stages;
   for (int i = 0; i < ahead; ++i) {
     barrier_expect(l.full + i * 8, L::kWeightBytes);
-    weights(i, Group<kTiles>(c, share.first_group + i / share.steps * share.stride), i % share.steps);
+    weights(i, tile_at(c, share.first_tile + i / share.steps * share.stride), i % share.steps);
   }
   wait_for_predecessor();
   for (int i = 0; i < ahead; ++i) {
@@ -136,12 +126,12 @@ __device__ void copy(const Call& c, const L& l, const Share& share) {
   }
   Place place;
   int step = ahead % share.steps;
-  for (int turn = ahead / share.steps; turn < share.groups; ++turn, step = 0) {
-    const Group<kTiles> g(c, share.first_group + turn * share.stride);
+  for (int turn = ahead / share.steps; turn < share.tiles; ++turn, step = 0) {
+    const Tile tile = tile_at(c, share.first_tile + turn * share.stride);
     for (; step < share.steps; ++step) {
       barrier_wait(l.empty + place.stage * 8, place.parity);
       barrier_arrive_expect(l.full + place.stage * 8, L::kStageBytes);
-      weights(place.stage, g, step);
+      weights(place.stage, tile, step);
       x(place.stage, step);
       place.advance(c.stages);
     }
@@ -149,19 +139,19 @@ __device__ void copy(const Call& c, const L& l, const Share& share) {
 }
 
 /// The copying warp where something stands at an odd address: element by element, all of it.
-template <class L, int kRows, int kTiles, int kDepth>
+template <class L>
 __device__ void copy_by_elements(const Call& c, const L& l, unsigned char* memory, const Share& share, int lane) {
   wait_for_predecessor();
   Place place;
-  for (int turn = 0; turn < share.groups; ++turn) {
-    const Group<kTiles> g(c, share.first_group + turn * share.stride);
+  for (int turn = 0; turn < share.tiles; ++turn) {
+    const Tile tile = tile_at(c, share.first_tile + turn * share.stride);
     for (int step = 0; step < share.steps; ++step) {
       if (turn * share.steps + step >= c.stages) barrier_wait(l.empty + place.stage * 8, place.parity ^ 1);
       unsigned char* to = memory + place.stage * L::kStageBytes;
       for (int d = 0; d < kDepth; ++d) {
         const int column = (share.first_box + step * kDepth + d) * kBoxColumns;
-        for (int t = 0; t < kTiles; ++t) copy_elements(to + (d * kTiles + t) * kTileBytes, *g.w[t], c.k, column, g.row[t], kTileRows, lane);
-        copy_elements(to + L::kWeightBytes + d * kRows * 128, c.x, c.k, column, 0, kRows, lane);
+        copy_elements(to + d * kTileBytes, c.w[tile.segment], c.k, column, tile.row, kTileRows, lane);
+        copy_elements(to + L::kWeightBytes + d * L::kXBytes / kDepth, c.x, c.k, column, 0, L::kColumns * 8, lane);
       }
       __syncwarp();
       if (lane == 0) barrier_arrive(l.full + place.stage * 8);
@@ -170,19 +160,15 @@ __device__ void copy_by_elements(const Call& c, const L& l, unsigned char* memor
   }
 }
 
-/// The multiplying warpgroup: partial sums of a group over this block's part of K, sent to the blocks that finish them.
-template <bool kHalf, int kBlocks, int kRows, int kTiles, int kDepth>
-__device__ void multiply(const Call& c, const Layout<kBlocks, kRows, kTiles, kDepth>& l, const Share& share, int warp, int lane) {
-  using L = Layout<kBlocks, kRows, kTiles, kDepth>;
+/// The multiplying warpgroup: partial sums of a tile over this block's part of K, sent to the blocks that finish them.
+template <bool kHalf, int kRows>
+__device__ void multiply(const Call& c, const Layout<kRows>& l, const Share& share, int warp, int lane) {
+  using L = Layout<kRows>;
   Place place;
-  int buffer = 0;
-  uint32_t room_parity = 1;
-  for (int group = share.first_group; group < c.groups; group += share.stride) {
-    float sums[kTiles][kRows / 2];
-#pragma unroll
-    for (int t = 0; t < kTiles; ++t)
-#pragma unroll
-      for (int i = 0; i < kRows / 2; ++i) sums[t][i] = 0;
+  const auto target = static_cast<uint32_t>(warp / kSlices);
+  const uint32_t to = map_to_rank(l.part(l.rank) + (warp % kSlices * L::kColumns * 32 + lane) * 16, target), barrier = map_to_rank(l.got, target);
+  for (int turn = 0; turn < share.tiles; ++turn) {
+    float sums[kRows / 2] = {};
     int previous = -1;
     for (int step = 0; step < share.steps; ++step) {
       barrier_wait(l.full + place.stage * 8, place.parity);
@@ -192,9 +178,7 @@ __device__ void multiply(const Call& c, const Layout<kBlocks, kRows, kTiles, kDe
       for (int d = 0; d < kDepth; ++d)
 #pragma unroll
         for (int part = 0; part < 4; ++part)
-#pragma unroll
-          for (int t = 0; t < kTiles; ++t)
-            Product<kHalf, kRows>::add(sums[t], operand(w + (d * kTiles + t) * kTileBytes) + part * 2, operand(x + d * kRows * 128) + part * 2);
+          Product<kHalf, kRows>::add(sums, operand(w + d * kTileBytes) + part * 2, operand(x + d * kRows * 128) + part * 2);
       product_commit();
       product_wait<1>();
       if (previous >= 0 && lane == 0) barrier_arrive(l.empty + previous * 8);
@@ -203,16 +187,9 @@ __device__ void multiply(const Call& c, const Layout<kBlocks, kRows, kTiles, kDe
     }
     product_wait<0>();
     if (previous >= 0 && lane == 0) barrier_arrive(l.empty + previous * 8);
-    barrier_wait(l.room + buffer * 8, room_parity);
-    const int slice = warp % L::kSlices, target = warp / L::kSlices;
-    const uint32_t to = map_to_rank(l.part(buffer, l.rank) + lane * 16, target), barrier = map_to_rank(l.got + buffer * 8, target);
+    barrier_wait(l.room, (turn & 1) ^ 1);
 #pragma unroll
-    for (int t = 0; t < kTiles; ++t)
-#pragma unroll
-      for (int j = 0; j < kRows / 8; ++j)
-        store_remote(to + ((t * L::kSlices + slice) * kRows / 8 + j) * 512, barrier,
-                     {sums[t][4 * j], sums[t][4 * j + 1], sums[t][4 * j + 2], sums[t][4 * j + 3]});
-    if (++buffer == c.buffers) buffer = 0, room_parity ^= 1;
+    for (int j = 0; j < L::kColumns; ++j) store_remote(to + j * 512, barrier, {sums[4 * j], sums[4 * j + 1], sums[4 * j + 2], sums[4 * j + 3]});
   }
 }
 
@@ -239,29 +216,26 @@ struct Quad {
     for (int i = 0; i < 4; ++i)
       if (valid[i])
         store_wide(c.epilogue.out, c.epilogue.out_dtype, (m + i % 2) * c.epilogue.out_stride + n + i / 2 * 8,
-                   activated(c.epilogue.activation, sum[i] + bias[i / 2]) + residual[i]);
+                   __fadd_rn(activated(c.epilogue.activation, __fadd_rn(sum[i], bias[i / 2])), residual[i]));
   }
 };
 
-/// The finishing warps: of every tile of the cluster the rows that this block's share is.
+/// The finishing warps: of every tile of the cluster the rows that are this block's share.
 template <class L>
 __device__ void finish(const Call& c, const L& l, const unsigned char* memory, const Share& share, int warp, int lane) {
   constexpr int kMine = (L::kItems + kFinishWarps - 1) / kFinishWarps;
+  constexpr bool kEarly = kMine <= 2;  // few outputs: what is added to them is read before the sums are there
   wait_for_predecessor();
-  int buffer = 0;
-  uint32_t parity = 0;
-  for (int group = share.first_group; group < c.groups; group += share.stride) {
+  const unsigned char* parts = memory + (l.parts - l.memory);
+  for (int turn = 0; turn < share.tiles; ++turn) {
+    const int tile = share.first_tile + turn * share.stride;
     const auto locate = [&](Quad& q, int item) {
-      const int slice = item / L::kGroups % L::kSlices + static_cast<int>(l.rank) * L::kSlices;
-      if (item < L::kItems) q.locate(c, group * L::kGroupTiles + item / L::kGroups / L::kSlices, slice, item % L::kGroups, lane);
+      if (item < L::kItems) q.locate(c, tile, static_cast<int>(l.rank) * kSlices + item / L::kColumns, item % L::kColumns, lane);
     };
-    // Few outputs: what is added to them is read before the sums are there.
-    constexpr bool kEarly = kMine <= 2;
     Quad quads[kEarly ? kMine : 1];
     if constexpr (kEarly)
       for (int i = 0; i < kMine; ++i) locate(quads[i], warp + i * kFinishWarps);
-    barrier_wait_cluster(l.got + buffer * 8, parity);
-    const unsigned char* parts = memory + (l.part(buffer, 0) - l.memory);
+    barrier_wait_cluster(l.got, turn & 1);
 #pragma unroll(kEarly ? kMine : 1)
     for (int i = 0; i < kMine; ++i) {
       const int item = warp + i * kFinishWarps;
@@ -270,38 +244,35 @@ __device__ void finish(const Call& c, const L& l, const unsigned char* memory, c
       if constexpr (!kEarly) q = {}, locate(q, item);
       float sum[4] = {};
 #pragma unroll
-      for (int r = 0; r < L::kParts; ++r) {
+      for (int r = 0; r < kSplit; ++r) {
         const float4 part = *reinterpret_cast<const float4*>(parts + r * L::kPartBytes + item * 512 + lane * 16);
         sum[0] += part.x, sum[1] += part.y, sum[2] += part.z, sum[3] += part.w;
       }
       q.store(c, sum);
     }
-    if (group + c.buffers * share.stride < c.groups) {
-      __syncwarp();
-      if (warp == 0 && lane == 0) barrier_arrive_expect(l.got + buffer * 8, L::kParts * L::kPartBytes);
-      if (lane < L::kParts) barrier_arrive_remote(map_to_rank(l.room + buffer * 8, static_cast<uint32_t>(lane)));
-    }
-    if (++buffer == c.buffers) buffer = 0, parity ^= 1;
+    if (turn + 1 == share.tiles) break;
+    __syncwarp();
+    if (warp == 0 && lane == 0) barrier_arrive_expect(l.got, kSplit * L::kPartBytes);
+    if (lane < kSplit) barrier_arrive_remote(map_to_rank(l.room, static_cast<uint32_t>(lane)));
   }
 }
 
-template <bool kHalf, int kBlocks, int kRows, int kTiles, int kDepth>
+template <bool kHalf, int kRows>
 __global__ void __launch_bounds__(kThreads) skinny(const __grid_constant__ Call c) {
-  using L = Layout<kBlocks, kRows, kTiles, kDepth>;
   extern __shared__ __align__(1024) unsigned char stages[];
-  const L l(c, stages);
+  const Layout<kRows> l(c, stages);
   const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
-  const Share share = share_of<kBlocks, kDepth>(c, l.rank);
+  const Share share = share_of(c, l.rank);
   if (warp == kCopyWarp) {
-    if (lane == 0) make_barriers(c, l, share.groups);
+    if (lane == 0) make_barriers(c, l);
     __syncwarp();
     cluster_arrive();
     release_successor();
     if (share.steps > 0) {
       if (!c.mapped)
-        copy_by_elements<L, kRows, kTiles, kDepth>(c, l, stages, share, lane);
+        copy_by_elements(c, l, stages, share, lane);
       else if (lane == 0)
-        copy<L, kRows, kTiles, kDepth>(c, l, share);
+        copy(c, l, share);
     }
     __syncwarp();
     cluster_wait();
@@ -311,7 +282,7 @@ __global__ void __launch_bounds__(kThreads) skinny(const __grid_constant__ Call 
   release_successor();
   cluster_wait();
   if (warp < kMultiplyWarps)
-    multiply<kHalf, kBlocks, kRows, kTiles, kDepth>(c, l, share, warp, lane);
+    multiply<kHalf, kRows>(c, l, share, warp, lane);
   else
     finish(c, l, stages, share, warp - kMultiplyWarps, lane);
 }
@@ -330,29 +301,28 @@ Call call_of(const MatmulDesc& d, const MatmulParams& p, const SkinnyShape& shap
     column += static_cast<int>(segment.rows);
   }
   c.segments = static_cast<int>(d.segments);
-  c.groups = static_cast<int>(ceil_div(c.tiles, shape.tiles));
   c.epilogue = epilogue_of(d, p);
   c.m = p.m, c.k = d.k;
-  c.stages = shape.stages, c.buffers = shape.buffers;
+  c.stages = shape.stages;
   c.mapped = c.x.mapped;
   for (int s = 0; s < c.segments; ++s) c.mapped = c.mapped && c.w[s].mapped;
   return c;
 }
 
-template <bool kHalf, int kBlocks, int kRows, int kTiles, int kDepth>
+template <bool kHalf, int kRows>
 void start(const ExecContext& ctx, const Call& c, const SkinnyShape& shape) {
-  const auto kernel = skinny<kHalf, kBlocks, kRows, kTiles, kDepth>;
+  const auto kernel = skinny<kHalf, kRows>;
   const auto bytes = static_cast<int>(skinny_shared_memory(kRows, shape));
-  // As many groups in turn as the fullest cluster has, by as few clusters as that takes.
-  const int turns = static_cast<int>(ceil_div(c.groups, shape.clusters)), clusters = static_cast<int>(ceil_div(c.groups, turns));
+  // As many tiles in turn as the fullest cluster has, by as few clusters as that takes.
+  const int turns = static_cast<int>(ceil_div(c.tiles, shape.clusters)), clusters = static_cast<int>(ceil_div(c.tiles, turns));
   cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
   cudaLaunchAttribute attributes[2];
   attributes[0].id = cudaLaunchAttributeClusterDimension;
-  attributes[0].val.clusterDim = {kBlocks, 1, 1};
+  attributes[0].val.clusterDim = {kSplit, 1, 1};
   attributes[1].id = cudaLaunchAttributeProgrammaticStreamSerialization;
   attributes[1].val.programmaticStreamSerializationAllowed = 1;
   cudaLaunchConfig_t config = {};
-  config.gridDim = dim3(static_cast<unsigned>(clusters * kBlocks));
+  config.gridDim = dim3(static_cast<unsigned>(clusters * kSplit));
   config.blockDim = dim3(kThreads);
   config.dynamicSmemBytes = static_cast<size_t>(bytes);
   config.stream = static_cast<cudaStream_t>(ctx.stream);
@@ -361,55 +331,23 @@ void start(const ExecContext& ctx, const Call& c, const SkinnyShape& shape) {
   if (error != cudaSuccess) gpu::launch_failed("cuda.matmul.skinny", cudaGetErrorString(error));
 }
 
-template <bool kHalf, int kBlocks, int kRows>
-void start_shape(const ExecContext& ctx, const Call& c, const SkinnyShape& s) {
-  if (s.tiles == 1 && s.depth == 2) return start<kHalf, kBlocks, kRows, 1, 2>(ctx, c, s);
-  if (s.tiles == 2 && s.depth == 1) return start<kHalf, kBlocks, kRows, 2, 1>(ctx, c, s);
-  if constexpr (!kHalf)
-    if (s.tiles == 2 && s.depth == 2) return start<kHalf, kBlocks, kRows, 2, 2>(ctx, c, s);
-  gpu::launch_failed("cuda.matmul.skinny", "no such shape");
-}
-
-template <bool kHalf, int kRows>
-void start_split(const ExecContext& ctx, const Call& c, const SkinnyShape& s) {
-  if (s.split == kSplit) return start_shape<kHalf, kSplit, kRows>(ctx, c, s);
-  if constexpr (!kHalf) return start_shape<kHalf, 2, kRows>(ctx, c, s);
-}
-
 template <bool kHalf>
 void start_rows(const ExecContext& ctx, const Call& c, const SkinnyShape& s, int rows) {
-  if (rows == 8) return start_split<kHalf, 8>(ctx, c, s);
-  if (rows == 16) return start_split<kHalf, 16>(ctx, c, s);
-  if (rows == 32) return start_split<kHalf, 32>(ctx, c, s);
-  start_split<kHalf, 64>(ctx, c, s);
+  if (rows == 8) return start<kHalf, 8>(ctx, c, s);
+  if (rows == 16) return start<kHalf, 16>(ctx, c, s);
+  if (rows == 32) return start<kHalf, 32>(ctx, c, s);
+  start<kHalf, 64>(ctx, c, s);
 }
 
 }  // namespace
 
-int skinny_active_clusters(int split, int bytes) {
-  int clusters = -1;
-  const auto kernel = split == 2 ? skinny<false, 2, 8, 1, 2> : skinny<false, 4, 8, 1, 2>;
-  cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
-  cudaLaunchAttribute attribute;
-  attribute.id = cudaLaunchAttributeClusterDimension;
-  attribute.val.clusterDim = {static_cast<unsigned>(split), 1, 1};
-  cudaLaunchConfig_t config = {};
-  config.gridDim = dim3(static_cast<unsigned>(split * 128)), config.blockDim = dim3(kThreads), config.dynamicSmemBytes = static_cast<size_t>(bytes);
-  config.attrs = &attribute, config.numAttrs = 1;
-  cudaOccupancyMaxActiveClusters(&clusters, kernel, &config);
-  return clusters;
-}
-
-void matmul_skinny_shaped(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params, const SkinnyShape& shape) {
+void matmul_skinny(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params) {
   if (params.m <= 0) return;
   if (params.m > kMostRows) gpu::launch_failed("cuda.matmul.skinny", "more rows of x than the kernel has");
   const int rows = skinny_rows(params.m);
+  const SkinnyShape shape = skinny_shape(rows);
   const Call c = call_of(desc, params, shape, rows);
   desc.x_dtype == DType::f16 ? start_rows<true>(ctx, c, shape, rows) : start_rows<false>(ctx, c, shape, rows);
-}
-
-void matmul_skinny(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params) {
-  matmul_skinny_shaped(ctx, desc, params, skinny_shape(desc, params.m));
 }
 
 }  // namespace attune::cuda

@@ -4,7 +4,7 @@
 // the cluster, in steps of 64 along K into a ring in shared memory; two warpgroups multiply 64 rows each. Tiles go in bands along N, so that what
 // works at once shares both operands in L2. The next tile's first steps are read while the outputs of this one are finished.
 // Every output is one chain of products in the order of K, whatever the tile: a row's bits depend neither on M nor on other rows. As
-// cuda.matmul.wgmma_split4 it is the sum of four such chains over the parts of K that the blocks of cuda.matmul.skinny have, and gives its bits.
+// cuda.matmul.wgmma_split2 it is the sum of two such chains over the parts of K that the blocks of cuda.matmul.skinny have, and gives its bits.
 #include "kernels/cuda/matmul_wgmma.h"
 
 #include "kernels/cuda/kernels.h"
@@ -147,11 +147,12 @@ struct Outputs {
     if (e.activation == Activation::gelu) {
 #pragma unroll
       for (int i = 0; i < kColumns / 2; ++i) sums[i] = activated(Activation::gelu, sums[i]);
-    } else {
-      const bool silu = e.activation == Activation::silu;
-      const float linear = silu ? 1.0f : 1.5957691216057308f, cubic = silu ? 0.0f : 0.07135481627f;
+    } else if (e.activation == Activation::silu) {
 #pragma unroll
-      for (int i = 0; i < kColumns / 2; ++i) sums[i] = gated(sums[i], linear, cubic);
+      for (int i = 0; i < kColumns / 2; ++i) sums[i] = activated(Activation::silu, sums[i]);
+    } else {
+#pragma unroll
+      for (int i = 0; i < kColumns / 2; ++i) sums[i] = activated(Activation::gelu_tanh, sums[i]);
     }
   }
   __device__ void store_pairs(int half, int64_t at) {
@@ -160,7 +161,7 @@ struct Outputs {
       for (int j = 0; j < kPairs; ++j)
         if (8 * j < left) {
           const float2 r = *reinterpret_cast<const float2*>(e.residual + at + 8 * j);
-          sums[4 * j + 2 * half] += r.x, sums[4 * j + 2 * half + 1] += r.y;
+          sums[4 * j + 2 * half] = __fadd_rn(sums[4 * j + 2 * half], r.x), sums[4 * j + 2 * half + 1] = __fadd_rn(sums[4 * j + 2 * half + 1], r.y);
         }
     }
     if (e.out_dtype == DType::f32) {
@@ -182,7 +183,7 @@ struct Outputs {
 #pragma unroll
       for (int i = 0; i < 2; ++i)
         if (8 * j + i < left) {
-          const float x = sums[4 * j + 2 * half + i] + (e.residual ? e.residual[at + 8 * j + i] : 0.0f);
+          const float x = __fadd_rn(sums[4 * j + 2 * half + i], e.residual ? e.residual[at + 8 * j + i] : 0.0f);
           store_wide(e.out, e.out_dtype, at + 8 * j + i, x);
         }
   }
@@ -329,20 +330,20 @@ void start_shape(const ExecContext& ctx, const Call& c, const WideShape& s) {
   gpu::launch_failed("cuda.matmul.wgmma", "no such shape");
 }
 
-}  // namespace
-
-void matmul_wgmma_shaped(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params, const WideShape& shape) {
+void launch(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params, const WideShape& shape) {
   if (params.m <= 0) return;
   const Call c = call_of(desc, params, shape);
   desc.x_dtype == DType::f16 ? start_shape<true>(ctx, c, shape) : start_shape<false>(ctx, c, shape);
 }
 
+}  // namespace
+
 void matmul_wgmma(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params) {
-  matmul_wgmma_shaped(ctx, desc, params, wide_shape(desc, params.m));
+  launch(ctx, desc, params, wide_shape(desc, params.m));
 }
 
-void matmul_wgmma_split4(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params) {
-  matmul_wgmma_shaped(ctx, desc, params, wide_split_shape(desc, params.m));
+void matmul_wgmma_split2(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params) {
+  launch(ctx, desc, params, wide_split_shape(desc, params.m));
 }
 
 }  // namespace attune::cuda

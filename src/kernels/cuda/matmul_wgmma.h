@@ -14,7 +14,7 @@ struct WideShape {
   int blocks = 2;       ///< of a cluster: neighbours along M that share the weights they read
   int stages = 4;       ///< of the ring
   int band = 8;         ///< tiles along N that are worked on together
-  bool splits = false;  ///< sums over K in the four parts of cuda.matmul.skinny
+  bool splits = false;  ///< sums over K in the parts of cuda.matmul.skinny
 };
 
 constexpr int64_t wide_shared_memory(const WideShape& s) { return s.stages * (int64_t{128} * (kWideRows + s.columns) + 16); }
