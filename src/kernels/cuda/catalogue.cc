@@ -76,12 +76,12 @@ constexpr MatmulCapability matmul_of(Constraint<int64_t> rows) {
           .residual = flag};
 }
 constexpr MatmulKernel kMatmul[] = {
-    {.info = {.name = "cuda.matmul.skinny", .reduction = "wgmma_k16.split2", .device = kHopper, .graph = GraphLevel::mixed},
+    {.info = {.name = "cuda.matmul.skinny", .version = 2, .reduction = "wgmma_k16.split2", .device = kHopper, .graph = GraphLevel::mixed},
      .can = matmul_of(range{1, cuda::kMostRows}),
      .rules = kOurRules,
      .shared_memory = cuda::skinny_shared_memory_of,
      .launch = built<kOn, &cuda::matmul_skinny>()},
-    {.info = {.name = "cuda.matmul.wgmma", .reduction = "wgmma_k16", .device = kHopper, .graph = GraphLevel::mixed},
+    {.info = {.name = "cuda.matmul.wgmma", .version = 2, .reduction = "wgmma_k16", .device = kHopper, .graph = GraphLevel::mixed},
      .can = matmul_of(any),
      .rules = kOurRules,
      .shared_memory = cuda::wide_shared_memory_of,

@@ -9,8 +9,8 @@
 // The ladder, µs for gate_up 24576×4096 at M = 1 and 64 on an H200 (goals 49.8, 51.4), graph replay, cold L2:
 //   clusters of 4, a ring of 90 KiB, one block a multiprocessor           60.0   85.5
 //   waits that do not acquire from the cluster, which empties L1           59.9   85.2   not the limit
-//   many small blocks in place of persistent ones                          52.5   78.9   it was: 4 blocks fit 30 times only, and see below
-//   a copying thread without address work: a tile is located once          46-48  67     was 400 to 800 cycles a stage
+//   many small blocks in place of persistent ones                          52.5   78.9   clusters of 4 with a big ring fit 30 times at once
+//   a copying thread without address work: a tile is located once          49.7   67.1   was 400 to 800 cycles a stage
 //   clusters of 2 (66 fit, one block a multiprocessor), 128 of K a stage   46.3   53.4   all the bandwidth; M = 64: x from L2 beside it
 #include "kernels/cuda/kernels.h"
 #include "kernels/cuda/matmul_parts.h"
