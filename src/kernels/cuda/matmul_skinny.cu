@@ -212,11 +212,15 @@ struct Quad {
     for (int i = 0; i < 4; ++i)
       if (valid[i]) residual[i] = residual_at(c.epilogue, m + i % 2, n + i / 2 * 8);
   }
+  /// What is absent is not added: 0 would make +0 of −0.
   __device__ void store(const Call& c, const float (&sum)[4]) const {
-    for (int i = 0; i < 4; ++i)
-      if (valid[i])
-        store_wide(c.epilogue.out, c.epilogue.out_dtype, (m + i % 2) * c.epilogue.out_stride + n + i / 2 * 8,
-                   __fadd_rn(activated(c.epilogue.activation, __fadd_rn(sum[i], bias[i / 2])), residual[i]));
+    const Epilogue& e = c.epilogue;
+    for (int i = 0; i < 4; ++i) {
+      if (!valid[i]) continue;
+      float out = activated(e.activation, __fadd_rn(sum[i], bias[i / 2]));
+      if (e.residual) out = __fadd_rn(out, residual[i]);
+      store_wide(e.out, e.out_dtype, (m + i % 2) * e.out_stride + n + i / 2 * 8, out);
+    }
   }
 };
 

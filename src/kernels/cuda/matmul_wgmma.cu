@@ -183,7 +183,8 @@ struct Outputs {
 #pragma unroll
       for (int i = 0; i < 2; ++i)
         if (8 * j + i < left) {
-          const float x = __fadd_rn(sums[4 * j + 2 * half + i], e.residual ? e.residual[at + 8 * j + i] : 0.0f);
+          float x = sums[4 * j + 2 * half + i];
+          if (e.residual) x = __fadd_rn(x, e.residual[at + 8 * j + i]);
           store_wide(e.out, e.out_dtype, at + 8 * j + i, x);
         }
   }
