@@ -136,6 +136,7 @@ std::vector<Selection> KernelBinder::select_all(const std::string& role, const s
   if (overridden) tags.emplace_back(free[0].chosen->reduction);
   for (const auto& e : free[0].eligible)
     if (!overridden && std::find(tags.begin(), tags.end(), e.kernel->reduction) == tags.end()) tags.emplace_back(e.kernel->reduction);
+  std::erase_if(tags, [](const std::string& tag) { return tag.find("unordered") != std::string::npos; });  // a vendor's, which promises nothing
   std::vector<std::vector<Selection>> candidates;
   for (const auto& tag : tags) {
     auto bound = select_tagged(role, asks, tag);

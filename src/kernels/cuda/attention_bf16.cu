@@ -15,6 +15,7 @@ const void* clear_counters() { return reinterpret_cast<const void*>(&clear); }
 
 FormFacts attention_form_bf16(int rows, int dim, bool extras) {
   switch (dim) {
+    case 64: return form_of_dim<__nv_bfloat16, false, 64>(rows, extras);
     case 128: return form_of_dim<__nv_bfloat16, false, 128>(rows, extras);
     default: return {};
   }

@@ -5,6 +5,7 @@ namespace attune::cuda {
 
 FormFacts attention_form_f16(int rows, int dim, bool extras) {
   switch (dim) {
+    case 64: return form_of_dim<__half, false, 64>(rows, extras);
     case 128: return form_of_dim<__half, false, 128>(rows, extras);
     default: return {};
   }
