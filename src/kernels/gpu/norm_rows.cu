@@ -116,7 +116,7 @@ __global__ void __launch_bounds__(kMostNormThreads) norm_any(const Call c) {
 
 template <class X, class W, class Out>
 const char* start(const ExecContext& ctx, const Call& c, int64_t units, int threads) {
-  const int64_t shared = threads / kLanes * static_cast<int64_t>(sizeof(float));
+  constexpr int64_t shared = kMostNormThreads / kLanes * static_cast<int64_t>(sizeof(float));  // whole: sums are read several at once
   const bool held = c.aligned && c.desc.hidden <= 4 * kHeld * c.width;
   return launch(held ? norm_held<X, W, Out> : norm_any<X, W, Out>, blocks_for(units), threads, shared, ctx.stream, c);
 }
