@@ -21,8 +21,9 @@ Sampler::Sampler(KernelBinder& binder, const Stream& stream, int64_t vocab, int6
       eos_ids_(std::move(eos_ids)),
       default_seed_(default_seed) {
   const size_t bytes = static_cast<size_t>(most_rows) * (sizeof(int32_t) + sizeof(float));
-  if (device_.props().kind != DeviceKind::cpu)
-    drawn_ = device_.allocate(bytes, "drawn tokens"), drawn_on_host_ = device_.allocate_pinned(bytes, "drawn tokens");
+  if (device_.props().kind == DeviceKind::cpu) return;
+  drawn_ = device_.allocate(bytes, "drawn tokens"), drawn_on_host_ = device_.allocate_pinned(bytes, "drawn tokens");
+  device_.fill(drawn_.data(), 0, bytes, stream_);  // all of it is copied back, however few rows are drawn
 }
 
 Sampler::Law Sampler::law(const RowUse& use) const {
