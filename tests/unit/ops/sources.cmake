@@ -1,1 +1,0 @@
-set(LIBS attune_ops)
