@@ -67,7 +67,7 @@ ProbeResult probe(const Kernel<Op>& kernel, const typename Op::Desc& desc, CaseD
   try {
     ThreadPool pool(std::min(2, available_cores()));
     // No guard pages and no wild table entries: a probe must find a fault, not become one.
-    RunOptions options{.style = {.guard = Guard::slack, .wild = false}, .samples = Op::kName == "attention" ? 12 : 64, .pool = &pool};
+    RunOptions options{.style = {.guard = Guard::slack, .wild = false}, .samples = Op::kName == "attention" ? 12 : 64, .noted = false, .pool = &pool};
     options.device = device;
     for (const Case<Op>& c : probe_cases(kernel, desc)) {
       const CaseResult r = run_case(kernel, c, options);

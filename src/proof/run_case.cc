@@ -173,7 +173,7 @@ CaseResult run_case(const Kernel<Op>& kernel, const Case<Op>& c, const RunOption
     result.text = "not built";
     return result;
   }
-  note_running_case(result.repro);
+  if (options.noted) note_running_case(result.repro);
   std::optional<ThreadPool> own;
   if (options.pool == nullptr) own.emplace(2);
   judge_safely(kernel, c, options, options.pool ? *options.pool : *own, result);

@@ -31,6 +31,7 @@ struct RunOptions {
   int64_t samples = 64;        ///< outputs (attention: query heads of a row) compared; 0: all
   bool twice = true;           ///< run again, on one thread, with other garbage in the workspace: the bits must agree
   Tolerance tolerance;         ///< exceeding it fails the case, too; none if 0
+  bool noted = true;           ///< running_case() tells of it; off where several threads run cases (probes)
   ThreadPool* pool = nullptr;  ///< null: one of two threads is made
   /// For a kernel of a GPU: the tensors are copied there and the outputs back, and the same judgement follows. Null: the host's tensors.
   CaseDevice* device = nullptr;
