@@ -43,6 +43,7 @@ constexpr std::array<Defaults, 5> kDefaults{{
      256},
 }};
 
+constexpr double kLeastEps = 1e-30;  // a norm of zeros divides by its root, in f32
 constexpr int64_t kMaxLayers = 1024, kMaxHidden = int64_t{1} << 20, kMaxIntermediate = int64_t{1} << 22, kMaxHeads = int64_t{1} << 14,
                   kMaxHeadDim = int64_t{1} << 12, kMaxVocabulary = int64_t{1} << 24, kMaxPosition = int64_t{1} << 30,
                   kMaxTokenId = std::numeric_limits<int32_t>::max();
@@ -99,7 +100,7 @@ void read_sizes(const JsonFields& fields, const Defaults& row, ModelConfig& c) {
 }
 
 void read_layer_details(const JsonFields& fields, const Defaults& row, ModelConfig& c) {
-  c.rms_norm_eps = fields.number("rms_norm_eps", 0, 1).value_or(1e-6);
+  c.rms_norm_eps = fields.number("rms_norm_eps", kLeastEps, 1).value_or(1e-6);
   c.tie_word_embeddings = fields.boolean("tie_word_embeddings").value_or(row.tie_word_embeddings);
   const bool attention_bias = fields.boolean("attention_bias").value_or(false);
   c.qkv_bias = row.bias == Bias::qkv || (row.bias == Bias::by_config && attention_bias);
