@@ -126,7 +126,7 @@ class GenerateBench {
   double bytes_per_token() const {
     const ModelInfo& m = engine_.model();
     return static_cast<double>(m.weight_bytes_per_token) / static_cast<double>(batch_) +
-           static_cast<double>(m.kv_bytes_per_token) * static_cast<double>(input_ + output_ / 2);
+           static_cast<double>(m.kv_bytes_per_token) * (static_cast<double>(input_) + static_cast<double>(output_) / 2);
   }
 
   /// Multiplications and additions of the matrices; attention's own are left out.

@@ -16,8 +16,8 @@ EngineOptions engine_options(const Arguments& args, bool text);
 /// Loads it, showing progress.
 Engine open_engine(const EngineOptions& options);
 
-/// `base` changed by the sampling flags; checked.
-SamplingParams sampling_params(const Arguments& args, SamplingParams base);
+/// `p` changed by the sampling flags; checked.
+SamplingParams sampling_params(const Arguments& args, SamplingParams p);
 
 /// Whether prompts go through the chat template: --chat, --raw, else `fallback` where the model has a template.
 bool use_chat(const Arguments& args, const Engine& engine, bool fallback);

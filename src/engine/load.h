@@ -34,7 +34,7 @@ EngineOptions with_device_defaults(EngineOptions options);
 /// The device, policy and limits that options ask for. InvalidArgument for a --kernel or --disable-kernel that cannot be read.
 /// What was measured on a device with so many threads, from the tuning table of the cache folder; a broken one is a warning.
 std::function<std::vector<Measurement>(std::string_view op, const std::string& desc, const Bucket& bucket)> measurements_of(
-    const std::string& tuning_table, const DeviceProps& device, int threads);
+    const std::string& path, const DeviceProps& device, int threads);
 
 KernelBinder::Options binder_options(const EngineOptions& options, int threads);
 

@@ -27,14 +27,14 @@ class BlockPool {
   /// A block with one reference, taken from the least recently used free ones; nullopt if none is free.
   std::optional<int32_t> allocate();
 
-  void add_reference(int32_t block);
+  void add_reference(int32_t index);
   /// Drops a reference; at zero the block joins the free list (its contents stay findable if it was registered).
-  void release(int32_t block);
+  void release(int32_t index);
   int32_t references(int32_t block) const { return blocks_[static_cast<size_t>(block)].references; }
 
   /// Makes a full block findable. `tokens` has block_size ids. Returns the prefix the block completes; if an equal block is registered
   /// already, that one's prefix (the caller keeps its own copy).
-  PrefixId register_full(int32_t block, PrefixId parent, std::span<const int32_t> tokens);
+  PrefixId register_full(int32_t index, PrefixId parent, std::span<const int32_t> tokens);
 
   /// Finds the block that follows `parent` with these tokens and takes a reference; nullopt if absent.
   struct Hit {

@@ -81,7 +81,7 @@ Bpe::Bpe(TokenizerFile& file, const JsonNode& model) : cache_(std::make_shared<C
   read_merges(file);
   read_characters();
   if (model.has("unk_token")) {
-    const std::string& unknown = model.at("unk_token").text();
+    const std::string unknown = model.at("unk_token").text();
     const auto id = find(unknown);
     if (!id) invalid(model.path() + ".unk_token", "a token of the vocabulary", in_quotes(unknown));
     unknown_id_ = *id;
@@ -93,7 +93,7 @@ void Bpe::read_vocab(TokenizerFile& file) {
   for (const auto& [token, id] : file.vocab) largest = std::max(largest, id);
   if (const int64_t most = largest_token_id(file.vocab.size()); largest > most)
     invalid("tokenizer.json: model.vocab", fmt::format("ids of at most {} for {} tokens", most, file.vocab.size()), std::to_string(largest));
-  tokens_.resize(static_cast<size_t>(largest + 1));
+  tokens_.resize(static_cast<size_t>(largest) + 1);
   std::vector<bool> used(tokens_.size());
   ids_.reserve(file.vocab.size());
   for (auto& [token, id] : file.vocab) {

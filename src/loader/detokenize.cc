@@ -117,7 +117,7 @@ class SpaceStep : public DecodeStep {
 /// Changes each token by itself; `first` tells it the first of the stream.
 class EachStep : public DecodeStep {
  public:
-  using Change = std::function<std::string(std::string token, bool first)>;
+  using Change = std::function<std::string(const std::string& token, bool first)>;
   explicit EachStep(Change change) : change_(std::move(change)) {}
   void push(std::string token, std::vector<std::string>& out) override {
     out.push_back(change_(std::move(token), first_));
@@ -166,7 +166,7 @@ class StripStartStep : public DecodeStep {
   size_t still_;
 };
 
-std::string stripped(std::string token, const std::string& content, size_t start, size_t stop) {
+std::string stripped(const std::string& token, const std::string& content, size_t start, size_t stop) {
   std::string_view rest = token;
   for (size_t i = 0; i < start && rest.starts_with(content); ++i) rest.remove_prefix(content.size());
   for (size_t i = 0; i < stop && rest.ends_with(content); ++i) rest.remove_suffix(content.size());
@@ -208,7 +208,7 @@ std::vector<std::unique_ptr<DecodeStep>> Decoder::chain() const {
 /// `fused` says that all tokens have become one, so that a step sees parts of it.
 void Decoder::add(const JsonNode& node, bool& fused) {
   const auto part = [&](std::function<std::unique_ptr<DecodeStep>()> make) { parts_.push_back(std::make_unique<Part>(Part{std::move(make)})); };
-  const auto each = [&](EachStep::Change change, bool whole) {
+  const auto each = [&](const EachStep::Change& change, bool whole) {
     if (whole)
       part([change] { return std::make_unique<WholeStep>(change); });
     else
@@ -223,13 +223,13 @@ void Decoder::add(const JsonNode& node, bool& fused) {
   } else if (type == "Fuse") {
     fused = true;
   } else if (type == "ByteFallback") {
-    if (fused) each([](std::string t, bool) { return t; }, true);
+    if (fused) each([](const std::string& t, bool) { return t; }, true);
     part([] { return std::make_unique<ByteFallbackStep>(); });
   } else if (type == "Replace") {
     const auto pattern = std::make_shared<const TextPattern>(node.at("pattern"));
     const std::string content = node.at("content").text();
     const bool single = utf8_sequence(pattern->literal()) == pattern->literal().size() && !pattern->literal().empty();
-    each([pattern, content](std::string t, bool) { return pattern->replaced(t, content); }, fused && !single);
+    each([pattern, content](const std::string& t, bool) { return pattern->replaced(t, content); }, fused && !single);
   } else if (type == "Strip") {
     const std::string content = single_character(node.at("content"));
     const auto start = static_cast<size_t>(node.at("start").integer(0, kMaxStrip));
@@ -237,11 +237,11 @@ void Decoder::add(const JsonNode& node, bool& fused) {
     if (fused && stop == 0)
       part([content, start] { return std::make_unique<StripStartStep>(content, start); });
     else
-      each([content, start, stop](std::string t, bool) { return stripped(std::move(t), content, start, stop); }, fused);
+      each([content, start, stop](const std::string& t, bool) { return stripped(std::move(t), content, start, stop); }, fused);
   } else if (type == "Metaspace") {
     const std::string mark = single_character(node.at("replacement"));
     const bool never = (node.has("prepend_scheme") && node.at("prepend_scheme").text() == "never") || !node.flag("add_prefix_space", true);
-    each([mark, never](std::string t, bool first) { return without_metaspace(t, mark, first && !never); }, fused);
+    each([mark, never](const std::string& t, bool first) { return without_metaspace(t, mark, first && !never); }, fused);
   } else {
     unknown_component(node, "Sequence, ByteLevel, Fuse, ByteFallback, Replace, Strip, Metaspace");
   }

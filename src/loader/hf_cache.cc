@@ -108,7 +108,7 @@ fs::path resolve_model(const std::string& arg, const fs::path& cache_root) {
   };
   if (!is_folder(base)) missing("neither");
   const auto commit = read_commit(base / "refs" / revision);
-  const fs::path snapshot = base / "snapshots" / commit.value_or(revision);
+  fs::path snapshot = base / "snapshots" / commit.value_or(revision);
   if (!is_folder(snapshot)) missing(fmt::format("no snapshot of revision {}", revision));
   if (!present(snapshot / "config.json")) missing("an incomplete snapshot, without config.json");
   return snapshot;

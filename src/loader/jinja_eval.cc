@@ -337,7 +337,7 @@ class Evaluator {
     return runtime_.slice(object, parts[0], parts[1], parts[2]);
   }
 
-  Value plus(Value v) {
+  Value plus(const Value& v) {
     if (!v.is_number()) mistake("a number after +", v.is_undefined() ? v.undefined_text() : std::string(type_name(v)));
     return v.is(Value::Kind::boolean) ? Value(v.integer()) : v;
   }

@@ -26,7 +26,7 @@ struct Call {
 
   bool has(size_t i) const { return given[i]; }
   const Value& operator[](size_t i) const { return values[i]; }
-  Value or_else(size_t i, Value fallback) const { return given[i] ? values[i] : std::move(fallback); }
+  Value or_else(size_t i, const Value& fallback) const { return given[i] ? values[i] : fallback; }
   /// The argument as a bool, an integer or text; a Mistake when it is something else.
   bool flag(size_t i, bool fallback) const;
   int64_t integer(size_t i, int64_t fallback) const;

@@ -71,7 +71,7 @@ class ExpressionParser {
   ExpressionPtr postfix(ExpressionPtr node);
   ExpressionPtr subscript(ExpressionPtr node);
   ExpressionPtr subscripted(ExpressionPtr node);
-  ExpressionPtr test(ExpressionPtr node);
+  ExpressionPtr test(ExpressionPtr input);
   void call_arguments(Expression& node);
   void check_known(const Expression& node);
 
