@@ -184,6 +184,7 @@ LoadedModel load_model(const EngineOptions& o, KernelBinder& binder) {
   l.copy_weights = !dummy && o.weights != "mmap";
   ModelBuilder builder(m.config, *m.weights, binder, l);
   m.model = make_model(builder);
+  builder.check_nothing_left();
   m.memory = builder.take_memory();
   m.info = {.path = m.folder.string(),
             .architecture = m.config.architecture,

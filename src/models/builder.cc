@@ -44,6 +44,7 @@ DType ModelBuilder::stored_dtype(DType source) const {
 
 TensorView ModelBuilder::place(const std::string& name, const Shape& shape, bool streamed) {
   TensorView view = weights_.get(name, shape);
+  placed_.insert(name);
   if (view.dtype != DType::f32 && view.dtype != DType::bf16 && view.dtype != DType::f16)
     fail(ErrorCode::not_supported, name, "f32, bf16 or f16 weights", std::string(to_text(view.dtype)));
   const DType stored = stored_dtype(view.dtype);
@@ -57,6 +58,17 @@ TensorView ModelBuilder::place(const std::string& name, const Shape& shape, bool
   if (streamed) streamed_bytes_ += view.bytes();
   report_progress("loading weights", weight_bytes_, weights_.total_bytes());
   return view;
+}
+
+void ModelBuilder::check_nothing_left() const {
+  std::string first;
+  int64_t left = 0;
+  for (const std::string& name : weights_.names()) {
+    if (!name.starts_with("model.layers.") || !(name.ends_with(".weight") || name.ends_with(".bias")) || placed_.contains(name)) continue;
+    if (left++ == 0) first = name;
+  }
+  if (left > 0)
+    invalid("weights", "layers that hold what config.json says and no more", fmt::format("{} unused tensors, the first {}", left, printable(first)));
 }
 
 /// A copy on the device, rounded where `stored` is narrower.

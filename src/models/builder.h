@@ -1,5 +1,6 @@
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -60,6 +61,9 @@ class ModelBuilder {
   const KvPlan& kv_plan();
   std::vector<KvLayer> kv_layers() const;
 
+  /// Refuses a checkpoint whose layers hold a weight or a bias that was not placed: its config speaks of another model (fewer layers, no biases).
+  void check_nothing_left() const;
+
   int64_t weight_bytes() const { return weight_bytes_; }
   int64_t streamed_bytes() const { return streamed_bytes_; }
   int64_t parameters() const { return parameters_; }
@@ -87,6 +91,7 @@ class ModelBuilder {
   Stream stream_;
   std::vector<Buffer> memory_;
   size_t memory_used_ = 0;
+  std::set<std::string> placed_;
   TensorView embedding_table_;
   const float* inv_freq_;
   std::unique_ptr<KvPlan> kv_plan_;

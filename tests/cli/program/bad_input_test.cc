@@ -223,6 +223,7 @@ TEST(BadInput, DamagedModelFolders) {
   is_error(damaged([](const TempFolder& f) { std::filesystem::remove(f.path() / "config.json"); }), "config.json");
   is_error(with_config([](Json& c) { c["hidden_size"] = 96; }), "[");
   is_error(with_config([](Json& c) { c["num_hidden_layers"] = 3; }), "layers.2");
+  is_error(with_config([](Json& c) { c["num_hidden_layers"] = 1; }), "unused tensors, the first model.layers.1.");
   is_error(with_config([](Json& c) { c["dtype"] = "int3"; }), "int3");
   is_error(with_config([](Json& c) { c["architectures"] = {"MambaForCausalLM"}; }), "Qwen3ForCausalLM");
   is_error(with_config([](Json& c) { c.erase("architectures"); }), "config.json: architectures: expected one of Qwen3ForCausalLM");
