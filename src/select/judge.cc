@@ -26,7 +26,7 @@ void check_library(std::vector<Reason>& reasons, const LibraryNeed& need, const 
 std::vector<Reason> check_device(const KernelInfo& kernel, bool is_built, const DeviceProps& device) {
   std::vector<Reason> reasons;
   if (device.present && !is_built) {
-    reasons.push_back({ReasonCode::not_built, "backend", std::string(kernel.backend()), fmt::format("built without {}", kernel.backend()), ""});
+    reasons.push_back({ReasonCode::not_built, "backend", std::string(kernel.backend()), fmt::format("a build with {}", kernel.backend()), ""});
   }
   if (kernel.device.kind != device.kind) {
     reasons.push_back({ReasonCode::device, "device", std::string(to_text(device.kind)), std::string(to_text(kernel.device.kind)), ""});
@@ -46,7 +46,10 @@ void check_shared_memory(std::vector<Reason>& reasons, int64_t needed, const Dev
 }
 
 std::string to_text(const Reason& r) {
-  if (r.code == ReasonCode::not_built || r.code == ReasonCode::policy || r.code == ReasonCode::probe) return r.allowed;
+  if (r.code == ReasonCode::not_built) return "built without " + r.asked;
+  if (r.code == ReasonCode::probe) return "failed its probe: " + r.asked;
+  if (r.code == ReasonCode::policy && r.field == "policy") return "disabled by --disable-kernel " + r.asked;
+  if (r.code == ReasonCode::policy) return fmt::format("all phases share the order of arithmetic {}; this kernel's is {}", r.asked, r.allowed);
   if (r.field == "rule") return r.allowed;
   return fmt::format("{}: needs {}; got {}", r.field, r.allowed, r.asked);
 }

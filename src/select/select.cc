@@ -12,14 +12,11 @@ constexpr double kMinimumGain = 0.03;
 void apply_policy(Rejected& judged, const Policy& policy) {
   const std::string_view name = judged.kernel->name;
   for (const auto& glob : policy.disabled)
-    if (glob_matches(glob, name))
-      judged.reasons.push_back({ReasonCode::policy, "policy", glob, fmt::format("disabled by --disable-kernel {}", glob), ""});
+    if (glob_matches(glob, name)) judged.reasons.push_back({ReasonCode::policy, "policy", glob, "kernels that no --disable-kernel names", ""});
   for (const auto& [kernel, seen] : policy.failed_probe)
-    if (kernel == name) judged.reasons.push_back({ReasonCode::probe, "probe", seen, fmt::format("failed its probe: {}", seen), ""});
+    if (kernel == name) judged.reasons.push_back({ReasonCode::probe, "probe", seen, "results within their bounds", ""});
   if (!policy.reduction.empty() && judged.kernel->reduction != policy.reduction)
-    judged.reasons.push_back(
-        {ReasonCode::policy, "reduction", std::string(judged.kernel->reduction),
-         fmt::format("all phases share the order of arithmetic {}; this kernel's is {}", policy.reduction, judged.kernel->reduction), ""});
+    judged.reasons.push_back({ReasonCode::policy, "reduction", policy.reduction, std::string(judged.kernel->reduction), ""});
 }
 
 /// The last override for this op and role: a later flag wins over an earlier, one with a role over one without.

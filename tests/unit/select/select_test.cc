@@ -177,7 +177,12 @@ TEST(Select, PolicyAndProbeRefuse) {
   const auto s = choose({}, avx2(), {}, {.failed_probe = {{"cpu.jam.quick", "error 3 of 1"}}});
   EXPECT_EQ(s.chosen->name, "cpu.jam.wide");
   EXPECT_EQ(to_text(s.rejected[0].reasons), "failed its probe: error 3 of 1");
-  EXPECT_EQ(choose({}, avx2(), {}, {.reduction = "b"}).chosen->name, "cpu.jam.wide");
+  const auto shared = choose({}, avx2(), {}, {.disabled = {"cpu.jam.q*"}, .reduction = "b"});
+  EXPECT_EQ(shared.chosen->name, "cpu.jam.wide");
+  const std::vector<Reason>& refused = shared.rejected[0].reasons;
+  EXPECT_EQ(to_text(refused), "disabled by --disable-kernel cpu.jam.q* · all phases share the order of arithmetic b; this kernel's is a");
+  EXPECT_EQ(refused.at(1).asked, "b");
+  EXPECT_EQ(refused.at(1).allowed, "a");
 }
 
 TEST(Select, LogLineHoldsOpRoleChosenAndEveryOtherWithReasons) {
