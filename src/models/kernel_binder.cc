@@ -43,6 +43,9 @@ std::vector<Selection> fastest_of(std::vector<std::vector<Selection>> candidates
 bool KernelBinder::remember(const Selection& s) {
   const auto same = [&](const Selection& o) { return o.op == s.op && o.role == s.role && o.desc == s.desc && o.bucket == s.bucket; };
   if (std::any_of(selections_.begin(), selections_.end(), same)) return false;
+  const auto falls_back = [](const Selection& o) { return o.override_text.find(" not followed: ") != std::string::npos; };
+  const auto told = [&](const Selection& o) { return o.op == s.op && o.role == s.role && falls_back(o); };
+  if (falls_back(s) && std::none_of(selections_.begin(), selections_.end(), told)) log_warning("{}.{}: {}", s.op, s.role, s.override_text);
   selections_.push_back(s);
   return true;
 }

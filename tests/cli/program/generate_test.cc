@@ -190,6 +190,15 @@ TEST(Generate, CtrlCWritesWhatIsFinished) {
   EXPECT_EQ(program.wait(), 130);
 }
 
+TEST(Generate, APreferenceThatIsNotFollowedIsToldOnceWithTheReason) {
+  const auto run = attune({"generate", "--json", "--model", golden("mistral-window"), "--kernel", "attention=prefer:gpu.attention.split_kv",
+                           "--max-tokens", "2", "--prompts", "-"},
+                          "{\"token_ids\":[1,2,3]}\n");
+  EXPECT_EQ(run.code, 0) << run.err;
+  EXPECT_THAT(run.err, HasSubstr("warning: attention.self: --kernel attention=prefer:gpu.attention.split_kv not followed: "));
+  EXPECT_EQ(run.err.find("not followed"), run.err.rfind("not followed")) << run.err;
+}
+
 TEST(Generate, TheTraceEqualsTheSelection) {
   const std::string model = golden("mistral-window");
   const auto run = attune({"generate", "--json", "--trace-kernels", "--model", model, "--prompts", "-", "--max-tokens", "4"},
