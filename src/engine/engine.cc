@@ -92,11 +92,31 @@ struct Engine::State final : LaunchTrace {
   std::vector<LaunchRecord> launches;
 };
 
+namespace {
+
+/// An override for a role that this model does not have would bind nothing: a slip of the pen.
+void check_roles(const EngineOptions& options, const std::vector<Selection>& selections) {
+  for (const std::string& text : options.kernels) {
+    const Override o = parse_override(text);
+    bool found = o.role.empty();
+    std::string roles;
+    for (const Selection& s : selections) {
+      if (s.op != o.op) continue;
+      found |= s.role == o.role;
+      if ((", " + roles + ",").find(", " + s.role + ",") == std::string::npos) roles += (roles.empty() ? "" : ", ") + s.role;
+    }
+    if (!found) invalid("--kernel", fmt::format("a role of {} in this model ({})", o.op, roles.empty() ? "none" : roles), printable(o.role));
+  }
+}
+
+}  // namespace
+
 Engine::Engine(const EngineOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   with_memory_errors("engine", [&] {
     validate(options);
     state_ = std::make_unique<State>(options);
+    check_roles(options, state_->binder.selections());
   });
   state_->stats.load_seconds = seconds_since(start);
 }

@@ -199,6 +199,17 @@ TEST(Generate, APreferenceThatIsNotFollowedIsToldOnceWithTheReason) {
   EXPECT_EQ(run.err.find("not followed"), run.err.rfind("not followed")) << run.err;
 }
 
+TEST(Generate, AnOverrideForARoleThatTheModelLacksIsAnError) {
+  const auto with = [](const std::string& kernel) {
+    return attune({"generate", "--json", "--model", golden("mistral-window"), "--kernel", kernel, "--max-tokens", "1", "--prompts", "-"},
+                  "{\"token_ids\":[1,2,3]}\n");
+  };
+  const auto wrong = with("matmul.kqv=ref.matmul");
+  EXPECT_EQ(wrong.code, 2);
+  EXPECT_THAT(wrong.err, HasSubstr("--kernel: expected a role of matmul in this model (qkv, o, gate_up, down, head); got kqv"));
+  for (const std::string right : {"matmul.head=ref.matmul", "sample.greedy=ref.sample", "matmul=ref.matmul"}) EXPECT_EQ(with(right).code, 0) << right;
+}
+
 TEST(Generate, TheTraceEqualsTheSelection) {
   const std::string model = golden("mistral-window");
   const auto run = attune({"generate", "--json", "--trace-kernels", "--model", model, "--prompts", "-", "--max-tokens", "4"},
