@@ -158,20 +158,13 @@ typename Op::Desc parse_any(const std::string& text) {
     return parse_desc<Op>(text);
 }
 
-Policy policy_of(const ExplainQuery& q) {
-  Policy p;
-  for (const auto& text : q.kernels) p.overrides.push_back(parse_override(text));
-  p.disabled = q.disable_kernels;
-  return p;
-}
-
 /// The same rules as at a load, without a probe: on the CPU one order of arithmetic for all variants of a use.
 KernelBinder::Options binder_of(const ExplainQuery& q, const DeviceProps& device) {
   check_plant(q.plant);
   if (!q.plant.empty() && !build::kTestBuild) invalid("--plant", "a build with ATTUNE_TESTS", "another build");
   return {.device = device,
           .runtime = open_device(find_device("cpu")),
-          .policy = policy_of(q),
+          .policy = make_policy(q.kernels, q.disable_kernels),
           .limits = {},
           .invariant = device.kind == DeviceKind::cpu,
           .probe = false,
@@ -347,7 +340,10 @@ std::string explain_json(const ExplainQuery& q) {
   const auto all = decide_all(q).selections;
   if (!q.op.empty() && all.empty()) invalid("--role", "a role of " + q.op + " in this model", printable(q.role));
   const VerifyRecord record = read_record(q.verify_record);
-  return q.op.empty() ? selections_to_json(all, &record) : selection_to_json(all.front(), &record);
+  if (q.op.empty()) return selections_to_json(all, &record);
+  Json first = selection_json(all.front(), &record);
+  for (size_t i = 1; i < all.size(); ++i) first["others"].push_back(selection_json(all[i], &record));
+  return first.dump();
 }
 
 std::string explain_text(const ExplainQuery& q) {

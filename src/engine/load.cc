@@ -102,6 +102,20 @@ Override parse_override(const std::string& text) {
   return o;
 }
 
+Policy make_policy(const std::vector<std::string>& kernels, const std::vector<std::string>& disable_kernels) {
+  Policy policy;
+  for (const auto& text : kernels) policy.overrides.push_back(parse_override(text));
+  for (const auto& glob : disable_kernels) {
+    bool matches = false;
+    for_each_op([&]<class Op>() {
+      for (const auto* k : catalogue().kernels<Op>()) matches |= glob_matches(glob, k->info.name);
+    });
+    if (!matches) invalid("--disable-kernel", "a pattern that some kernel's name has (attune kernels lists them)", printable(glob));
+  }
+  policy.disabled = disable_kernels;
+  return policy;
+}
+
 std::function<std::vector<Measurement>(std::string_view, const std::string&, const Bucket&)> measurements_of(const std::string& path,
                                                                                                              const DeviceProps& device, int threads) {
   std::string complaint;
@@ -121,8 +135,7 @@ KernelBinder::Options binder_options(const EngineOptions& o, int threads) {
   const bool gpu = b.device.kind != DeviceKind::cpu;
   b.invariant = o.invariant.value_or(!gpu);
   if (!b.invariant && !gpu) invalid("--invariant", "on: the CPU has one order of arithmetic", "off");
-  for (const auto& text : o.kernels) b.policy.overrides.push_back(parse_override(text));
-  b.policy.disabled = o.disable_kernels;
+  b.policy = make_policy(o.kernels, o.disable_kernels);
   b.limits = {.tokens = o.max_num_batched_tokens,
               .sequences = o.max_num_seqs,
               .longest_kv = std::max<int64_t>(o.max_model_len, 1),

@@ -33,13 +33,17 @@ EngineOptions with_device_defaults(EngineOptions options);
 
 /// The device, policy and limits that options ask for. InvalidArgument for a --kernel or --disable-kernel that cannot be read.
 /// What was measured on a device with so many threads, from the tuning table of the cache folder; a broken one is a warning.
-std::function<std::vector<Measurement>(std::string_view op, const std::string& desc, const Bucket& bucket)> measurements_of(
-    const std::string& path, const DeviceProps& device, int threads);
+std::function<std::vector<Measurement>(std::string_view op, const std::string& desc, const Bucket& bucket)> measurements_of(const std::string& path,
+                                                                                                                            const DeviceProps& device,
+                                                                                                                            int threads);
 
 KernelBinder::Options binder_options(const EngineOptions& options, int threads);
 
 /// "OP[.ROLE]=NAME" or "OP[.ROLE]=prefer:NAME"
 Override parse_override(const std::string& text);
+
+/// What the values of --kernel and --disable-kernel ask for. InvalidArgument also for a pattern that no kernel's name has.
+Policy make_policy(const std::vector<std::string>& kernels, const std::vector<std::string>& disable_kernels);
 
 /// Finds the folder, reads every file, selects kernels, places weights, makes the KV cache.
 LoadedModel load_model(const EngineOptions& options, KernelBinder& binder);

@@ -131,6 +131,23 @@ TEST(Kernels, EveryFieldOfEveryKernel) {
   EXPECT_EQ(attune({"kernels", "--op", "convolution"}).code, 2);
 }
 
+TEST(Explain, OneObjectNamesTheOtherUsesOfAnOp) {
+  const auto o = attune({"explain", "attention", "--json", "--model", golden("gemma2-gqa7")}).json();
+  ASSERT_EQ(o.size(), 1u);
+  ASSERT_EQ(o[0]["others"].size(), 1u) << "layers with a window, and layers without";
+  EXPECT_NE(o[0]["desc"], o[0]["others"][0]["desc"]);
+  EXPECT_EQ(o[0]["others"][0]["op"], "attention");
+  EXPECT_FALSE(attune({"explain", "attention", "--json"}).json()[0].contains("others"));
+}
+
+TEST(Explain, APatternThatDisablesNothingIsAnError) {
+  for (const char* pattern : {"nothing*", ""}) {
+    const auto o = attune({"explain", "attention", "--disable-kernel", pattern});
+    EXPECT_EQ(o.code, 2) << pattern;
+    EXPECT_THAT(o.err, HasSubstr("--disable-kernel: expected")) << pattern;
+  }
+}
+
 TEST(Explain, JsonHasEveryPart) {
   const auto one = attune({"explain", "attention", "--json"}).json();
   ASSERT_EQ(one.size(), 1u);
