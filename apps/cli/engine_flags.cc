@@ -75,6 +75,7 @@ EngineOptions engine_options(const Arguments& args, bool text) {
   o.gpu_memory_utilization = args.number("--gpu-memory-utilization", o.gpu_memory_utilization);
   if (args.has("--invariant")) o.invariant = true;
   o.graphs = !args.has("--enforce-eager");
+  if (args.has("--no-async-scheduling")) o.async_scheduling = false;
   o.enable_prefix_caching = !args.has("--no-enable-prefix-caching");
   o.probe = !args.has("--no-probe");
   o.threads = narrow<int>(args, "--threads", o.threads);

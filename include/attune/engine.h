@@ -34,7 +34,9 @@ struct EngineOptions {
   std::string cache_folder;       ///< what is known of this machine: probes of GPU kernels, measured times; empty: nothing is read or kept
   std::optional<bool> invariant;  ///< one order of arithmetic over all phases and batch sizes; unset: on for the CPU, off for GPUs
   bool graphs = true;             ///< decode steps as captured graphs, on GPUs
-  int threads = 0;                ///< 0: physical cores
+  /// A decode step is launched before the tokens of the last one are read, where its laws allow; unset: on GPUs.
+  std::optional<bool> async_scheduling;
+  int threads = 0;  ///< 0: physical cores
   uint64_t seed = 0;
   std::string plant;                         ///< a kernel with a planted defect that is chosen by default (test builds only)
   std::vector<std::string> kernels;          ///< "OP[.ROLE]=NAME" or "OP[.ROLE]=prefer:NAME"
@@ -45,6 +47,7 @@ struct EngineOptions {
 /// Counters of an engine since it was made.
 struct EngineStats {
   int64_t steps = 0;
+  int64_t overlapped_steps = 0;  ///< those launched before the tokens of the step before were read
   int64_t prompt_tokens = 0;
   int64_t cached_tokens = 0;
   int64_t generated_tokens = 0;

@@ -190,6 +190,7 @@ const std::vector<OptionSpec>& options() {
       rare({"--gpu-memory-utilization", "F", "0.9", "Engine", kEngineUsers, "share of a GPU's memory to use"}),
       rare({"--invariant", "", "", "Engine", kEngineUsers, "one order of arithmetic on a GPU, too: batch and chunks change no bit"}),
       rare({"--enforce-eager", "", "", "Engine", kEngineUsers, "no captured graphs on a GPU"}),
+      rare({"--no-async-scheduling", "", "", "Engine", kEngineUsers, "read each step's tokens before the next is launched, on a GPU, too"}),
       rare({"--no-enable-prefix-caching", "", "", "Engine", kEngineUsers, "compute every prompt anew"}),
       {"--threads", "N", "physical cores", "Engine", "generate score eval explain bench verify", "CPU threads", "-t"},
 

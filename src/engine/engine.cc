@@ -1,8 +1,9 @@
 // The engine: submit → schedule → launch → collect. Start reading here.
 #include "attune/engine.h"
 
+#include <algorithm>
 #include <chrono>
-#include <cmath>
+#include <functional>
 #include <unordered_map>
 
 #include "build_info.h"
@@ -37,7 +38,7 @@ struct Engine::State final : LaunchTrace {
         blocks(loaded.info.num_blocks, loaded.info.block_size, o.enable_prefix_caching),
         scheduler({o.max_num_seqs, options.max_num_batched_tokens}, [this](int32_t from, int32_t to) { loaded.kv->copy_block(from, to, stream); }),
         runner(device, stream, *loaded.model, *loaded.kv, runner_limits()),
-        sampler(binder, stream, loaded.info.vocab_size, runner.logits_rows(), loaded.eos_ids, o.seed),
+        sampler(binder, stream, loaded.info.vocab_size, runner.logits_rows(), runner.drawn(), loaded.eos_ids, o.seed),
         stop{loaded.eos_ids, loaded.info.max_model_len},
         workspace(device.allocate(static_cast<size_t>(binder.workspace_bytes()), "workspace")) {
     loaded.info.threads = pool.size();
@@ -62,8 +63,19 @@ struct Engine::State final : LaunchTrace {
     launches.push_back({stats.steps, std::string(op), std::string(role), std::string(variant), std::string(kernel)});
   }
 
+  /// A step that was launched and is not collected: its tokens may still be being drawn.
+  struct Flight {
+    std::vector<Slice> plan;
+    std::vector<RowUse> rows;
+    int slot = 0;  ///< of the sampler
+  };
+
   std::vector<RowResult> launch(const std::vector<Slice>& plan);
-  void collect(const std::vector<Slice>& plan, const std::vector<RowResult>& results);
+  bool may_fly(const std::vector<Slice>& plan) const;
+  Flight take_off(const std::vector<Slice>& plan);
+  void pass_on();
+  void attempt(const std::vector<Slice>& plan, const std::function<void()>& part);
+  void collect(const std::vector<Slice>& plan, const std::vector<RowUse>& rows, const std::vector<RowResult>& results);
   Sequence& sequence_of(const RowUse& use);
   uint64_t submit(Request&& request);
   void fail_requests(const std::vector<Slice>& plan, const std::string& error);
@@ -87,7 +99,9 @@ struct Engine::State final : LaunchTrace {
   ExecContext ctx;
   std::unordered_map<uint64_t, std::unique_ptr<RequestState>> requests;
   std::vector<uint64_t> order;  // of submission: events come in this order
+  std::optional<Flight> flight;
   uint64_t next_id = 1;
+  int last_slot = 0;  // of the sampler, that a flight took
   EngineStats stats;
   std::vector<LaunchRecord> launches;
 };
@@ -170,21 +184,70 @@ bool Engine::step() {
   State& s = *state_;
   s.finish_cancelled();
   const auto start = std::chrono::steady_clock::now();
+  if (s.flight) s.pass_on();
+  if (s.flight) {
+    s.stats.decode_seconds += seconds_since(start);
+    return true;
+  }
   const std::vector<Slice> plan = with_memory_errors("scheduler", [&] { return s.scheduler.schedule(); });
   if (plan.empty()) {
     if (!s.scheduler.idle()) fail(ErrorCode::internal, "scheduler", "work for a waiting request", "an empty plan");
     s.drop_finished();
     return false;
   }
-  try {
-    with_memory_errors("step", [&] { s.collect(plan, s.launch(plan)); });
-  } catch (const Error& e) {
-    s.fail_requests(plan, e.what());
-  }
+  s.attempt(plan, [&] {
+    if (s.may_fly(plan))
+      s.flight = s.take_off(plan);
+    else
+      s.collect(plan, s.runner.rows(), s.launch(plan));
+  });
   s.drop_finished();
   ++s.stats.steps;
   (plan.back().count > 1 ? s.stats.prefill_seconds : s.stats.decode_seconds) += seconds_since(start);
   return true;
+}
+
+/// What goes wrong in a part of a step ends the step's requests, and no others.
+void Engine::State::attempt(const std::vector<Slice>& plan, const std::function<void()>& part) {
+  try {
+    with_memory_errors("step", part);
+  } catch (const Error& e) {
+    fail_requests(plan, e.what());
+  }
+}
+
+/// True if a step's tokens can be read after the next step was launched: one token drawn for each sequence, by laws that ask the host nothing.
+bool Engine::State::may_fly(const std::vector<Slice>& plan) const {
+  if (!options.async_scheduling.value_or(on_gpu()) || static_cast<int64_t>(plan.size()) > runner.logits_rows()) return false;
+  return std::all_of(plan.begin(), plan.end(), [](const Slice& slice) {
+    const RequestState& r = *slice.sequence->request;
+    return slice.count == 1 && slice.end() == slice.sequence->length() && r.forked() && r.sampling().max_tokens > 0 && draws_ahead(r.sampling());
+  });
+}
+
+Engine::State::Flight Engine::State::take_off(const std::vector<Slice>& plan) {
+  const int slot = plan[0].ahead > 0 ? 1 - last_slot : 0;
+  runner.forward(ctx, plan);
+  Flight f{plan, runner.rows(), slot};
+  const auto rows = static_cast<int64_t>(f.rows.size());
+  sampler.draw(ctx, f.rows.data(), rows, runner.logits(ctx, 0, rows), slot);
+  for (const Slice& slice : plan) ++slice.sequence->in_flight;
+  last_slot = slot;
+  return f;
+}
+
+/// Collects the step in flight. The one that follows is launched first, unless what it holds depends on what this one drew.
+void Engine::State::pass_on() {
+  const std::vector<Slice> next = with_memory_errors("scheduler", [&] { return scheduler.follow(flight->plan, stop.max_model_len); });
+  const Flight landing = std::move(*flight);
+  flight.reset();
+  if (!next.empty()) {
+    attempt(next, [&] { flight = take_off(next); });
+    ++stats.steps, ++stats.overlapped_steps;
+  }
+  for (const Slice& slice : landing.plan) --slice.sequence->in_flight;
+  attempt(landing.plan, [&] { collect(landing.plan, landing.rows, sampler.read(static_cast<int64_t>(landing.rows.size()), landing.slot)); });
+  drop_finished();
 }
 
 /// Runs the layers over the plan's tokens, then the output head and the sampler a slice of rows at a time.
@@ -200,19 +263,22 @@ std::vector<RowResult> Engine::State::launch(const std::vector<Slice>& plan) {
   return results;
 }
 
-/// Books what the step computed: KV, tokens, text, ends.
-void Engine::State::collect(const std::vector<Slice>& plan, const std::vector<RowResult>& results) {
+/// Books what the step computed: KV, tokens, text, ends. What was computed for a sequence that ended meanwhile is dropped.
+void Engine::State::collect(const std::vector<Slice>& plan, const std::vector<RowUse>& rows, const std::vector<RowResult>& results) {
   for (const Slice& slice : plan) {
     Sequence& s = *slice.sequence;
+    if (s.finished()) continue;
     s.computed += slice.count;
     s.table.register_computed(std::span(s.tokens).first(static_cast<size_t>(s.computed)));
   }
   std::vector<Sequence*> touched;
-  for (const Slice& slice : plan) touched.push_back(slice.sequence);
+  for (const Slice& slice : plan)
+    if (!slice.sequence->finished()) touched.push_back(slice.sequence);
   const auto refuse = [](Sequence& s) { s.completion.finish_reason = FinishReason::error, s.completion.error = "logits: expected numbers; got NaN"; };
   for (size_t i = 0; i < results.size(); ++i) {
-    const RowUse& use = runner.rows()[i];
+    const RowUse& use = rows[i];
     const RowResult& result = results[i];
+    if (use.sequence->ended) continue;
     if (use.sample < 0) {
       // By position: after a preemption the prompt's rows come again.
       auto& logprobs = use.sequence->request->prompt_logprobs;
@@ -301,7 +367,7 @@ void Engine::State::finish_cancelled() {
 void Engine::State::drop_finished() {
   std::erase_if(order, [this](uint64_t id) {
     const auto it = requests.find(id);
-    if (!it->second->finished()) return false;
+    if (!it->second->finished() || it->second->in_flight()) return false;
     stats.prompt_tokens += it->second->prompt_tokens;
     stats.cached_tokens += it->second->cached_tokens;
     requests.erase(it);

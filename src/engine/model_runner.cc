@@ -13,7 +13,7 @@ int64_t blocks_of(int64_t tokens, int64_t block_size) { return (tokens + block_s
 
 size_t input_bytes(const ModelRunner::Limits& l, int64_t block_size) {
   const int64_t tables = l.sequences * (blocks_of(l.longest_kv, block_size) + 1) * 4;
-  return static_cast<size_t>(l.tokens * (4 + 4 + 8 + 4) + l.sequences * 16 + tables + 1024);
+  return static_cast<size_t>(l.tokens * (4 + 4 + 8 + 4) + l.logits_rows * (4 + 4) + l.sequences * 16 + tables + 1024);
 }
 
 }  // namespace
@@ -25,12 +25,15 @@ ModelRunner::ModelRunner(Device& device, const Stream& stream, Model& model, KvC
       kv_(kv),
       limits_(limits),
       inputs_(device, input_bytes(limits, kv.block_size())),
-      logits_(device.allocate(static_cast<size_t>(limits.logits_rows * limits.vocab) * sizeof(float), "logits")) {}
+      logits_(device.allocate(static_cast<size_t>(limits.logits_rows * limits.vocab) * sizeof(float), "logits")) {
+  const auto rows = static_cast<size_t>(limits.logits_rows);
+  drawn_ = {inputs_.on_device(inputs_.reserve<float>((rows + 3) / 4 * 4)), inputs_.on_device(inputs_.reserve<int32_t>(rows))};
+}
 
 void ModelRunner::want_rows(const Slice& slice, int64_t first_row) {
   Sequence& s = *slice.sequence;
   const RequestState& request = *s.request;
-  const int64_t end = s.computed + slice.count;
+  const int64_t end = slice.end();
   if (request.sampling().prompt_logprobs) {
     for (int64_t p = s.computed; p < std::min(end, request.prompt_tokens - 1); ++p) {
       lists_.logits_rows.push_back(static_cast<int32_t>(first_row + p - s.computed));
@@ -49,8 +52,8 @@ void ModelRunner::want_rows(const Slice& slice, int64_t first_row) {
 void ModelRunner::add(const Slice& slice) {
   const Sequence& s = *slice.sequence;
   const int64_t size = kv_.block_size();
-  for (int64_t p = s.computed; p < s.computed + slice.count; ++p) {
-    lists_.ids.push_back(s.tokens[static_cast<size_t>(p)]);
+  for (int64_t p = slice.first(); p < slice.end(); ++p) {
+    lists_.ids.push_back(p < s.length() ? s.tokens[static_cast<size_t>(p)] : 0);
     lists_.positions.push_back(static_cast<int32_t>(p));
     lists_.slot_mapping.push_back(s.table.blocks()[static_cast<size_t>(p / size)] * size + p % size);
   }
@@ -60,11 +63,12 @@ void ModelRunner::list(const std::vector<Slice>& slices) {
   lists_ = StepLists{};
   rows_.clear();
   for (const Slice& slice : slices) {
+    lists_.ahead |= slice.ahead > 0;
     const Phase phase = phase_of(slice.count);
     const auto tokens = static_cast<int64_t>(lists_.ids.size());
     if (lists_.phases.empty() || lists_.phases.back().phase != phase) lists_.phases.push_back({.phase = phase, .first_token = tokens});
     PhaseLists& p = lists_.phases.back();
-    const int64_t kv_len = slice.sequence->computed + slice.count;
+    const int64_t kv_len = slice.end();
     want_rows(slice, tokens);
     add(slice);
     p.tables.push_back(&slice.sequence->table);
@@ -95,10 +99,20 @@ PhaseBatch ModelRunner::place(const PhaseLists& l, int64_t table_stride) {
   return b;
 }
 
+/// The ids stand where the sampler writes tokens, so that a step ahead finds them there.
+const int32_t* ModelRunner::place_ids() {
+  const auto rows = static_cast<size_t>(limits_.logits_rows);
+  inputs_.reserve<float>((rows + 3) / 4 * 4);
+  auto* ids = inputs_.reserve<int32_t>(std::max(lists_.ids.size(), rows));
+  if (!lists_.ahead) std::copy(lists_.ids.begin(), lists_.ids.end(), ids);
+  to_upload_ = lists_.ahead ? ids + std::max(lists_.ids.size(), rows) : ids;
+  return inputs_.on_device(ids);
+}
+
 Batch ModelRunner::place(int64_t table_stride) {
   inputs_.clear();
   Batch b{.num_tokens = static_cast<int64_t>(lists_.ids.size())};
-  b.ids = inputs_.add(std::span<const int32_t>(lists_.ids));
+  b.ids = place_ids();
   b.positions = inputs_.add(std::span<const int32_t>(lists_.positions));
   b.slot_mapping = inputs_.add(std::span<const int64_t>(lists_.slot_mapping));
   b.logits_rows = inputs_.add(std::span<const int32_t>(lists_.logits_rows));
@@ -132,7 +146,7 @@ int64_t ModelRunner::capture_graphs(const ExecContext& ctx) {
     lists_ = StepLists{};
     lists_.phases.push_back({});
     const Batch batch = decode_batch(n);
-    inputs_.upload(stream_);
+    inputs_.upload(stream_, to_upload_);
     model_.forward(ctx, batch, kv_);  // once as it is: what a kernel sets up at its first launch must not be captured
     model_.logits(ctx, 0, n, logits_.as<float>());
     device_.synchronize(stream_);
@@ -157,7 +171,7 @@ void ModelRunner::forward(const ExecContext& ctx, const std::vector<Slice>& slic
   const int64_t graph = decodes && !ctx.trace ? graph_for(static_cast<int64_t>(lists_.ids.size())) : 0;
   logits_ready_ = graph > 0;
   const Batch batch = graph > 0 ? decode_batch(graph) : place(0);
-  inputs_.upload(stream_);
+  inputs_.upload(stream_, to_upload_);
   if (graph > 0)
     device_.replay(graphs_.at(graph), stream_);
   else

@@ -16,6 +16,13 @@ struct RowUse {
   int64_t position;  ///< of the token that the row predicts
 };
 
+/// What is drawn for the rows of a step, on the device. The tokens stand where the next step's ids are read: a step of the same sequences needs no
+/// word from the host.
+struct DrawnRows {
+  float* logprob = nullptr;  ///< [logits_rows]
+  int32_t* token = nullptr;  ///< [logits_rows], right behind
+};
+
 /// Turns the slices of a step into a batch on the device and runs the model over it, decode steps by a captured graph where there is one.
 class ModelRunner {
  public:
@@ -37,6 +44,7 @@ class ModelRunner {
   /// Rows [first, first + rows) of logits on the device, f32 (rows, vocab); the caller may change them.
   float* logits(const ExecContext& ctx, int64_t first, int64_t rows);
   int64_t logits_rows() const { return limits_.logits_rows; }
+  const DrawnRows& drawn() const { return drawn_; }
 
  private:
   /// One phase's sequences, on the host.
@@ -52,11 +60,13 @@ class ModelRunner {
     std::vector<int32_t> ids, positions, logits_rows;
     std::vector<int64_t> slot_mapping;
     std::vector<PhaseLists> phases;
+    bool ahead = false;  // the ids are what the step before drew
   };
 
   void list(const std::vector<Slice>& slices);
   void add(const Slice& slice);
   void want_rows(const Slice& slice, int64_t first_row);
+  const int32_t* place_ids();
   Batch place(int64_t table_stride);
   PhaseBatch place(const PhaseLists& lists, int64_t table_stride);
   void pad_decode(int64_t sequences);
@@ -69,6 +79,8 @@ class ModelRunner {
   KvCache& kv_;
   Limits limits_;
   StepInputs inputs_;
+  DrawnRows drawn_;
+  const void* to_upload_ = nullptr;  // the first of the step's inputs that the device does not have
   Buffer logits_;
   StepLists lists_;
   std::vector<RowUse> rows_;

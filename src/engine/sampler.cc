@@ -11,19 +11,23 @@ bool plain_greedy(const SamplingParams& p) {
          p.min_tokens == 0;
 }
 
-Sampler::Sampler(KernelBinder& binder, const Stream& stream, int64_t vocab, int64_t most_rows, std::vector<int32_t> eos_ids, uint64_t default_seed)
+bool draws_ahead(const SamplingParams& p) { return p.repetition_penalty == 1 && p.presence_penalty == 0 && p.frequency_penalty == 0 && !p.logprobs; }
+
+Sampler::Sampler(KernelBinder& binder, const Stream& stream, int64_t vocab, int64_t most_rows, const DrawnRows& drawn, std::vector<int32_t> eos_ids,
+                 uint64_t default_seed)
     : greedy_(binder.bind<Sample>("greedy", {{"rows", SampleDesc{.vocab = vocab, .greedy_only = true}, {}}})),
       full_(binder.bind<Sample>("full", {{"rows", SampleDesc{.vocab = vocab, .greedy_only = false}, {}}})),
       device_(binder.runtime()),
       stream_(stream),
       vocab_(vocab),
-      most_rows_(most_rows),
+      drawn_(drawn),
+      first_token_(drawn.token - reinterpret_cast<int32_t*>(drawn.logprob)),
       eos_ids_(std::move(eos_ids)),
       default_seed_(default_seed) {
-  const size_t bytes = static_cast<size_t>(most_rows) * (sizeof(int32_t) + sizeof(float));
   if (device_.props().kind == DeviceKind::cpu) return;
-  drawn_ = device_.allocate(bytes, "drawn tokens"), drawn_on_host_ = device_.allocate_pinned(bytes, "drawn tokens");
-  device_.fill(drawn_.data(), 0, bytes, stream_);  // all of it is copied back, however few rows are drawn
+  const size_t bytes = static_cast<size_t>(first_token_ + most_rows) * sizeof(int32_t);
+  for (Unread& u : unread_) u.on_host = device_.allocate_pinned(bytes, "drawn tokens"), u.copied = device_.make_event();
+  device_.fill(drawn_.logprob, 0, bytes, stream_);  // all of it is copied back, however few rows are drawn
 }
 
 Sampler::Law Sampler::law(const RowUse& use) const {
@@ -40,7 +44,7 @@ Sampler::Law Sampler::law(const RowUse& use) const {
   row.sample_index = static_cast<uint32_t>(use.sample);
   row.position = static_cast<uint64_t>(use.position);
   row.prompt = use.sequence->tokens.data(), row.prompt_tokens = r.prompt_tokens;
-  row.output = row.prompt + r.prompt_tokens, row.output_tokens = use.sequence->length() - r.prompt_tokens;
+  row.output = row.prompt + r.prompt_tokens, row.output_tokens = use.position - r.prompt_tokens;
   if (row.output_tokens < p.min_tokens) {
     if (!p.ignore_eos) law.banned.insert(law.banned.end(), eos_ids_.begin(), eos_ids_.end());
     law.banned.insert(law.banned.end(), p.stop_token_ids.begin(), p.stop_token_ids.end());
@@ -124,32 +128,57 @@ const SampleRow* Sampler::place_laws(const RowUse* uses, int64_t rows) {
   return first;
 }
 
+/// Draws into `drawn_` and sends that on its way to the host.
+void Sampler::draw_on_gpu(const ExecContext& ctx, const RowUse* uses, int64_t rows, float* logits, int slot) {
+  const bool plain =
+      std::all_of(uses, uses + rows, [](const RowUse& use) { return use.sample < 0 || plain_greedy(use.sequence->request->sampling()); });
+  SampleParams p{.logits = logits, .rows = rows, .token = drawn_.token, .logprob = drawn_.logprob};
+  if (!plain) p.row = place_laws(uses, rows);
+  (plain ? greedy_ : full_)(ctx, p);
+  device_.copy(unread_[slot].on_host.data(), drawn_.logprob, static_cast<size_t>(first_token_ + rows) * sizeof(int32_t), stream_);
+  device_.record(unread_[slot].copied, stream_);
+}
+
 std::vector<RowResult> Sampler::sample_on_gpu(const ExecContext& ctx, const RowUse* uses, int64_t rows, float* logits) {
-  std::vector<RowResult> results(static_cast<size_t>(rows));
+  std::vector<RowResult> on_host(static_cast<size_t>(rows));
   std::vector<float> host;
-  bool plain = true;
   for (int64_t i = 0; i < rows; ++i) {
-    const SamplingParams& p = uses[i].sequence->request->sampling();
-    plain &= uses[i].sample < 0 || plain_greedy(p);
-    if (uses[i].sample >= 0 && !p.logprobs) continue;
+    if (uses[i].sample >= 0 && !uses[i].sequence->request->sampling().logprobs) continue;
     host.resize(static_cast<size_t>(vocab_));
     device_.copy(host.data(), logits + i * vocab_, host.size() * sizeof(float), stream_);
     device_.synchronize(stream_);
-    results[static_cast<size_t>(i)] = read_row(uses[i], host.data());
+    on_host[static_cast<size_t>(i)] = read_row(uses[i], host.data());
   }
-  auto* tokens = drawn_.as<int32_t>();
-  SampleParams p{.logits = logits, .rows = rows, .token = tokens, .logprob = reinterpret_cast<float*>(tokens + most_rows_)};
-  if (!plain) p.row = place_laws(uses, rows);
-  (plain ? greedy_ : full_)(ctx, p);
-  device_.copy(drawn_on_host_.data(), drawn_.data(), drawn_.bytes(), stream_);
-  device_.synchronize(stream_);
+  draw_on_gpu(ctx, uses, rows, logits, 0);
+  std::vector<RowResult> results = read(rows, 0);
   for (int64_t i = 0; i < rows; ++i) {
     RowResult& result = results[static_cast<size_t>(i)];
-    if (uses[i].sample < 0) continue;
-    result.token = drawn_on_host_.as<int32_t>()[i];
-    const float logprob = drawn_on_host_.as<float>()[most_rows_ + i];
+    RowResult& seen = on_host[static_cast<size_t>(i)];
+    if (uses[i].sample < 0)
+      result = std::move(seen);
+    else if (uses[i].sequence->request->sampling().logprobs)
+      result.logprob.top = std::move(seen.logprob.top);
+  }
+  return results;
+}
+
+void Sampler::draw(const ExecContext& ctx, const RowUse* uses, int64_t rows, float* logits, int slot) {
+  if (device_.props().kind != DeviceKind::cpu) return draw_on_gpu(ctx, uses, rows, logits, slot);
+  std::vector<RowResult>& results = unread_[slot].results = sample_on_cpu(ctx, uses, rows, logits);
+  for (size_t i = 0; i < results.size(); ++i) drawn_.token[i] = results[i].token;
+}
+
+std::vector<RowResult> Sampler::read(int64_t rows, int slot) {
+  Unread& u = unread_[slot];
+  if (device_.props().kind == DeviceKind::cpu) return std::move(u.results);
+  device_.wait(u.copied);
+  std::vector<RowResult> results(static_cast<size_t>(rows));
+  for (int64_t i = 0; i < rows; ++i) {
+    RowResult& result = results[static_cast<size_t>(i)];
+    const float logprob = u.on_host.as<float>()[i];
+    result.token = result.logprob.token = u.on_host.as<int32_t>()[first_token_ + i];
+    result.logprob.logprob = logprob;
     result.finite = !std::isnan(logprob);  // the sum of the exponentials has met every logit
-    if (uses[i].sequence->request->sampling().logprobs) result.logprob.token = result.token, result.logprob.logprob = logprob;
   }
   return results;
 }

@@ -18,10 +18,16 @@ struct RowResult {
 /// Draws tokens from rows of logits, and reads log-probabilities off them. On a GPU the draws are made there, and only tokens come back.
 class Sampler {
  public:
-  Sampler(KernelBinder& binder, const Stream& stream, int64_t vocab, int64_t most_rows, std::vector<int32_t> eos_ids, uint64_t default_seed);
+  /// `drawn` has room for `most_rows` rows.
+  Sampler(KernelBinder& binder, const Stream& stream, int64_t vocab, int64_t most_rows, const DrawnRows& drawn, std::vector<int32_t> eos_ids,
+          uint64_t default_seed);
 
   /// One result a row of `logits` (rows, vocab), which is changed.
   std::vector<RowResult> sample(const ExecContext& ctx, const RowUse* uses, int64_t rows, float* logits);
+
+  /// The two halves of sample(), for rows whose requests draws_ahead(): the draws are put into the stream, and read later. Two may be unread.
+  void draw(const ExecContext& ctx, const RowUse* uses, int64_t rows, float* logits, int slot);
+  std::vector<RowResult> read(int64_t rows, int slot);
 
  private:
   /// A row's law and the lists that it points to.
@@ -35,14 +41,23 @@ class Sampler {
   RowResult read_row(const RowUse& use, const float* logits) const;
   std::vector<RowResult> sample_on_cpu(const ExecContext& ctx, const RowUse* uses, int64_t rows, float* logits);
   std::vector<RowResult> sample_on_gpu(const ExecContext& ctx, const RowUse* uses, int64_t rows, float* logits);
+  void draw_on_gpu(const ExecContext& ctx, const RowUse* uses, int64_t rows, float* logits, int slot);
   const SampleRow* place_laws(const RowUse* uses, int64_t rows);
   TokenLogprob log_probabilities(const float* logits, int32_t token, int top) const;
 
   Bound<Sample> greedy_, full_;
   Device& device_;
   const Stream& stream_;
-  int64_t vocab_, most_rows_;
-  Buffer drawn_, drawn_on_host_;  ///< tokens [most_rows], then log-probabilities [most_rows]
+  int64_t vocab_;
+  /// Draws on their way to the host, as they stand in DrawnRows; on the CPU they are results at once.
+  struct Unread {
+    Buffer on_host;
+    Event copied;
+    std::vector<RowResult> results;
+  };
+  DrawnRows drawn_;
+  int64_t first_token_;  ///< in Unread::on_host, in elements
+  Unread unread_[2];
   std::optional<StepInputs> laws_;
   size_t laws_bytes_ = 0;
   std::vector<int32_t> eos_ids_;
@@ -51,5 +66,8 @@ class Sampler {
 
 /// True if a request draws greedily without penalties, bias or bans.
 bool plain_greedy(const SamplingParams& params);
+
+/// True if a draw needs neither the tokens drawn before it, which penalties count, nor logits on the host.
+bool draws_ahead(const SamplingParams& params);
 
 }  // namespace attune

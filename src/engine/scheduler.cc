@@ -26,11 +26,11 @@ int64_t Scheduler::seats_taken() const {
 }
 
 /// Reserves the blocks of a slice, with a copy of a shared block that it would write; false if the pool has too few.
-bool Scheduler::make_room(Sequence& s, int64_t count) {
-  const auto copy = s.table.make_writable(s.computed);
+bool Scheduler::make_room(Sequence& s, int64_t count, int64_t ahead) {
+  const auto copy = s.table.make_writable(s.computed + ahead);
   if (copy.to == -2) return false;
   if (copy.to >= 0) copy_block_(copy.from, copy.to);
-  return s.table.reserve(s.computed + count);
+  return s.table.reserve(s.computed + ahead + count);
 }
 
 void Scheduler::preempt(Sequence& victim) {
@@ -64,11 +64,16 @@ void Scheduler::schedule_running(std::vector<Slice>& plan, int64_t& budget, bool
   }
 }
 
+bool Scheduler::one_could_join() const {
+  if (waiting_.empty()) return false;
+  const RequestState& r = *waiting_.front()->request;
+  return seats_taken() + (r.forked() ? 1 : r.sampling().n) <= limits_.max_num_seqs;
+}
+
 void Scheduler::admit(std::vector<Slice>& plan, int64_t& budget) {
   while (!waiting_.empty() && budget > 0) {
     Sequence& s = *waiting_.front();
-    const int64_t seats = s.request->forked() ? 1 : s.request->sampling().n;
-    if (seats_taken() + seats > limits_.max_num_seqs) return;
+    if (!one_could_join()) return;
     if (!s.request->sampling().prompt_logprobs) {
       s.computed = s.table.match_prefix(s.tokens);
       if (s.length() == s.request->prompt_tokens) s.request->cached_tokens = s.computed;
@@ -105,6 +110,20 @@ std::vector<Slice> Scheduler::schedule() {
   }
   clear_marks();
   std::stable_sort(plan.begin(), plan.end(), [](const Slice& a, const Slice& b) { return phase_order(a) < phase_order(b); });
+  return plan;
+}
+
+std::vector<Slice> Scheduler::follow(const std::vector<Slice>& running, int64_t max_model_len) {
+  if (running.size() != running_.size() || one_could_join()) return {};
+  std::vector<Slice> plan;
+  plan.reserve(running.size());
+  for (const Slice& slice : running) {
+    Sequence& s = *slice.sequence;
+    const int64_t drawn = s.length() + 1;  // with the token of the running step
+    if (s.finished() || drawn - s.request->prompt_tokens >= s.request->sampling().max_tokens || drawn >= max_model_len) return {};
+    if (!make_room(s, 1, 1)) return {};
+    plan.push_back({&s, 1, 1});
+  }
   return plan;
 }
 

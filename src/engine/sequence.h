@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <vector>
 
@@ -24,6 +25,7 @@ struct Sequence {
   size_t emitted = 0;    ///< bytes of completion.text already handed out
   bool planned = false;  ///< takes part in the step being scheduled
   bool ended = false;    ///< its end has been told
+  int in_flight = 0;     ///< launched steps with it that are not collected yet
 
   int64_t length() const { return static_cast<int64_t>(tokens.size()); }
   int64_t pending() const { return length() - computed; }
@@ -42,6 +44,9 @@ struct RequestState {
 
   const SamplingParams& sampling() const { return request.sampling; }
   bool forked() const { return static_cast<int>(samples.size()) == sampling().n; }
+  bool in_flight() const {
+    return std::any_of(samples.begin(), samples.end(), [](const auto& s) { return s->in_flight > 0; });
+  }
   bool finished() const {
     for (const auto& s : samples)
       if (!s->finished()) return false;

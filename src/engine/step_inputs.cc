@@ -22,9 +22,10 @@ void StepInputs::clear() {
   used_ = 0, in_flight_ = false;
 }
 
-void StepInputs::upload(const Stream& stream) {
+void StepInputs::upload(const Stream& stream, const void* first) {
   if (twin_.data() == nullptr) return;
-  device_.copy(twin_.data(), host_.data(), used_, stream);
+  const size_t kept = first == nullptr ? 0 : static_cast<size_t>(static_cast<const char*>(first) - host_.as<char>());
+  device_.copy(twin_.as<char>() + kept, host_.as<char>() + kept, used_ - kept, stream);
   device_.record(uploaded_, stream);
   in_flight_ = true;
 }

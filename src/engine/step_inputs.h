@@ -30,12 +30,12 @@ class StepInputs {
     return reinterpret_cast<T*>(take(count * sizeof(T)));
   }
   template <class T>
-  const T* on_device(const T* host) const {
-    return reinterpret_cast<const T*>(device_base() + (reinterpret_cast<const char*>(host) - host_.as<char>()));
+  T* on_device(const T* host) const {
+    return reinterpret_cast<T*>(device_base() + (reinterpret_cast<const char*>(host) - host_.as<char>()));
   }
 
-  /// Copies all arrays, in the order of the stream.
-  void upload(const Stream& stream);
+  /// Copies the arrays, in the order of the stream; from `first` on where the device keeps what stands before it.
+  void upload(const Stream& stream, const void* first = nullptr);
 
  private:
   char* take(size_t bytes);

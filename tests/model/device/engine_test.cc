@@ -180,6 +180,34 @@ TEST(DeviceEngine, DrawsDoNotDependOnWhatRunsBeside) {
   expect_same_bits(run(o, several(6), p, false), run(o, several(6), p, true), "beside others");
 }
 
+/// Steps launched ahead of the tokens they follow, by graphs and one kernel at a time, greedy and drawn, with ends that differ.
+TEST(DeviceEngine, StepsLaunchedAheadDrawTheSameTokens) {
+  for (const bool graphs : {true, false}) {
+    EngineOptions o = options_for(kModel, "cuda");
+    o.invariant = true, o.graphs = graphs;
+    EngineOptions after = o;
+    after.async_scheduling = false;
+    expect_same_bits(run(after, several(6), greedy(30), true), run(o, several(6), greedy(30), true), "greedy");
+    expect_same_bits(run(after, several(1), greedy(30), true), run(o, several(1), greedy(30), true), "alone");
+    SamplingParams p = greedy(30);
+    p.temperature = 1.1, p.top_k = 40, p.top_p = 0.95, p.seed = 7;
+    p.stop_token_ids = {3, 17, 40, 61};
+    expect_same_bits(run(after, several(6), p, true), run(o, several(6), p, true), "drawn");
+  }
+}
+
+TEST(DeviceEngine, StepsAreLaunchedAhead) {
+  Engine engine(options_for(kModel, "cuda"));
+  Request r;
+  r.token_ids = several(1)[0];
+  r.sampling = greedy(20);
+  engine.submit(std::move(r));
+  while (engine.step()) {
+  }
+  EXPECT_EQ(engine.stats().overlapped_steps, 18);
+  EXPECT_EQ(engine.stats().used_blocks, 0);
+}
+
 TEST(DeviceEngine, PreemptionChangesNoToken) {
   EngineOptions wide = options_for(kModel, "cuda");
   wide.invariant = true;

@@ -1,5 +1,5 @@
 // The engine's state machine under random arrivals, cancellations, preemptions, prefix hits and shared samples: blocks are conserved after every
-// step, and each request's tokens equal its run alone. A long run: bin/model_engine --gtest_filter='EngineRandom*' --gtest_repeat=2500
+// step, and each request's tokens equal its run alone. A long run: bin/model_engine --gtest_filter='*EngineRandom*' --gtest_repeat=2500
 #include <gtest/gtest.h>
 
 #include <map>
@@ -20,8 +20,9 @@ struct Spec {
 
 using Tokens = std::map<int, std::vector<int32_t>>;  // sample -> ids
 
-EngineOptions options(int64_t kv_bytes) {
+EngineOptions options(int64_t kv_bytes, bool ahead = false) {
   EngineOptions o;
+  o.async_scheduling = ahead;
   o.model = std::string(ATTUNE_SOURCE_DIR) + "/tests/model/goldens/qwen2-linear";
   o.tokenizer = false;
   o.probe = false;
@@ -79,13 +80,18 @@ Spec draw_spec(Rng& rng) {
           rng.below(5) == 0 ? static_cast<int>(2 + rng.below(2)) : 1, rng.below(2) == 0};
 }
 
-TEST(EngineRandom, BlocksAreConservedAndTokensEqualARunAlone) {
+class EngineRandom : public testing::TestWithParam<bool> {};
+
+/// With steps launched ahead of the tokens they follow (true), and without.
+INSTANTIATE_TEST_SUITE_P(Ahead, EngineRandom, testing::Bool());
+
+TEST_P(EngineRandom, BlocksAreConservedAndTokensEqualARunAlone) {
   static uint64_t seed = 0;  // a new course at each repetition
   ++seed;
   SCOPED_TRACE("seed " + std::to_string(seed));
   Rng rng(seed);
   Engine measure(options(1 << 20));
-  Engine engine(options((9 + rng.below(20)) * 16 * measure.model().kv_bytes_per_token));
+  Engine engine(options((9 + rng.below(20)) * 16 * measure.model().kv_bytes_per_token, GetParam()));
   std::vector<std::unique_ptr<Live>> all;
   for (int step = 0; step < 400; ++step) {
     if (rng.below(5) == 0 && all.size() < 60) {
@@ -106,6 +112,7 @@ TEST(EngineRandom, BlocksAreConservedAndTokensEqualARunAlone) {
   while (engine.step()) {
   }
   EXPECT_EQ(engine.stats().used_blocks, 0);
+  EXPECT_EQ(engine.stats().overlapped_steps > 0, GetParam());
   for (const auto& l : all) {
     const Tokens expected = alone(l->spec);
     if (!l->aborted) {
