@@ -3,12 +3,14 @@
 
     python3 bench/make_model.py --shape qwen3-0.6b --out build/models/qwen3-0.6b
     python3 bench/make_model.py --shape qwen3-8b --config-only --out build/models/qwen3-8b   # for --load-format dummy
+    python3 bench/make_model.py --shape qwen3-8b --shard-bytes 1073741824 --jobs 16 --out build/models/qwen3-8b
 
-Needs numpy unless --config-only. Streams, so memory stays at a few hundred MB for any shape; the same
-seed gives the same files. There is no tokenizer: prompts are token ids.
+Needs numpy unless --config-only. Streams, so memory stays at a few hundred MB a job for any shape; the same
+seed gives the same weights. There is no tokenizer: prompts are token ids.
 """
 import argparse
 import json
+import multiprocessing
 import pathlib
 
 CHUNK = 1 << 23  # weights drawn at a time
@@ -97,7 +99,7 @@ def write_shard(path, entries, seed):
                 left -= min(left, CHUNK)
 
 
-def write_model(out, cfg, seed=0, shard_bytes=4 << 30, config_only=False):
+def write_model(out, cfg, seed=0, shard_bytes=4 << 30, config_only=False, jobs=1):
     """Writes the folder; shards are closed before they pass `shard_bytes`."""
     out.mkdir(parents=True, exist_ok=True)
     (out / "config.json").write_text(json.dumps(cfg, indent=2) + "\n")
@@ -113,11 +115,13 @@ def write_model(out, cfg, seed=0, shard_bytes=4 << 30, config_only=False):
     if len(shards) == 1:
         write_shard(out / "model.safetensors", shards[0], seed)
         return
-    weight_map = {}
+    weight_map, work = {}, []
     for i, entries in enumerate(shards):
         file = f"model-{i + 1:05d}-of-{len(shards):05d}.safetensors"
-        write_shard(out / file, entries, seed)
+        work.append((out / file, entries, seed))
         weight_map |= {name: file for _, name, _, _ in entries}
+    with multiprocessing.Pool(jobs) as pool:
+        pool.starmap(write_shard, work, chunksize=1)
     total = sum(2 * count(shape) for entries in shards for _, _, shape, _ in entries)
     (out / "model.safetensors.index.json").write_text(
         json.dumps({"metadata": {"total_size": total}, "weight_map": weight_map}, indent=2) + "\n")
@@ -130,12 +134,13 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--layers", type=int, help="another number of layers")
     parser.add_argument("--shard-bytes", type=int, default=4 << 30)
+    parser.add_argument("--jobs", type=int, default=1, help="shards written at a time")
     parser.add_argument("--config-only", action="store_true", help="config.json alone, for --load-format dummy")
     args = parser.parse_args()
     cfg = dict(SHAPES[args.shape])
     if args.layers:
         cfg |= {"num_hidden_layers": args.layers, "max_window_layers": args.layers}
-    write_model(args.out, cfg, args.seed, args.shard_bytes, args.config_only)
+    write_model(args.out, cfg, args.seed, args.shard_bytes, args.config_only, args.jobs)
 
 
 if __name__ == "__main__":

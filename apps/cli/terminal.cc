@@ -98,6 +98,17 @@ void show_progress() {
 
 void end_progress() { g_progress.clear(); }
 
+void end_at_interrupt() {
+  struct sigaction action {};
+  action.sa_handler = [](int signal) {  // only what a handler may call
+    constexpr std::string_view kText = "attune: interrupted\n";
+    if (::write(STDERR_FILENO, kText.data(), kText.size()) < 0) _exit(128 + signal);
+    _exit(128 + signal);
+  };
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+}
+
 void watch_for_interrupt() {
   struct sigaction action {};
   action.sa_handler = [](int signal) { g_signal = signal; };

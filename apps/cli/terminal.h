@@ -25,6 +25,9 @@ void end_progress();
 
 /// From now on the first Ctrl-C (or SIGTERM) is only remembered; a second one ends the process.
 void watch_for_interrupt();
+
+/// From now on the same signals end the program at once, with a line: while it loads nothing is worth keeping.
+void end_at_interrupt();
 /// The signal that came, else 0.
 int interrupted();
 

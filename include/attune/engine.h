@@ -72,8 +72,11 @@ struct ModelInfo {
   int64_t weight_bytes_per_token = 0;  ///< bytes a decode step reads at batch 1: all but the embedding rows not used
   int64_t kv_bytes_per_token = 0;
   int threads = 0;
-  int64_t graphs = 0;           ///< captured decode steps
-  int64_t workspace_bytes = 0;  ///< scratch memory of the kernels, fixed at load
+  double weight_seconds = 0;  ///< it took to read the weights, and to bring them to the device
+  int64_t graphs = 0;         ///< captured decode steps
+  double graph_seconds = 0;
+  int64_t workspace_bytes = 0;   ///< scratch memory of the kernels, fixed at load: the most that one of them may need
+  std::string workspace_kernel;  ///< that one; empty: none needs any
   std::string block_size_set_by;
   std::string fingerprint;  ///< of the selections: same inputs and same fingerprint, same bits
 };

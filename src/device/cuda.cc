@@ -77,7 +77,9 @@ class CudaDevice final : public Device {
     if (const cudaError_t e = cudaMalloc(&p, bytes); e != cudaSuccess) {
       cudaGetLastError();
       if (e != cudaErrorMemoryAllocation) check(e, what);
-      fail(ErrorCode::out_of_memory, what, fmt::format("{} bytes of memory on {}", bytes, props_.name), fmt::format("{} free", free_memory()));
+      const size_t free = free_memory();
+      fail(ErrorCode::out_of_memory, what, fmt::format("{} bytes of memory on {}", bytes, props_.name),
+           fmt::format("{} free, {} missing", free, bytes > free ? bytes - free : 0));
     }
     return Buffer(p, bytes, free_device);
   }

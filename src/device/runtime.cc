@@ -52,6 +52,8 @@ struct Present {
   std::string cuda_absence = "a binary built without cuda (make cuda)";
 };
 
+WrapDevice g_wrap = nullptr;
+
 const Present& present() {
   static const Present found = [] {
     Present p;
@@ -68,10 +70,13 @@ const Present& present() {
 const std::vector<DeviceProps>& present_devices() { return present().devices; }
 std::string cuda_absence() { return present().cuda_absence; }
 
+void wrap_devices(WrapDevice wrap) { g_wrap = wrap; }
+
 std::unique_ptr<Device> open_device(const DeviceProps& props) {
-  if (props.present && props.kind == DeviceKind::cpu) return std::make_unique<CpuDevice>(props);
+  const auto wrapped = [](std::unique_ptr<Device> d) { return g_wrap ? g_wrap(std::move(d)) : std::move(d); };
+  if (props.present && props.kind == DeviceKind::cpu) return wrapped(std::make_unique<CpuDevice>(props));
   if constexpr (build::kWithCuda)
-    if (props.present && props.kind == DeviceKind::cuda) return cuda::open(props);
+    if (props.present && props.kind == DeviceKind::cuda) return wrapped(cuda::open(props));
   fail(ErrorCode::not_supported, "--device", "a device of this machine that this binary can use", props.name);
 }
 

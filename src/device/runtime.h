@@ -80,6 +80,10 @@ std::string cuda_absence();
 /// Opens a device of present_devices(); any other record is NotSupported.
 std::unique_ptr<Device> open_device(const DeviceProps& props);
 
+/// For tests: from now on what open_device() opens is handed out as `wrap` makes it, such as a device that fails; null: as it is.
+using WrapDevice = std::unique_ptr<Device> (*)(std::unique_ptr<Device>);
+void wrap_devices(WrapDevice wrap);
+
 namespace cuda {  // device/cuda.cc, in builds with CUDA
 /// The devices the driver shows; `absence` is why there are none.
 std::vector<DeviceProps> detect(std::string& absence);

@@ -34,19 +34,23 @@ struct Engine::State final : LaunchTrace {
         binder(binder_options(options, pool.size())),
         device(binder.runtime()),
         stream(device.make_stream()),
-        loaded(load_model(options, binder)),
+        loaded(load_model(options, binder, pool)),
         blocks(loaded.info.num_blocks, loaded.info.block_size, o.enable_prefix_caching),
         scheduler({o.max_num_seqs, options.max_num_batched_tokens}, [this](int32_t from, int32_t to) { loaded.kv->copy_block(from, to, stream); }),
         runner(device, stream, *loaded.model, *loaded.kv, runner_limits()),
         sampler(binder, stream, loaded.info.vocab_size, runner.logits_rows(), runner.drawn(), loaded.eos_ids, o.seed),
         stop{loaded.eos_ids, loaded.info.max_model_len},
-        workspace(device.allocate(static_cast<size_t>(binder.workspace_bytes()), "workspace")) {
+        workspace(device.allocate(static_cast<size_t>(binder.lock_workspace()), "workspace")) {
     loaded.info.threads = pool.size();
     binder.end_probes();
     loaded.info.fingerprint = binder.fingerprint();
     ctx = {.pool = &pool, .stream = stream.get(), .workspace = {workspace.data(), workspace.bytes()}, .trace = nullptr};
-    if (on_gpu() && o.graphs) loaded.info.graphs = runner.capture_graphs(ctx);
-    loaded.info.workspace_bytes = static_cast<int64_t>(workspace.bytes());
+    loaded.info.workspace_bytes = static_cast<int64_t>(workspace.bytes()), loaded.info.workspace_kernel = binder.workspace_kernel();
+    if (on_gpu() && o.graphs) {
+      const auto start = std::chrono::steady_clock::now();
+      loaded.info.graphs = runner.capture_graphs(ctx);
+      loaded.info.graph_seconds = seconds_since(start);
+    }
     if (o.trace_kernels) ctx.trace = this;
   }
 
@@ -129,7 +133,11 @@ Engine::Engine(const EngineOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   with_memory_errors("engine", [&] {
     validate(options);
-    state_ = std::make_unique<State>(options);
+    try {
+      state_ = std::make_unique<State>(options);
+    } catch (const Error& e) {
+      throw with_memory_advice(e, options);
+    }
     check_roles(options, state_->binder.selections());
   });
   state_->stats.load_seconds = seconds_since(start);

@@ -1,6 +1,7 @@
 #include "engine/load.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "build_info.h"
 #include "loader/hf_cache.h"
@@ -55,7 +56,8 @@ void make_kv_cache(LoadedModel& m, const EngineOptions& o, const KvPlan& plan, D
     if (o.max_model_len > 0 || capacity < plan.block_size)
       fail(ErrorCode::out_of_memory, "KV cache",
            fmt::format("room for {} tokens ({} bytes)", m.info.max_model_len, (m.info.max_model_len + plan.block_size) * per_token),
-           fmt::format("{} bytes; raise --kv-cache-memory-bytes or lower --max-model-len", blocks * plan.block_size * per_token));
+           fmt::format("{} bytes, {} missing; raise --kv-cache-memory-bytes or lower --max-model-len", blocks * plan.block_size * per_token,
+                       (m.info.max_model_len + plan.block_size - blocks * plan.block_size) * per_token));
     log_info("context shortened from {} to {} tokens: that is what the KV cache holds", m.info.max_model_len, capacity);
     m.info.max_model_len = capacity;
   }
@@ -154,6 +156,20 @@ KernelBinder::Options binder_options(const EngineOptions& o, int threads) {
   return b;
 }
 
+Error with_memory_advice(const Error& e, const EngineOptions& o) {
+  if (e.code() != ErrorCode::out_of_memory || e.message().find("--") != std::string::npos) return e;
+  const std::string cache = o.device == "cpu" || o.kv_cache_memory_bytes > 0 ? "--kv-cache-memory-bytes" : "--gpu-memory-utilization";
+  const std::pair<std::string_view, std::string> advice[] = {{"weights", "choose a device with more free memory by --device, or a smaller --dtype"},
+                                                             {"KV", "lower " + cache},
+                                                             {"activations", "lower --max-num-batched-tokens"},
+                                                             {"logits", "lower --max-num-seqs"},
+                                                             {"graph", "lower " + cache + ", or give --enforce-eager"},
+                                                             {"", "lower " + cache + ", --max-num-seqs or --max-num-batched-tokens"}};
+  for (const auto& [what, text] : advice)
+    if (e.message().starts_with(what)) return Error(e.code(), e.message() + "; " + text);
+  return e;
+}
+
 DType compute_dtype(const std::string& asked, std::optional<DType> checkpoint) {
   if (asked == "auto") return checkpoint.value_or(DType::f32);
   const auto dtype = parse_dtype(asked);
@@ -170,7 +186,7 @@ DType kv_dtype(const std::string& asked, DType compute) {
   return *dtype;
 }
 
-LoadedModel load_model(const EngineOptions& o, KernelBinder& binder) {
+LoadedModel load_model(const EngineOptions& o, KernelBinder& binder, ThreadPool& pool) {
   LoadedModel m;
   m.folder = find_folder(o);
   m.config = ModelConfig::load(m.folder, supported_architectures());
@@ -195,10 +211,21 @@ LoadedModel load_model(const EngineOptions& o, KernelBinder& binder) {
   if (binder.device().kind != DeviceKind::cpu) l.logits_rows = std::max(l.logits_rows, o.max_num_seqs);
   if (o.weights != "auto" && o.weights != "copy" && o.weights != "mmap") invalid("--weights", "auto, copy or mmap", printable(o.weights));
   l.copy_weights = !dummy && o.weights != "mmap";
+  l.pool = &pool;
+  const auto start = std::chrono::steady_clock::now();
+  const auto free = static_cast<int64_t>(binder.runtime().free_memory());
   ModelBuilder builder(m.config, *m.weights, binder, l);
-  m.model = make_model(builder);
-  builder.check_nothing_left();
-  m.memory = builder.take_memory();
+  try {
+    m.model = make_model(builder);
+    builder.check_nothing_left();
+    m.memory = builder.take_memory();
+  } catch (const Error& e) {
+    const int64_t files = m.weights->total_bytes();
+    if (e.code() != ErrorCode::out_of_memory || dummy || files <= free) throw;
+    fail(ErrorCode::out_of_memory, "weights", fmt::format("{} bytes of memory on {}", files, binder.device().name),
+         fmt::format("{} free, {} missing", free, files - free));
+  }
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() - binder.probe_seconds();
   m.info = {.path = m.folder.string(),
             .architecture = m.config.architecture,
             .dtype = std::string(to_text(l.compute)),
@@ -209,7 +236,8 @@ LoadedModel load_model(const EngineOptions& o, KernelBinder& binder) {
             .vocab_size = m.config.vocab_size,
             .parameters = builder.parameters(),
             .weight_bytes = builder.weight_bytes(),
-            .weight_bytes_per_token = builder.streamed_bytes()};
+            .weight_bytes_per_token = builder.streamed_bytes(),
+            .weight_seconds = seconds};
   make_kv_cache(m, o, builder.kv_plan(), binder.runtime());
   return m;
 }

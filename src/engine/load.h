@@ -46,7 +46,10 @@ Override parse_override(const std::string& text);
 Policy make_policy(const std::vector<std::string>& kernels, const std::vector<std::string>& disable_kernels);
 
 /// Finds the folder, reads every file, selects kernels, places weights, makes the KV cache.
-LoadedModel load_model(const EngineOptions& options, KernelBinder& binder);
+LoadedModel load_model(const EngineOptions& options, KernelBinder& binder, ThreadPool& pool);
+
+/// An OutOfMemory of a load with the option that would help; any other Error as it is.
+Error with_memory_advice(const Error& error, const EngineOptions& options);
 
 /// The compute dtype for --dtype and a checkpoint's own dtype.
 DType compute_dtype(const std::string& asked, std::optional<DType> checkpoint);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/error.h"
 #include "core/log.h"
 
 namespace attune {
@@ -140,6 +141,22 @@ Batch ModelRunner::decode_batch(int64_t sequences) {
   return b;
 }
 
+/// A launch that fails must not leave the stream in capture: what failed would be hidden by what cannot be freed.
+Graph ModelRunner::capture(const ExecContext& ctx, const Batch& batch) {
+  device_.begin_capture(stream_);
+  try {
+    model_.forward(ctx, batch, kv_);
+    model_.logits(ctx, 0, batch.num_logits_rows, logits_.as<float>());
+  } catch (...) {
+    try {
+      device_.end_capture(stream_);
+    } catch (const Error&) {  // the first one is told
+    }
+    throw;
+  }
+  return device_.end_capture(stream_);
+}
+
 int64_t ModelRunner::capture_graphs(const ExecContext& ctx) {
   const int64_t most = std::min({limits_.sequences, limits_.logits_rows, limits_.tokens});
   for (int64_t n = 1; n <= most; n = n < 8 ? 2 * n : n + 8) {
@@ -150,10 +167,7 @@ int64_t ModelRunner::capture_graphs(const ExecContext& ctx) {
     model_.forward(ctx, batch, kv_);  // once as it is: what a kernel sets up at its first launch must not be captured
     model_.logits(ctx, 0, n, logits_.as<float>());
     device_.synchronize(stream_);
-    device_.begin_capture(stream_);
-    model_.forward(ctx, batch, kv_);
-    model_.logits(ctx, 0, n, logits_.as<float>());
-    graphs_.emplace(n, device_.end_capture(stream_));
+    graphs_.emplace(n, capture(ctx, batch));
     report_progress("capturing graphs", n, most);
   }
   return static_cast<int64_t>(graphs_.size());

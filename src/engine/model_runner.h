@@ -71,6 +71,7 @@ class ModelRunner {
   PhaseBatch place(const PhaseLists& lists, int64_t table_stride);
   void pad_decode(int64_t sequences);
   Batch decode_batch(int64_t sequences);
+  Graph capture(const ExecContext& ctx, const Batch& batch);
   int64_t graph_for(int64_t sequences) const;
 
   Device& device_;

@@ -111,7 +111,12 @@ const SampleRow* Sampler::place_laws(const RowUse* uses, int64_t rows) {
     if (r.repetition_penalty == 1 && r.presence_penalty == 0 && r.frequency_penalty == 0) r.output_tokens = 0;
     bytes += 4 * static_cast<size_t>(r.prompt_tokens + r.output_tokens) + 4 * l.banned.size() + 8 * l.bias.size();
   }
-  if (bytes > laws_bytes_) laws_bytes_ = 2 * bytes, laws_.emplace(device_, laws_bytes_);
+  if (bytes > laws_bytes_) {
+    if (laws_) device_.synchronize(stream_);  // a step in flight may read them
+    laws_bytes_ = 0;                          // there are none if memory is short
+    laws_.emplace(device_, 2 * bytes);
+    laws_bytes_ = 2 * bytes;
+  }
   laws_->clear();
   std::vector<SampleRow> on_device;
   for (Law& l : laws) {

@@ -16,14 +16,13 @@ Phase phase_at(int i) { return static_cast<Phase>(i); }
 }  // namespace
 
 ModelBuilder::ModelBuilder(const ModelConfig& config, const Weights& weights, KernelBinder& binder, const LoadOptions& options)
-    : config_(config), weights_(weights), binder_(binder), options_(options), stream_(binder.runtime().make_stream()) {
+    : config_(config), weights_(weights), binder_(binder), options_(options), upload_(binder.runtime(), options.pool) {
   const std::vector<float> inv_freq = rope_inverse_frequencies(config.rope, config.head_dim);
   const size_t bytes = inv_freq.size() * sizeof(float);
   memory_.push_back(device().allocate(bytes, "rope frequencies"));
   memory_used_ = memory_.back().bytes();
   inv_freq_ = memory_.back().as<float>();
-  device().copy(memory_.back().data(), inv_freq.data(), bytes, stream_);
-  device().synchronize(stream_);
+  upload_.send(memory_.back().data(), inv_freq.data(), bytes);
 }
 
 void* ModelBuilder::allocate(size_t bytes) {
@@ -74,18 +73,18 @@ void ModelBuilder::check_nothing_left() const {
 /// A copy on the device, rounded where `stored` is narrower.
 TensorView ModelBuilder::store(const TensorView& view, DType stored) {
   if (view.data == nullptr) return {nullptr, stored, view.shape};  // a question about a config alone
-  TensorView copy{allocate(static_cast<size_t>(view.shape.count()) * size_of(stored)), stored, view.shape};
+  const size_t element = size_of(stored);
+  const TensorView copy{allocate(static_cast<size_t>(view.shape.count()) * element), stored, view.shape};
   void* to = const_cast<void*>(copy.data);
   if (stored == view.dtype) {
-    device().copy(to, view.data, static_cast<size_t>(view.bytes()), stream_);
-    device().synchronize(stream_);
+    upload_.send(to, view.data, static_cast<size_t>(view.bytes()));
     return copy;
   }
-  const Buffer rounded(on_cpu() ? 0 : static_cast<size_t>(copy.bytes()), "a rounded tensor");
-  void* host = on_cpu() ? to : rounded.data();
-  for (int64_t i = 0; i < view.shape.count(); ++i) store_from_float(host, stored, i, load_as_float(view.data, view.dtype, i));
-  device().copy(to, host, on_cpu() ? 0 : static_cast<size_t>(copy.bytes()), stream_);
-  device().synchronize(stream_);
+  upload_.send(to, static_cast<size_t>(copy.bytes()), [&](void* part, size_t first, size_t bytes) {
+    const auto begin = static_cast<int64_t>(first / element);
+    for (int64_t i = 0; i < static_cast<int64_t>(bytes / element); ++i)
+      store_from_float(part, stored, i, load_as_float(view.data, view.dtype, begin + i));
+  });
   return copy;
 }
 

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "device/upload.h"
 #include "loader/weights.h"
 #include "models/layers.h"
 #include "models/model.h"
@@ -14,10 +15,11 @@ namespace attune {
 struct LoadOptions {
   DType compute = DType::bf16;  ///< dtype of matmul inputs and of q
   DType kv_dtype = DType::bf16;
-  int64_t block_size = 0;    ///< 0: solved with the kernels
-  int64_t max_tokens = 512;  ///< of a step
-  int64_t logits_rows = 64;  ///< that the head computes at once
-  bool copy_weights = true;  ///< into huge pages, else used in place
+  int64_t block_size = 0;      ///< 0: solved with the kernels
+  int64_t max_tokens = 512;    ///< of a step
+  int64_t logits_rows = 64;    ///< that the head computes at once
+  bool copy_weights = true;    ///< into huge pages, else used in place
+  ThreadPool* pool = nullptr;  ///< whose threads read weights; null: the caller's
 };
 
 /// KV geometry that serves kv_write and every phase of every layer's attention, and who decided it.
@@ -68,7 +70,10 @@ class ModelBuilder {
   int64_t streamed_bytes() const { return streamed_bytes_; }
   int64_t parameters() const { return parameters_; }
   /// Hands over the memory that the layers' pointers stand on.
-  std::vector<Buffer> take_memory() { return std::move(memory_); }
+  std::vector<Buffer> take_memory() {
+    upload_.finish();
+    return std::move(memory_);
+  }
 
  private:
   TensorView place(const std::string& name, const Shape& shape, bool streamed);
@@ -88,7 +93,7 @@ class ModelBuilder {
   const Weights& weights_;
   KernelBinder& binder_;
   LoadOptions options_;
-  Stream stream_;
+  Upload upload_;
   std::vector<Buffer> memory_;
   size_t memory_used_ = 0;
   std::set<std::string> placed_;

@@ -26,6 +26,16 @@ std::optional<double> time_ratio(const std::vector<Selection>& these, const std:
 
 }  // namespace
 
+void workspace_too_small(std::string_view kernel, int64_t asked, size_t bytes) {
+  fail(ErrorCode::internal, kernel, fmt::format("at most {} bytes of scratch, as set aside at load", bytes), fmt::format("{} bytes", asked));
+}
+
+void KernelBinder::need_workspace(std::string_view kernel, int64_t bytes) {
+  if (bytes <= workspace_bytes_) return;
+  if (workspace_locked_) workspace_too_small(kernel, bytes, static_cast<size_t>(workspace_bytes_));
+  workspace_bytes_ = bytes, workspace_kernel_ = kernel;
+}
+
 std::vector<Selection> fastest_of(std::vector<std::vector<Selection>> candidates) {
   constexpr double kMinimumGain = 0.03;
   size_t best = 0;

@@ -27,6 +27,9 @@ struct Ask {
   Bucket bucket;
 };
 
+/// Internal: a kernel asks for more scratch than was set aside for all at load.
+[[noreturn]] void workspace_too_small(std::string_view kernel, int64_t asked, size_t bytes);
+
 /// The chosen kernels of one use of an op: one a variant. The hot path is one call through a pointer.
 template <class Op>
 struct Bound {
@@ -34,12 +37,14 @@ struct Bound {
     std::string name;
     typename Op::Desc desc;
     const Kernel<Op>* kernel;
+    int64_t workspace = 0;  ///< bytes of scratch a launch may need at most
   };
   std::string role;
   std::vector<Variant> variants;
 
   void operator()(const ExecContext& ctx, const typename Op::Params& params, size_t variant = 0) const {
     const Variant& v = variants[variant];
+    if (v.workspace > static_cast<int64_t>(ctx.workspace.bytes)) workspace_too_small(v.kernel->info.name, v.workspace, ctx.workspace.bytes);
     if (ctx.trace) ctx.trace->launched(Op::kName, role, v.name, v.kernel->info.name);
     v.kernel->launch(ctx, v.desc, params);
   }
@@ -85,7 +90,14 @@ class KernelBinder {
   Device& runtime() const { return *options_.runtime; }
   bool required() const { return options_.required; }
   const std::vector<Selection>& selections() const { return selections_; }
+  /// The scratch memory that the kernels bound so far may need, and the one of them that needs it.
   int64_t workspace_bytes() const { return workspace_bytes_; }
+  std::string_view workspace_kernel() const { return workspace_kernel_; }
+  /// Ends the binding of kernels that need more: the memory is being set aside. Later ones are Internal, naming the kernel.
+  int64_t lock_workspace() {
+    workspace_locked_ = true;
+    return workspace_bytes_;
+  }
   double probe_seconds() const { return probe_seconds_; }
   /// After the last bind: lets go of what probes hold on to.
   void end_probes() {
@@ -104,12 +116,15 @@ class KernelBinder {
   template <class Variant>
   void record(const std::vector<Selection>& selections, const std::vector<Variant>& variants);
   bool remember(const Selection& selection);
+  void need_workspace(std::string_view kernel, int64_t bytes);
 
   Options options_;
   std::vector<Selection> selections_;
   std::map<std::string, bool> probes_;  // kernel and desc -> passed
   std::shared_ptr<CaseDevice> case_device_;
   int64_t workspace_bytes_ = 0;
+  std::string_view workspace_kernel_;
+  bool workspace_locked_ = false;
   double probe_seconds_ = 0;
 };
 
@@ -209,7 +224,7 @@ Bound<Op> KernelBinder::bind(const std::string& role, const std::vector<Ask<Op>>
     for (size_t i = 0; i < asks.size() && trusted; ++i) {
       const Selection& s = selections[i];
       if (!s.chosen && !options_.required) {
-        bound.variants.push_back({asks[i].variant, asks[i].desc, nullptr});
+        bound.variants.push_back({asks[i].variant, asks[i].desc, nullptr, 0});
         continue;
       }
       if (!s.chosen)
@@ -217,11 +232,14 @@ Bound<Op> KernelBinder::bind(const std::string& role, const std::vector<Ask<Op>>
              "none is eligible:" + refusals_text(s));
       const Kernel<Op>* kernel = find_kernel<Op>(s.chosen);
       trusted = probed(*kernel, asks[i].desc);
-      bound.variants.push_back({asks[i].variant, asks[i].desc, kernel});
+      bound.variants.push_back({asks[i].variant, asks[i].desc, kernel, 0});
     }
     if (!trusted) continue;
-    for (const auto& v : bound.variants)
-      if (v.kernel && v.kernel->workspace) workspace_bytes_ = std::max(workspace_bytes_, v.kernel->workspace(v.desc, options_.limits));
+    for (auto& v : bound.variants)
+      if (v.kernel && v.kernel->workspace) {
+        v.workspace = v.kernel->workspace(v.desc, options_.limits);
+        need_workspace(v.kernel->info.name, v.workspace);
+      }
     record(selections, bound.variants);
     return bound;
   }

@@ -243,17 +243,32 @@ const AttentionKernel* attention_of_gpu() {
   return nullptr;
 }
 
-AttentionKernel scale_on_gpu() {
+/// That kernel as one that stands before the specialized ones, launched with other params.
+template <auto Change>
+AttentionKernel planted_on_gpu(std::string_view name) {
   const AttentionKernel* base = attention_of_gpu();
   AttentionKernel k = base ? *base : attention_of("", nullptr);
-  k.info.name = "planted.attention.gpu_scale", k.info.tier = Tier::specialized, k.info.reduction = "planted.gpu";
+  k.info.name = name, k.info.tier = Tier::specialized, k.info.reduction = "planted.gpu";
   k.launch = [](const ExecContext& ctx, const AttentionDesc& d, const AttentionParams& p) {
-    AttentionParams wrong = p;
-    wrong.scale *= 1.25f;
-    attention_of_gpu()->launch(ctx, d, wrong);
+    AttentionParams changed = p;
+    Change(changed);
+    attention_of_gpu()->launch(ctx, d, changed);
   };
   if (!base) k.launch = nullptr, k.info.device.kind = DeviceKind::cuda;
   return k;
+}
+
+void scale_more(AttentionParams& p) { p.scale *= 1.25f; }
+void read_from_nowhere(AttentionParams& p) { p.block_table = reinterpret_cast<const int32_t*>(uintptr_t{64}); }
+void change_nothing(AttentionParams&) {}
+
+const AttentionKernel* find_on_gpu(std::string_view name) {
+  static const AttentionKernel kScale = planted_on_gpu<scale_more>("planted.attention.gpu_scale");
+  static const AttentionKernel kNowhere = planted_on_gpu<read_from_nowhere>("planted.attention.gpu_nowhere");
+  static const AttentionKernel kSlow = planted_on_gpu<change_nothing>("planted.attention.gpu_slow");
+  for (const AttentionKernel* k : {&kScale, &kNowhere, &kSlow})
+    if (k->info.name.ends_with("." + std::string(name))) return k;
+  return nullptr;
 }
 
 constexpr AttentionKernel kUnplanted = attention_of("planted.attention.slow", launch<Defect::none>);
@@ -426,9 +441,8 @@ const Kernel<Op>* find_planted(std::string_view name) {
   for (const auto& defect : planted<Op>())
     if (defect.name == name) return &defect.kernel;
   if constexpr (std::is_same_v<Op, Attention>) {
-    static const AttentionKernel on_gpu = scale_on_gpu();
     if (name == "slow") return &kUnplanted;
-    if (name == "gpu_scale") return &on_gpu;
+    return find_on_gpu(name);
   }
   return nullptr;
 }
@@ -440,7 +454,7 @@ void check_plant(std::string_view name) {
     found = found || find_planted<Op>(name) != nullptr;
     for (const auto& defect : planted<Op>()) known += std::string(defect.name) + ", ";
   });
-  if (!found) invalid("--plant", "one of " + known + "slow, gpu_scale", printable(name));
+  if (!found) invalid("--plant", "one of " + known + "slow, gpu_scale, gpu_nowhere, gpu_slow", printable(name));
 }
 
 template const Kernel<Attention>* find_planted(std::string_view);

@@ -22,8 +22,9 @@ struct Planted {
 template <class Op>
 std::span<const Planted<Op>> planted();
 
-/// The planted kernel of a name: a defect of planted(), or `slow` (attention: right, and slow), or `gpu_scale` (attention on a GPU: a portable
-/// kernel launched with a scale that is too large). Null if the op has none of that name.
+/// The planted kernel of a name: a defect of planted(), or `slow` (attention: right, and slow), or the portable attention kernel of a GPU as it is
+/// (`gpu_slow`), with a scale that is too large (`gpu_scale`), with a block table that is not there (`gpu_nowhere`: a fault of the device). Null if
+/// the op has none of that name.
 template <class Op>
 const Kernel<Op>* find_planted(std::string_view name);
 

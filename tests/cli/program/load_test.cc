@@ -81,8 +81,9 @@ class MadeModel {
   int64_t bytes_ = 0;
 };
 
-/// What stands on stderr of a load that takes seconds, as the program is stopped most of the time.
-std::string slow_load(bool terminal) {
+/// What stands on stderr of a load that takes seconds, as the program is stopped most of the time; `interrupt`: until a Ctrl-C when it shows its
+/// progress. `code` is what the program ends with.
+std::string slow_load(bool terminal, bool interrupt = false, int code = 0) {
   int from = -1, to = -1;
   int ends[2] = {-1, -1};
   EXPECT_EQ(terminal ? openpty(&from, &to, nullptr, nullptr, nullptr) : pipe(ends), 0);
@@ -98,10 +99,16 @@ std::string slow_load(bool terminal) {
     for (ssize_t n = 1; n > 0 && poll(&p, 1, wait_ms) > 0;)
       if ((n = read(from, chunk, sizeof chunk)) > 0) shown.append(chunk, static_cast<size_t>(n));
   };
-  while (program.hold(10, 150)) read_shown(0);
+  while (program.hold(10, 150)) {
+    read_shown(0);
+    if (interrupt && shown.find("loading weights") != std::string::npos) {
+      program.interrupt();
+      break;
+    }
+  }
+  EXPECT_EQ(program.wait(), code);
   read_shown(100);
   close(from);
-  EXPECT_EQ(program.wait(), 0);
   return shown;
 }
 
@@ -137,6 +144,11 @@ TEST(Load, APipeGetsPlainLines) {
   EXPECT_THAT(shown, testing::ContainsRegex("(^|\n)loading weights: [0-9]+ %\n"));
   EXPECT_EQ(shown.find_first_of("\r\x1b"), std::string::npos);
   EXPECT_LE(std::count(shown.begin(), shown.end(), '\n'), 5);
+}
+
+TEST(Load, CtrlCEndsItWithALine) {
+  const std::string shown = slow_load(false, true, 130);
+  EXPECT_THAT(shown, testing::EndsWith("\nattune: interrupted\n"));
 }
 
 TEST(Load, AQuickOneShowsNothing) {

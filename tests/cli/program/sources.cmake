@@ -1,2 +1,3 @@
 # The tests run the program; the library gives them the table of flags.
 set(LIBS attune_core nlohmann_json::nlohmann_json)
+list(APPEND DEPENDENCIES fake_old)  # stands in for a driver

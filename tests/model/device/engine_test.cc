@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <sys/wait.h>
+
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -10,6 +12,8 @@
 
 #include "attune/engine.h"
 #include "attune/error.h"
+#include "core/thread_pool.h"
+#include "device/upload.h"
 
 namespace attune {
 namespace {
@@ -217,6 +221,68 @@ TEST(DeviceEngine, PreemptionChangesNoToken) {
   Engine probe(wide);
   narrow.kv_cache_memory_bytes = probe.model().kv_bytes_per_token * probe.model().block_size * 4;
   expect_same_bits(run(wide, several(6), greedy(40), true), run(narrow, several(6), greedy(40), true), "preempted");
+}
+
+/// Pieces of an upload take turns in pinned memory: all of them arrive as they were.
+TEST(DeviceEngine, WeightsArriveWhole) {
+  const auto device = open_device(find_device("cuda"));
+  const Stream stream = device->make_stream();
+  ThreadPool pool(4);
+  Upload upload(*device, &pool);
+  std::vector<uint32_t> from((size_t{300} << 20) / 4 + 5), back(from.size());
+  for (size_t i = 0; i < from.size(); ++i) from[i] = static_cast<uint32_t>(i * 2654435761u);
+  const Buffer to = device->allocate(from.size() * 4, "target");
+  upload.send(to.data(), from.data(), from.size() * 4);
+  upload.finish();
+  device->copy(back.data(), to.data(), back.size() * 4, stream);
+  device->synchronize(stream);
+  EXPECT_EQ(from, back);
+}
+
+/// All memory but a little is taken: whatever is short, one line names it, the bytes and an option; then the memory is there again.
+TEST(DeviceEngine, ShortMemoryAtLoadNamesWhatItWasFor) {
+  const auto device = open_device(find_device("cuda"));
+  for (const size_t left : {size_t{16} << 20, size_t{80} << 20, size_t{120} << 20}) {
+    const Buffer taken = device->allocate(device->free_memory() - left, "everything");
+    try {
+      Engine engine(options_for(kModel, "cuda"));
+      ADD_FAILURE() << "loaded into " << left << " bytes";
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), ErrorCode::out_of_memory) << e.what();
+      EXPECT_THAT(e.what(), testing::MatchesRegex(".*: expected .*; got .*--.*"));
+    }
+  }
+  Engine engine(options_for(kModel, "cuda"));
+  EXPECT_GT(engine.model().graphs, 0);
+}
+
+/// `attune generate` over a tiny model with a planted kernel: its output and exit code.
+std::pair<std::string, int> planted(const std::string& plant, const std::string& more) {
+  const std::string command = "echo '{\"token_ids\":[1,2,3],\"max_tokens\":4}' | XDG_CACHE_HOME=" + testing::TempDir() +
+                              "attune-planted " ATTUNE_BINARY_DIR "/bin/attune generate --json --device cuda --dtype bfloat16 --prompts - --model " +
+                              (kGoldens / kModel).string() + " --plant " + plant + " " + more + " 2>&1";
+  std::pair<std::string, int> out;
+  FILE* pipe = popen(command.c_str(), "r");
+  char buffer[4096];
+  while (const size_t n = fread(buffer, 1, sizeof buffer, pipe)) out.first.append(buffer, n);
+  out.second = WEXITSTATUS(pclose(pipe));
+  return out;
+}
+
+TEST(DeviceFaults, APlantedKernelThatIsWrongOrFaultsIsExcludedByItsProbe) {
+  for (const std::string plant : {"gpu_scale", "gpu_nowhere"}) {
+    const auto [text, code] = planted(plant, "--verbose");
+    EXPECT_EQ(code, 0) << text;
+    EXPECT_THAT(text, testing::HasSubstr("probe: planted.attention." + plant + " failed"));
+    EXPECT_THAT(text, testing::HasSubstr("planted.attention." + plant + " (failed its probe"));
+  }
+}
+
+TEST(DeviceFaults, AFaultInAStepIsOneLineAndAFailedRequest) {
+  const auto [text, code] = planted("gpu_nowhere", "--no-probe");
+  EXPECT_EQ(code, 1) << text;
+  EXPECT_THAT(text, testing::HasSubstr("\"finish_reason\":\"error\""));
+  EXPECT_THAT(text, testing::HasSubstr("illegal memory access"));
 }
 
 TEST(DeviceEngine, AModelThatDoesNotFitSaysSo) {

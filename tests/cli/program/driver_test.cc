@@ -1,0 +1,54 @@
+// `--device cuda` where it cannot be: no build, no driver, a driver that is not one. One line, exit code 3, and the CPU goes on.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "program.h"
+
+namespace attune::test {
+namespace {
+
+Outcome generate(const std::string& device, const std::map<std::string, std::string>& environment) {
+  return attune({.args = {"generate", "--json", "--model", golden("qwen2-linear"), "--device", device, "--prompts", "-"},
+                 .input = "{\"token_ids\":[1,2,3],\"max_tokens\":2}\n",
+                 .environment = environment});
+}
+
+void expect_refused(const Outcome& o) {
+  EXPECT_EQ(o.code, 3) << o.err;
+  EXPECT_EQ(o.out, "");
+  EXPECT_EQ(std::count(o.err.begin(), o.err.end(), '\n'), 1) << o.err;
+  EXPECT_THAT(o.err, testing::StartsWith("attune: --device: expected a CUDA device; got "));
+}
+
+/// A folder in which the driver's library is another library, without its functions.
+struct WrongDriver : testing::Test {
+  void SetUp() override {
+    std::filesystem::copy_file(std::filesystem::path(ATTUNE_BINARY_DIR) / "fake_library/fake_old.so", folder.path() / "libcuda.so.1");
+    const char* libraries = std::getenv("LD_LIBRARY_PATH");
+    environment["LD_LIBRARY_PATH"] = folder.path().string() + (libraries ? std::string(":") + libraries : "");
+  }
+  TempFolder folder;
+  std::map<std::string, std::string> environment;
+};
+
+TEST_F(WrongDriver, IsOneLine) { expect_refused(generate("cuda", environment)); }
+
+TEST_F(WrongDriver, DoesNotTouchTheCpu) {
+  const Outcome o = generate("cpu", environment);
+  EXPECT_EQ(o.code, 0) << o.err;
+  EXPECT_EQ(o.json().at(0)["token_ids"].size(), 2u);
+}
+
+TEST(Driver, WithoutOneTheDeviceIsRefused) {
+  const Outcome o = generate("cuda", {{"CUDA_VISIBLE_DEVICES", "-1"}});
+  expect_refused(o);
+}
+
+TEST(Driver, AnotherDeviceThanThereIs) {
+  const Outcome o = generate("cuda:77", {});
+  EXPECT_EQ(o.code, 2) << o.err;
+  EXPECT_THAT(o.err, testing::MatchesRegex("attune: --device: expected one of cpu, [^\n]*; got cuda:77\n"));
+}
+
+}  // namespace
+}  // namespace attune::test
