@@ -273,6 +273,67 @@ void write_result(const std::string& json, Form form) {
   if (form == Form::csv) write_csv(j);
 }
 
+/// Columns of an anchor's row, as text.
+std::vector<std::string> anchor_cells(const Json& j) {
+  const double tflop = number(j, "tflop_per_s");
+  std::string rate = fmt::format("{:.0f} GB/s", number(j, "gb_per_s"));
+  if (word(j, "row").starts_with("prefill")) rate = tflop < 1 ? fmt::format("{:.0f} GFLOP/s", 1e3 * tflop) : fmt::format("{:.0f} TFLOP/s", tflop);
+  const auto aim = [&](const Json& x) {
+    if (x.contains("us")) return fmt::format("{:g} us", x["us"].get<double>());
+    if (x.contains("tflop_per_s")) return fmt::format("{:g} TFLOP/s", x["tflop_per_s"].get<double>());
+    if (x.contains("share_of_plain")) return fmt::format("{:g} % of plain", 100 * x["share_of_plain"].get<double>());
+    return std::string();
+  };
+  std::string peer = aim(j["peer"]), verdict = j["met"].is_null() ? "" : j["met"].get<bool>() ? "met" : "missed";
+  if (!peer.empty()) peer += fmt::format(" ({})", word(j["peer"], "name"));
+  if (j["share_of_plain"].is_number() && j["goal"].contains("share_of_plain"))
+    verdict += fmt::format("{}{:.0f} %", verdict.empty() ? "" : ", ", 100 * number(j, "share_of_plain"));
+  return {word(j, "row"),
+          word(j, "kernel"),
+          fmt::format("{:.1f}", number(j, "median_us")),
+          fmt::format("{:.1f} %", 100 * number(j, "spread")),
+          rate,
+          aim(j["goal"]),
+          verdict,
+          peer};
+}
+
+constexpr const char* kAnchorHead[] = {"row", "kernel", "median us", "spread", "rate", "goal", "", "fastest peer"};
+constexpr int kAnchorWidths[] = {58, 32, 9, 7, 12, 13, 12, 0};
+
+void write_anchor(const std::vector<std::string>& cells, Form form) {
+  std::string line;
+  for (size_t i = 0; i < cells.size(); ++i) {
+    if (form == Form::csv) line += (i > 0 ? "," : "") + csv_field(cells[i]);
+    if (form == Form::markdown) line += "| " + cells[i] + (i + 1 < cells.size() ? " " : " |");
+    if (form == Form::text)
+      line += i >= 2 && i <= 4 ? fmt::format("{:>{}}  ", cells[i], kAnchorWidths[i]) : fmt::format("{:<{}}  ", cells[i], kAnchorWidths[i]);
+  }
+  write_out(line.substr(0, line.find_last_not_of(' ') + 1) + "\n");
+}
+
+int bench_anchor_rows(const Arguments& args) {
+  const Form form = form_of(args);
+  AnchorQuery q;
+  q.device = args.text("--device", q.device);
+  q.row = args.text("--row");
+  q.kernels = args.list("--kernel");
+  q.plant = args.text("--plant");
+  q.threads = static_cast<int>(args.integer("--threads", 0));
+  q.iterations = static_cast<int>(positive(args, "--num-iters", q.iterations));
+  q.cold = !args.has("--warm-cache");
+  bool first = true;
+  bench_anchors(q, [&](const std::string& json) {
+    if (form == Form::json) return write_out(json + "\n");
+    if (std::exchange(first, false)) {
+      write_anchor({std::begin(kAnchorHead), std::end(kAnchorHead)}, form);
+      if (form == Form::markdown) write_out("|---|---|---:|---:|---:|---|---|---|\n");
+    }
+    write_anchor(anchor_cells(Json::parse(json)), form);
+  });
+  return 0;
+}
+
 int bench_kernels(const Arguments& args, const std::string& op) {
   const Form form = form_of(args);
   BenchQuery q;
@@ -320,10 +381,12 @@ int run_bench(const Arguments& args) {
   const std::string what = args.positionals().empty() ? "" : args.positionals()[0];
   if (args.positionals().size() > 1)
     fail(ErrorCode::invalid_argument, "bench", "one of attention, matmul and generate", args.positionals()[1] + " after " + what);
+  if (args.has("--anchors") && what != "attention") fail(ErrorCode::invalid_argument, args.source("--anchors"), "bench attention", "bench " + what);
   if (what == "generate") {
     if (args.has("--save")) tune_model(args);
     return GenerateBench(args).run();
   }
+  if (args.has("--anchors")) return bench_anchor_rows(args);
   if (what == "attention" || what == "matmul") return bench_kernels(args, what);
   fail(ErrorCode::invalid_argument, "bench", "attention, matmul or generate", what.empty() ? "nothing" : what);
 }

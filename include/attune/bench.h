@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,23 @@ struct BenchQuery {
 /// the quartiles over the median), gb_per_s, gflop_per_s, its share of the ceiling that bytes and operations set, its speed relative to the plainest
 /// one and to each other. On a GPU launches are timed in replayed graphs, where the kernel declares that it can be in one.
 std::string bench_json(const BenchQuery& query);
+
+/// What `attune bench attention --anchors` is asked.
+struct AnchorQuery {
+  std::string device = "cpu";
+  std::string row;                   ///< only rows whose name contains it
+  std::vector<std::string> kernels;  ///< globs; empty: the specialized ones, else the default
+  std::string plant;
+  int threads = 0;
+  int iterations = 60;  ///< at most, of rounds; fewer where they take too long
+  bool cold = true;
+};
+
+/// Times attention at the shapes that goals are set for, on a GPU in replayed graphs: random values, permuted block tables, caches that alternate
+/// so that none stays near. One JSON object for each row and kernel as it comes: row, kernel, desc, median_us, spread, samples, gb_per_s (K and V
+/// once), tflop_per_s, share_of_plain, goal, met, peer, device, threads, cold, graph. The goals and peers are those of an NVIDIA H200; the rows of a
+/// CPU have none.
+void bench_anchors(const AnchorQuery& query, const std::function<void(const std::string& json)>& on_row);
 
 /// The attention and matmul calls that a model asks kernels for at load, as benchmarks of the same descs and buckets.
 std::vector<BenchQuery> bench_queries(const ExplainQuery& model);

@@ -211,7 +211,9 @@ const std::vector<OptionSpec>& options() {
       {"--batch-size", "N", "1", "Measurement", "bench", "sequences (generate, attention)"},
       {"--q-len", "N", "1", "Measurement", "bench", "query tokens a sequence (attention)"},
       {"--rows", "N", "1", "Measurement", "bench", "rows of x (matmul)", {}, true},
-      {"--num-iters", "N", "3 runs, 25 launches", "Measurement", "bench", "repetitions"},
+      {"--num-iters", "N", "3 runs, 25 launches", "Measurement", "bench", "repetitions (--anchors: 60)"},
+      {"--anchors", "", "", "Measurement", "bench", "attention at the shapes that goals are set for"},
+      {"--row", "TEXT", "", "Measurement", "bench", "--anchors: only rows whose name contains it"},
       {"--save", "", "", "Measurement", "bench", "remember the times: they choose kernels"},
       {"--warm-cache", "", "", "Measurement", "bench", "use the same tensors again"},
 

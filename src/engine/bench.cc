@@ -4,13 +4,13 @@
 #include <algorithm>
 #include <ctime>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "attune/options.h"
 #include "build_info.h"
 #include "core/log.h"
 #include "engine/bench_site.h"
 #include "engine/explain.h"
-#include "ops/attention_math.h"
 #include "proof/planted.h"
 #include "proof/probe.h"
 #include "select/desc_text.h"
@@ -37,24 +37,10 @@ Work work_of(const Case<Matmul>& c) {
 
 Work work_of(const Case<Attention>& c) {
   const AttentionDesc& d = c.desc;
-  Work w;
-  for (size_t s = 0; s < c.q_lens.size(); ++s) {
-    int64_t first = c.kv_lens[s], last = 0, pairs = 0;
-    for (int64_t i = 0; i < c.q_lens[s]; ++i) {
-      const KeySpan span = key_span({.position = c.kv_lens[s] - c.q_lens[s] + i,
-                                     .kv_len = c.kv_lens[s],
-                                     .q_len = c.q_lens[s],
-                                     .causal = d.mask == Mask::causal,
-                                     .window = d.window,
-                                     .window_right = d.window_right});
-      first = std::min(first, span.first), last = std::max(last, span.last), pairs += span.last - span.first;
-    }
-    const auto keys = static_cast<double>(std::max<int64_t>(last - first, 0)), rows = static_cast<double>(c.q_lens[s]);
-    w.bytes += 2 * keys * static_cast<double>(d.num_kv_heads * d.head_dim) * static_cast<double>(size_of(d.kv_dtype));
-    w.bytes += rows * static_cast<double>(d.num_q_heads() * d.head_dim) * static_cast<double>(size_of(d.q_dtype) + size_of(d.out_dtype));
-    w.flops += 4 * static_cast<double>(pairs) * static_cast<double>(d.num_q_heads() * d.head_dim);
-  }
-  return w;
+  const AttentionWork work = work_of_attention(c);
+  const auto rows = static_cast<double>(std::accumulate(c.q_lens.begin(), c.q_lens.end(), int64_t{0}));
+  return {work.kv_bytes + rows * static_cast<double>(d.num_q_heads() * d.head_dim) * static_cast<double>(size_of(d.q_dtype) + size_of(d.out_dtype)),
+          work.flops};
 }
 
 /// GFLOP/s of the fastest matmul kernel on a problem that the caches hold: what this machine multiplies at. 0 if no kernel takes these types.

@@ -2,9 +2,11 @@
 #include "engine/bench_site.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 
 #include "core/error.h"
+#include "ops/attention_math.h"
 
 namespace attune {
 namespace {
@@ -82,7 +84,57 @@ Buffer BenchSite::copy_of(const void* from, int64_t bytes) {
   return out;
 }
 
+Buffer BenchSite::filled(const std::vector<uint8_t>& pattern, int64_t bytes) {
+  const auto size = static_cast<size_t>(bytes);
+  Buffer out = on_gpu() ? opened_->allocate(size, "tensors of the benchmark") : Buffer(size, "tensors of the benchmark");
+  const auto copy = [&](size_t at, const void* from, size_t n) {
+    if (on_gpu())
+      opened_->copy(out.as<char>() + at, from, n, device_->stream());
+    else
+      std::memcpy(out.as<char>() + at, from, n);
+  };
+  size_t done = std::min(size, pattern.size());
+  copy(0, pattern.data(), done);
+  for (; done < size; done += std::min(done, size - done)) copy(done, out.data(), std::min(done, size - done));
+  if (on_gpu()) opened_->synchronize(device_->stream());
+  return out;
+}
+
+LaunchTimes BenchSite::time(ExecContext& ctx, const KernelInfo& kernel, int64_t copies, int iterations, const std::function<void(int64_t)>& launch) {
+  if (on_gpu()) {
+    ctx.stream = device_->stream().get();
+    return time_in_stream(*device_, kernel.graph != GraphLevel::none, copies, iterations, launch);
+  }
+  ctx.pool = &pool_;
+  return collect_times(iterations, kernel.tier == Tier::reference, [&](int i) {
+    const auto start = Clock::now();
+    launch(i);
+    return us_since(start);
+  });
+}
+
 double BenchSite::bandwidth() { return on_gpu() ? copy_rate(*device_) : read_rate(pool_, out_of_cache(props_)); }
+
+AttentionWork work_of_attention(const Case<Attention>& c) {
+  const AttentionDesc& d = c.desc;
+  AttentionWork w;
+  for (size_t s = 0; s < c.q_lens.size(); ++s) {
+    int64_t first = c.kv_lens[s], last = 0, pairs = 0;
+    for (int64_t i = 0; i < c.q_lens[s]; ++i) {
+      const KeySpan span = key_span({.position = c.kv_lens[s] - c.q_lens[s] + i,
+                                     .kv_len = c.kv_lens[s],
+                                     .q_len = c.q_lens[s],
+                                     .causal = d.mask == Mask::causal,
+                                     .window = d.window,
+                                     .window_right = d.window_right});
+      first = std::min(first, span.first), last = std::max(last, span.last), pairs += span.last - span.first;
+    }
+    const auto keys = static_cast<double>(std::max<int64_t>(last - first, 0));
+    w.kv_bytes += 2 * keys * static_cast<double>(d.num_kv_heads * d.head_dim) * static_cast<double>(size_of(d.kv_dtype));
+    w.flops += 4 * static_cast<double>(pairs) * static_cast<double>(d.num_q_heads() * d.head_dim);
+  }
+  return w;
+}
 
 LaunchTimes collect_times(int iterations, bool short_of_time, const std::function<double(int)>& timed) {
   LaunchTimes out;

@@ -1,14 +1,25 @@
 #pragma once
 
 #include <algorithm>
-#include <chrono>
 #include <functional>
 #include <optional>
 
 #include "proof/call.h"
 #include "proof/device_params.h"
+#include "select/kernel.h"
 
 namespace attune {
+
+double median(std::vector<double> v);
+
+/// Times of single launches in µs.
+struct LaunchTimes {
+  std::vector<double> us;
+  bool graph = false;  ///< launches of a replayed graph
+
+  double median_us() const { return median(us); }
+  double spread() const;  ///< distance of the quartiles over the median
+};
 
 /// Where kernels are timed: this machine's CPU with so many threads, or one of its GPUs.
 class BenchSite {
@@ -24,6 +35,12 @@ class BenchSite {
   /// Memory with the bytes at `from`, where kernels run.
   Buffer copy_of(const void* from, int64_t bytes);
 
+  /// Memory where kernels run that holds a pattern again and again.
+  Buffer filled(const std::vector<uint8_t>& pattern, int64_t bytes);
+
+  /// Times of a kernel's launches, which `launch(i)` makes in `ctx`: this sets its stream or threads. On a GPU in rounds of a multiple of `copies`.
+  LaunchTimes time(ExecContext& ctx, const KernelInfo& kernel, int64_t copies, int iterations, const std::function<void(int64_t)>& launch);
+
   /// GB/s at which memory larger than the caches is read; on a GPU, at which it is copied, both directions counted.
   double bandwidth();
 
@@ -34,19 +51,14 @@ class BenchSite {
   std::optional<CaseDevice> device_;
 };
 
+/// What a call of attention moves and multiplies at least: K and V that are visible, once; two products a visible pair.
+struct AttentionWork {
+  double kv_bytes = 0, flops = 0;
+};
+AttentionWork work_of_attention(const Case<Attention>& c);
+
 /// Bytes that evict everything, within reason.
 int64_t out_of_cache(const DeviceProps& device);
-
-double median(std::vector<double> v);
-
-/// Times of single launches in µs.
-struct LaunchTimes {
-  std::vector<double> us;
-  bool graph = false;  ///< launches of a replayed graph
-
-  double median_us() const { return median(us); }
-  double spread() const;  ///< distance of the quartiles over the median
-};
 
 /// Runs `timed(i)`, which returns the µs of its i-th round, until there are enough rounds or it takes too long.
 LaunchTimes collect_times(int iterations, bool short_of_time, const std::function<double(int)>& timed);
@@ -97,17 +109,8 @@ class BenchCalls {
     const Buffer scratch = site_.on_gpu() ? site_.device().device().allocate(bytes, "workspace") : Buffer(bytes, "workspace");
     ExecContext ctx;
     ctx.workspace = {scratch.data(), scratch.bytes()};
-    const auto launch = [&](int64_t i) { kernel.launch(ctx, case_.desc, params_[static_cast<size_t>(i) % params_.size()]); };
-    if (site_.on_gpu()) {
-      ctx.stream = site_.device().stream().get();
-      return time_in_stream(site_.device(), kernel.info.graph != GraphLevel::none, static_cast<int64_t>(params_.size()), iterations, launch);
-    }
-    ctx.pool = &site_.pool();
-    return collect_times(iterations, kernel.info.tier == Tier::reference, [&](int i) {
-      const auto start = std::chrono::steady_clock::now();
-      launch(i);
-      return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
-    });
+    return site_.time(ctx, kernel.info, static_cast<int64_t>(params_.size()), iterations,
+                      [&](int64_t i) { kernel.launch(ctx, case_.desc, params_[static_cast<size_t>(i) % params_.size()]); });
   }
 
  private:

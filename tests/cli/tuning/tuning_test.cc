@@ -136,4 +136,25 @@ TEST_F(Tuning, TablesAsMarkdownAndCsv) {
   EXPECT_GT(j["ceiling"]["gflop_per_s"], 0);
 }
 
+TEST_F(Tuning, AnchorsAreRowsInEveryForm) {
+  const std::string bench = "bench attention --anchors --num-iters 3 ";
+  const Output text = attune(bench + "--row 1x2k");
+  EXPECT_EQ(text.code, 0) << text.text;
+  EXPECT_THAT(text.text, testing::ContainsRegex("decode bf16 1x2k block 16, 16 heads +[a-z.0-9_]+ +[0-9.]+ +[0-9.]+ % +[0-9]+ GB/s"));
+  const Output csv = attune(bench + "--row 1x2k --csv");
+  std::vector<std::string> lines;
+  for (size_t at = 0, end; (end = csv.text.find('\n', at)) != std::string::npos; at = end + 1) lines.push_back(csv.text.substr(at, end - at));
+  ASSERT_GE(lines.size(), 4u);
+  for (const std::string& line : lines) EXPECT_EQ(commas(line), commas(lines[0])) << line;
+  EXPECT_THAT(attune(bench + "--row 'decode bf16 1x2k' --markdown").text, HasSubstr("\n|---|---|---:|"));
+  const json j = json::parse(attune(bench + "--row prefill --kernel cpu.attention.plain --json").text);
+  EXPECT_EQ(j["row"], "prefill bf16 1x512 block 16, 16 heads");
+  EXPECT_GT(j["tflop_per_s"], 0);
+  EXPECT_TRUE(j["goal"].is_null() && j["met"].is_null() && j["peer"].is_null());
+  const Output reference = attune(bench + "--row prefill --kernel ref.attention --json");
+  EXPECT_EQ(json::parse(reference.text)["kernel"], "ref.attention");
+  EXPECT_EQ(attune("bench attention --anchors --row fly").code, 2);
+  EXPECT_EQ(attune("bench matmul --anchors").code, 2);
+}
+
 }  // namespace
