@@ -100,6 +100,13 @@ PhaseBatch ModelRunner::place(const PhaseLists& l, int64_t table_stride) {
   return b;
 }
 
+bool ModelRunner::every_row_wanted() const {
+  const auto& rows = lists_.logits_rows;
+  for (size_t i = 0; i < rows.size(); ++i)
+    if (rows[i] != static_cast<int32_t>(i)) return false;
+  return rows.size() == lists_.ids.size();
+}
+
 /// The ids stand where the sampler writes tokens, so that a step ahead finds them there.
 const int32_t* ModelRunner::place_ids() {
   const auto rows = static_cast<size_t>(limits_.logits_rows);
@@ -118,6 +125,7 @@ Batch ModelRunner::place(int64_t table_stride) {
   b.slot_mapping = inputs_.add(std::span<const int64_t>(lists_.slot_mapping));
   b.logits_rows = inputs_.add(std::span<const int32_t>(lists_.logits_rows));
   b.num_logits_rows = static_cast<int64_t>(lists_.logits_rows.size());
+  b.every_row = every_row_wanted();
   for (const PhaseLists& l : lists_.phases) b.phases.push_back(place(l, table_stride));
   return b;
 }
@@ -181,7 +189,7 @@ int64_t ModelRunner::graph_for(int64_t sequences) const {
 
 void ModelRunner::forward(const ExecContext& ctx, const std::vector<Slice>& slices) {
   list(slices);
-  const bool decodes = lists_.phases.size() == 1 && lists_.phases[0].phase == Phase::decode && lists_.logits_rows.size() == lists_.ids.size();
+  const bool decodes = lists_.phases.size() == 1 && lists_.phases[0].phase == Phase::decode && every_row_wanted();
   const int64_t graph = decodes && !ctx.trace ? graph_for(static_cast<int64_t>(lists_.ids.size())) : 0;
   logits_ready_ = graph > 0;
   const Batch batch = graph > 0 ? decode_batch(graph) : place(0);

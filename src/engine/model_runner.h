@@ -66,6 +66,7 @@ class ModelRunner {
   void list(const std::vector<Slice>& slices);
   void add(const Slice& slice);
   void want_rows(const Slice& slice, int64_t first_row);
+  bool every_row_wanted() const;
   const int32_t* place_ids();
   Batch place(int64_t table_stride);
   PhaseBatch place(const PhaseLists& lists, int64_t table_stride);

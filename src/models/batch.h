@@ -30,6 +30,7 @@ struct Batch {
   std::vector<PhaseBatch> phases;         ///< non-empty ones
   const int32_t* logits_rows = nullptr;   ///< tokens whose logits are wanted, ascending
   int64_t num_logits_rows = 0;
+  bool every_row = false;  ///< they are all tokens
 };
 
 }  // namespace attune

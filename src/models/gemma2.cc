@@ -46,7 +46,7 @@ class Gemma2 final : public Model {
       l.down(ctx, at_.activated.data(), s.tokens(), at_.branch.data());
       l.post_mlp_norm.add_to(ctx, at_.branch.data(), s.tokens(), x);
     }
-    if (const int64_t rows = gather_(s)) norm_(ctx, at_.rows.data(), rows, at_.final.data());
+    if (const float* rows = gather_(s)) norm_(ctx, rows, batch.num_logits_rows, at_.final.data());
   }
 
   void logits(const ExecContext& ctx, int64_t first, int64_t rows, float* out) override {

@@ -114,10 +114,12 @@ void SelfAttention::operator()(const Step& s) const {
   }
 }
 
-int64_t RowGather::operator()(const Step& s) const {
+const float* RowGather::operator()(const Step& s) const {
   const int64_t rows = s.batch.num_logits_rows;
-  if (rows > 0) op(s.ctx, {.ids = s.batch.logits_rows, .table = s.at.hidden.data(), .out = s.at.rows.data(), .tokens = rows, .vocab = s.tokens()});
-  return rows;
+  if (s.batch.every_row) return s.at.hidden.as<float>();
+  if (rows == 0) return nullptr;
+  op(s.ctx, {.ids = s.batch.logits_rows, .table = s.at.hidden.data(), .out = s.at.rows.data(), .tokens = rows, .vocab = s.tokens()});
+  return s.at.rows.as<float>();
 }
 
 }  // namespace attune

@@ -96,11 +96,11 @@ struct SelfAttention {
   void store(const Step& s, int64_t stride) const;
 };
 
-/// Copies the residual stream's rows that need logits to s.at.rows: an embedding whose table is the stream. Returns how many.
+/// The residual stream's rows that need logits: copied to s.at.rows by an embedding whose table is the stream, or all as they stand. Null: none does.
 struct RowGather {
   Bound<Embed> op;
 
-  int64_t operator()(const Step& s) const;
+  const float* operator()(const Step& s) const;
 };
 
 }  // namespace attune

@@ -36,7 +36,7 @@ class Llama final : public Model {
       l.swiglu(ctx, at_.gate_up.data(), s.tokens(), at_.activated.data());
       l.down(ctx, at_.activated.data(), s.tokens(), x, x);
     }
-    if (const int64_t rows = gather_(s)) norm_(ctx, at_.rows.data(), rows, at_.final.data());
+    if (const float* rows = gather_(s)) norm_(ctx, rows, batch.num_logits_rows, at_.final.data());
   }
 
   void logits(const ExecContext& ctx, int64_t first, int64_t rows, float* out) override { head_rows(ctx, head_, at_, first, rows, out); }
