@@ -52,12 +52,14 @@ void make_kv_cache(LoadedModel& m, const EngineOptions& o, const KvPlan& plan, D
   const int64_t blocks =
       std::min<int64_t>(count_blocks(o, runtime, per_token * plan.block_size, plan.block_size, m.info.max_model_len), INT32_MAX - 1);
   const int64_t capacity = (blocks - 1) * plan.block_size;
+  const bool on_cpu = runtime.props().kind == DeviceKind::cpu;
   if (capacity < m.info.max_model_len) {
     if (o.max_model_len > 0 || capacity < plan.block_size)
       fail(ErrorCode::out_of_memory, "KV cache",
            fmt::format("room for {} tokens ({} bytes)", m.info.max_model_len, (m.info.max_model_len + plan.block_size) * per_token),
-           fmt::format("{} bytes, {} missing; raise --kv-cache-memory-bytes or lower --max-model-len", blocks * plan.block_size * per_token,
-                       (m.info.max_model_len + plan.block_size - blocks * plan.block_size) * per_token));
+           fmt::format("{} bytes, {} missing; raise {} or lower --max-model-len", blocks * plan.block_size * per_token,
+                       (m.info.max_model_len + plan.block_size - blocks * plan.block_size) * per_token,
+                       on_cpu || o.kv_cache_memory_bytes > 0 ? "--kv-cache-memory-bytes" : "--gpu-memory-utilization"));
     log_info("context shortened from {} to {} tokens: that is what the KV cache holds", m.info.max_model_len, capacity);
     m.info.max_model_len = capacity;
   }

@@ -30,7 +30,7 @@ namespace {
 namespace alloc = allocations;
 
 constexpr int64_t kRoom = 1 << 15;
-constexpr int kRequests = 3;
+constexpr int kRequests = 4;
 
 enum class Ending : int { unknown, right, error, failed_request, wrong, other_exception, leak, lasting };
 constexpr const char* kEndings[] = {"died", "went on", "attune::Error", "failed request", "WRONG TOKENS", "OTHER EXCEPTION", "LEAK", "NO RECOVERY"};
@@ -70,6 +70,7 @@ Request request_of(int index, const Engine& engine, Outcome& out) {
   }
   const alloc::Uncounted own;
   if (index == 1) r.prompt = "Tom has 3 boxes of 4 pens. Mia has 2.";
+  if (index == 3) r.token_ids = {30, 31, 32};
   if (index == 2) r.token_ids = {5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24};
   r.sampling.temperature = index == 0 ? 0 : 1;
   r.sampling.max_tokens = 6;
@@ -78,6 +79,7 @@ Request request_of(int index, const Engine& engine, Outcome& out) {
   if (index == 0) r.sampling.stop = {"zzz", "yyy"};
   if (index == 1) r.sampling.n = 2, r.sampling.top_p = 0.9, r.sampling.repetition_penalty = 1.1, r.sampling.logit_bias = {{3, 1.0f}};
   if (index == 2) r.sampling.logprobs = 2, r.sampling.prompt_logprobs = 1, r.sampling.min_tokens = 2;
+  if (index == 3) r.sampling.max_tokens = 16;  // its last steps run alone, in flight
   r.on_event = [&out](const RequestEvent& e) {
     if (!e.finished) return;
     ++out.ended;
@@ -107,7 +109,8 @@ EngineOptions options() {
   EngineOptions o;
   o.model = std::string(ATTUNE_SOURCE_DIR) + "/models/abacus";
   o.threads = 2, o.max_num_seqs = 4, o.max_num_batched_tokens = 32, o.max_model_len = 128;
-  o.probe = false;  // probes are cases of the harness, with buffers of their own
+  o.async_scheduling = true;  // steps in flight while memory runs out, too
+  o.probe = false;            // probes are cases of the harness, with buffers of their own
   return o;
 }
 
