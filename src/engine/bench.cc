@@ -30,9 +30,10 @@ struct Work {
 Work work_of(const Case<Matmul>& c) {
   const MatmulDesc& d = c.desc;
   const auto n = static_cast<double>(d.n), k = static_cast<double>(d.k), m = static_cast<double>(c.rows);
-  return {n * k * static_cast<double>(size_of(d.w_dtype)) + m * k * static_cast<double>(size_of(d.x_dtype)) +
+  const double read = d.gated ? 2 * n : n;  // rows of weights
+  return {read * k * static_cast<double>(size_of(d.w_dtype)) + m * k * static_cast<double>(size_of(d.x_dtype)) +
               m * n * static_cast<double>(size_of(d.out_dtype)),
-          2 * m * n * k};
+          2 * m * read * k};
 }
 
 Work work_of(const Case<Attention>& c) {

@@ -182,8 +182,15 @@ std::vector<Heavy<MatmulParams>> heavy_tensors(const MatmulDesc& d, const Matmul
   constexpr const void** (*kPointers[])(MatmulParams&) = {[](MatmulParams& q) { return &q.segments[0].w; },
                                                           [](MatmulParams& q) { return &q.segments[1].w; },
                                                           [](MatmulParams& q) { return &q.segments[2].w; }};
+  constexpr const void** (*kUp[])(MatmulParams&) = {[](MatmulParams& q) { return &q.segments[0].up; },
+                                                    [](MatmulParams& q) { return &q.segments[1].up; },
+                                                    [](MatmulParams& q) { return &q.segments[2].up; }};
   std::vector<Heavy<MatmulParams>> out;
-  for (int64_t s = 0; s < d.segments; ++s) out.push_back({kPointers[s], p.segments[s].rows * d.k * static_cast<int64_t>(size_of(d.w_dtype))});
+  for (int64_t s = 0; s < d.segments; ++s) {
+    const int64_t bytes = p.segments[s].rows * d.k * static_cast<int64_t>(size_of(d.w_dtype));
+    out.push_back({kPointers[s], bytes});
+    if (d.gated) out.push_back({kUp[s], bytes});
+  }
   return out;
 }
 

@@ -89,7 +89,7 @@ TensorView ModelBuilder::store(const TensorView& view, DType stored) {
 }
 
 /// One variant a range of M, up to `most`.
-void ModelBuilder::bind_rows(Linear& l, const std::string& role, MatmulDesc d, int64_t most) {
+std::vector<Ask<Matmul>> ModelBuilder::row_asks(Linear& l, MatmulDesc d, int64_t most) const {
   const std::span<const int64_t> buckets = on_cpu() ? std::span<const int64_t>(kRowBuckets) : kGpuRowBuckets;
   for (const int64_t up_to : buckets)
     if (up_to < most || l.up_to.empty()) l.up_to.push_back(up_to);
@@ -99,10 +99,11 @@ void ModelBuilder::bind_rows(Linear& l, const std::string& role, MatmulDesc d, i
     d.rows = up_to;
     asks.push_back({fmt::format("rows<={}", up_to), d, {.sequences = 1, .longest_kv = 1, .rows = up_to}});
   }
-  l.op = binder_.bind<Matmul>(role, asks);
+  return asks;
 }
 
-Linear ModelBuilder::linear(const LinearSpec& spec) {
+/// The weights of a layer on the device, and the desc that they make.
+Linear ModelBuilder::placed(const LinearSpec& spec, MatmulDesc& d) {
   Linear l;
   l.k = spec.k;
   DType w_dtype = DType::f32;
@@ -118,12 +119,42 @@ Linear ModelBuilder::linear(const LinearSpec& spec) {
     segment.bias = bias.data;
     l.weights.bias_dtype = bias.dtype;
   }
-  MatmulDesc d;
   d.x_dtype = options_.compute, d.w_dtype = w_dtype, d.out_dtype = DType::f32;
   d.n = l.n, d.k = l.k, d.segments = static_cast<int64_t>(spec.names.size());
   d.bias = spec.bias, d.residual = spec.residual;
-  bind_rows(l, spec.role, d, options_.max_tokens);
   return l;
+}
+
+Linear ModelBuilder::linear(const LinearSpec& spec) {
+  MatmulDesc d;
+  Linear l = placed(spec, d);
+  l.op = binder_.bind<Matmul>(spec.role, row_asks(l, d, options_.max_tokens));
+  return l;
+}
+
+GatedLinear ModelBuilder::gated_linear(const LinearSpec& spec, Activation act) {
+  GatedLinear g;
+  MatmulDesc d;
+  Linear both = placed(spec, d);
+  const int64_t width = both.n / 2;
+  Linear fused;
+  fused.weights.bias_dtype = both.weights.bias_dtype, fused.k = both.k, fused.n = width;
+  const auto &gate = both.weights.segments[0], &up = both.weights.segments[1];
+  fused.weights.segments[0] = {.w = gate.w, .rows = width, .bias = gate.bias, .up = up.w, .up_bias = up.bias};
+  MatmulDesc gated = d;
+  gated.out_dtype = options_.compute, gated.n = width, gated.segments = 1, gated.activation = act, gated.gated = true;
+  const auto asks = row_asks(fused, gated, options_.max_tokens);
+  if (binder_.can_follow_overrides<Matmul>(spec.role, asks))
+    if (auto bound = binder_.bind_above_reference<Matmul>(spec.role, asks)) {
+      fused.op = *bound;
+      g.fused = fused;
+      return g;
+    }
+  gates_apart_ = true;
+  both.op = binder_.bind<Matmul>(spec.role, row_asks(both, d, options_.max_tokens));
+  g.gate_up = both;
+  g.activation = activation("mlp", act, width, options_.compute, true);
+  return g;
 }
 
 Linear ModelBuilder::head(const std::string& name) {
@@ -134,7 +165,7 @@ Linear ModelBuilder::head(const std::string& name) {
   streamed_bytes_ += embedding_table_.bytes();
   MatmulDesc d;
   d.x_dtype = options_.compute, d.w_dtype = embedding_table_.dtype, d.out_dtype = DType::f32, d.n = l.n, d.k = l.k;
-  bind_rows(l, "head", d, options_.logits_rows);
+  l.op = binder_.bind<Matmul>("head", row_asks(l, d, options_.logits_rows));
   return l;
 }
 
@@ -304,7 +335,7 @@ Activations ModelBuilder::activations() const {
   a.qkv = make(t * (q + 2 * kv) * 4);
   a.q = make(t * q * x);
   a.attended = make(t * q * x);
-  a.gate_up = make(t * 2 * inner * 4);
+  a.gate_up = make(gates_apart_ ? t * 2 * inner * 4 : 1);
   a.activated = make(t * inner * x);
   a.branch = make(t * hidden * 4);
   a.rows = make(t * hidden * 4);

@@ -47,6 +47,9 @@ class ModelBuilder {
     bool residual = false;
   };
   Linear linear(const LinearSpec& spec);
+  /// The two matrices of `spec`, gate and up, with the activation between: fused where kernels other than the reference gate in their epilogue
+  /// for every bucket of rows and no override asks for one that does not.
+  GatedLinear gated_linear(const LinearSpec& spec, Activation act);
   /// The output head: the embedding table where it is tied.
   Linear head(const std::string& name);
   RmsNorm norm(const std::string& role, const std::string& name, int64_t hidden, DType out, bool unit_offset = false, bool residual = false);
@@ -77,7 +80,8 @@ class ModelBuilder {
 
  private:
   TensorView place(const std::string& name, const Shape& shape, bool streamed);
-  void bind_rows(Linear& l, const std::string& role, MatmulDesc d, int64_t most);
+  Linear placed(const LinearSpec& spec, MatmulDesc& d);
+  std::vector<Ask<Matmul>> row_asks(Linear& l, MatmulDesc d, int64_t most) const;
   TensorView store(const TensorView& view, DType stored);
   void* allocate(size_t bytes);
   Device& device() const { return binder_.runtime(); }
@@ -100,6 +104,7 @@ class ModelBuilder {
   TensorView embedding_table_;
   const float* inv_freq_;
   std::unique_ptr<KvPlan> kv_plan_;
+  bool gates_apart_ = false;  // a layer's gated product is not fused
   int64_t weight_bytes_ = 0, streamed_bytes_ = 0, parameters_ = 0;
 };
 

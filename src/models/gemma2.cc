@@ -13,12 +13,11 @@ class Gemma2 final : public Model {
     embed_.scale = embedding_scale(b);
     for (int64_t i = 0; i < c.num_layers; ++i) {
       const std::string at = layer_name(i);
-      layers_.push_back({b.norm("input", at + "input_layernorm", hidden_, b.compute(), true), b.linear(qkv_spec(c, at)),
-                         b.self_attention(static_cast<size_t>(i)), b.linear(branch(o_spec(c, at))),
-                         b.norm("post", at + "post_attention_layernorm", hidden_, DType::f32, true, true),
-                         b.norm("pre_mlp", at + "pre_feedforward_layernorm", hidden_, b.compute(), true), b.linear(gate_up_spec(c, at)),
-                         b.activation("mlp", c.hidden_act, c.intermediate_size, b.compute(), true), b.linear(branch(down_spec(c, at))),
-                         b.norm("post_mlp", at + "post_feedforward_layernorm", hidden_, DType::f32, true, true)});
+      layers_.push_back(
+          {b.norm("input", at + "input_layernorm", hidden_, b.compute(), true), b.linear(qkv_spec(c, at)), b.self_attention(static_cast<size_t>(i)),
+           b.linear(branch(o_spec(c, at))), b.norm("post", at + "post_attention_layernorm", hidden_, DType::f32, true, true),
+           b.norm("pre_mlp", at + "pre_feedforward_layernorm", hidden_, b.compute(), true), b.gated_linear(gate_up_spec(c, at), c.hidden_act),
+           b.linear(branch(down_spec(c, at))), b.norm("post_mlp", at + "post_feedforward_layernorm", hidden_, DType::f32, true, true)});
     }
     gather_ = b.row_gather();
     norm_ = b.norm("final", "model.norm", hidden_, b.compute(), true);
@@ -41,8 +40,7 @@ class Gemma2 final : public Model {
       l.o(ctx, at_.attended.data(), s.tokens(), at_.branch.data());
       l.post_norm.add_to(ctx, at_.branch.data(), s.tokens(), x);
       l.pre_mlp_norm(ctx, x, s.tokens(), at_.normed.data());
-      l.gate_up(ctx, at_.normed.data(), s.tokens(), at_.gate_up.data());
-      l.geglu(ctx, at_.gate_up.data(), s.tokens(), at_.activated.data());
+      l.geglu(s, at_.normed.data(), at_.activated.data());
       l.down(ctx, at_.activated.data(), s.tokens(), at_.branch.data());
       l.post_mlp_norm.add_to(ctx, at_.branch.data(), s.tokens(), x);
     }
@@ -62,8 +60,7 @@ class Gemma2 final : public Model {
     SelfAttention attention;
     Linear o;
     RmsNorm post_norm, pre_mlp_norm;
-    Linear gate_up;
-    Elementwise geglu;
+    GatedLinear geglu;
     Linear down;
     RmsNorm post_mlp_norm;
   };

@@ -80,6 +80,10 @@ class KernelBinder {
   template <class Op>
   std::optional<Bound<Op>> bind_above_reference(const std::string& role, const std::vector<Ask<Op>>& asks);
 
+  /// True if every override for this use names a kernel that can do all of `asks`.
+  template <class Op>
+  bool can_follow_overrides(const std::string& role, const std::vector<Ask<Op>>& asks) const;
+
   /// The decisions without a probe: what explain shows.
   template <class Op>
   std::vector<Selection> select_all(const std::string& role, const std::vector<Ask<Op>>& asks) const;
@@ -199,6 +203,19 @@ void KernelBinder::record(const std::vector<Selection>& selections, const std::v
     });
     log_info("{}", log_text(first, selections.size() > 1 ? names : ""));
   }
+}
+
+template <class Op>
+bool KernelBinder::can_follow_overrides(const std::string& role, const std::vector<Ask<Op>>& asks) const {
+  const auto can = [&](const Kernel<Op>* kernel, const std::string& name) {
+    return kernel->info.name == name &&
+           std::all_of(asks.begin(), asks.end(), [&](const Ask<Op>& ask) { return check(*kernel, options_.device, ask.desc).empty(); });
+  };
+  const auto kernels = kernels_with<Op>(options_.plant);
+  return std::all_of(options_.policy.overrides.begin(), options_.policy.overrides.end(), [&](const Override& o) {
+    if (o.op != Op::kName || (!o.role.empty() && o.role != role)) return true;
+    return std::any_of(kernels.begin(), kernels.end(), [&](const Kernel<Op>* k) { return can(k, o.kernel); });
+  });
 }
 
 template <class Op>

@@ -31,6 +31,12 @@ void Elementwise::operator()(const ExecContext& ctx, const void* x, int64_t rows
   op(ctx, {.x = x, .out = out, .rows = rows, .width = width});
 }
 
+void GatedLinear::operator()(const Step& s, const void* x, void* out) const {
+  if (!fused.op.variants.empty()) return fused(s.ctx, x, s.tokens(), out);
+  gate_up(s.ctx, x, s.tokens(), s.at.gate_up.data());
+  activation(s.ctx, s.at.gate_up.data(), s.tokens(), out);
+}
+
 void SelfAttention::prepare_all(const Step& s, int64_t stride) const {
   prepare(s.ctx, {.qkv = s.at.qkv.data(),
                   .x_stride = stride,

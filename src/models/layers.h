@@ -15,7 +15,7 @@ struct Activations {
   Buffer qkv;        ///< f32 (tokens, (Hq + 2·Hkv)·head_dim)
   Buffer q;          ///< x (tokens, Hq·head_dim)
   Buffer attended;   ///< x (tokens, Hq·head_dim)
-  Buffer gate_up;    ///< f32 (tokens, 2·intermediate)
+  Buffer gate_up;    ///< f32 (tokens, 2·intermediate); next to nothing where gated products are fused
   Buffer activated;  ///< x (tokens, intermediate)
   Buffer branch;     ///< f32 (tokens, hidden): a sublayer's output before its own norm
   Buffer rows;       ///< f32 (rows, hidden): the residual stream of the rows whose logits are wanted
@@ -70,6 +70,15 @@ struct Elementwise {
   int64_t width = 0;
 
   void operator()(const ExecContext& ctx, const void* x, int64_t rows, void* out) const;
+};
+
+/// out = act(x · gateᵀ) · (x · upᵀ): by products that gate in their epilogue, or by products side by side in s.at.gate_up and then an activation.
+struct GatedLinear {
+  Linear fused;  ///< without variants: the two below
+  Linear gate_up;
+  Elementwise activation;
+
+  void operator()(const Step& s, const void* x, void* out) const;
 };
 
 /// Norms the heads of q and k (or not), rotates them, stores k and v in the pages, attends: from s.at.qkv to s.at.attended.

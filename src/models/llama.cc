@@ -12,8 +12,8 @@ class Llama final : public Model {
       const std::string at = layer_name(i);
       layers_.push_back({b.norm("input", at + "input_layernorm", hidden_, b.compute()), b.linear(qkv_spec(c, at)),
                          b.self_attention(static_cast<size_t>(i)), b.linear(o_spec(c, at)),
-                         b.norm("post", at + "post_attention_layernorm", hidden_, b.compute()), b.linear(gate_up_spec(c, at)),
-                         b.activation("mlp", c.hidden_act, c.intermediate_size, b.compute(), true), b.linear(down_spec(c, at))});
+                         b.norm("post", at + "post_attention_layernorm", hidden_, b.compute()), b.gated_linear(gate_up_spec(c, at), c.hidden_act),
+                         b.linear(down_spec(c, at))});
     }
     gather_ = b.row_gather();
     norm_ = b.norm("final", "model.norm", hidden_, b.compute());
@@ -32,8 +32,7 @@ class Llama final : public Model {
       l.attention(s);
       l.o(ctx, at_.attended.data(), s.tokens(), x, x);
       l.post_norm(ctx, x, s.tokens(), at_.normed.data());
-      l.gate_up(ctx, at_.normed.data(), s.tokens(), at_.gate_up.data());
-      l.swiglu(ctx, at_.gate_up.data(), s.tokens(), at_.activated.data());
+      l.swiglu(s, at_.normed.data(), at_.activated.data());
       l.down(ctx, at_.activated.data(), s.tokens(), x, x);
     }
     if (const float* rows = gather_(s)) norm_(ctx, rows, batch.num_logits_rows, at_.final.data());
@@ -49,8 +48,7 @@ class Llama final : public Model {
     SelfAttention attention;
     Linear o;
     RmsNorm post_norm;
-    Linear gate_up;
-    Elementwise swiglu;
+    GatedLinear swiglu;
     Linear down;
   };
   int64_t hidden_;

@@ -11,8 +11,8 @@ class Qwen3 final : public Model {
       const std::string at = layer_name(i);
       layers_.push_back({b.norm("input", at + "input_layernorm", config_.hidden_size, b.compute()), b.linear(qkv_spec(config_, at)),
                          b.self_attention(static_cast<size_t>(i), at + "self_attn."), b.linear(o_spec(config_, at)),
-                         b.norm("post", at + "post_attention_layernorm", config_.hidden_size, b.compute()), b.linear(gate_up_spec(config_, at)),
-                         b.activation("mlp", config_.hidden_act, config_.intermediate_size, b.compute(), true), b.linear(down_spec(config_, at))});
+                         b.norm("post", at + "post_attention_layernorm", config_.hidden_size, b.compute()),
+                         b.gated_linear(gate_up_spec(config_, at), config_.hidden_act), b.linear(down_spec(config_, at))});
     }
     gather_ = b.row_gather();
     norm_ = b.norm("final", "model.norm", config_.hidden_size, b.compute());
@@ -31,8 +31,7 @@ class Qwen3 final : public Model {
       l.attention(s);
       l.o(ctx, at_.attended.data(), s.tokens(), x, x);
       l.post_norm(ctx, x, s.tokens(), at_.normed.data());
-      l.gate_up(ctx, at_.normed.data(), s.tokens(), at_.gate_up.data());
-      l.swiglu(ctx, at_.gate_up.data(), s.tokens(), at_.activated.data());
+      l.swiglu(s, at_.normed.data(), at_.activated.data());
       l.down(ctx, at_.activated.data(), s.tokens(), x, x);
     }
     if (const float* rows = gather_(s)) norm_(ctx, rows, batch.num_logits_rows, at_.final.data());
@@ -48,8 +47,7 @@ class Qwen3 final : public Model {
     SelfAttention attention;
     Linear o;
     RmsNorm post_norm;
-    Linear gate_up;
-    Elementwise swiglu;
+    GatedLinear swiglu;
     Linear down;
   };
   ModelConfig config_;

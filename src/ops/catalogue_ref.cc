@@ -54,7 +54,8 @@ constexpr MatmulKernel kMatmul[] = {
              .accumulate = any,
              .bias = flag,
              .activation = any,
-             .residual = flag},
+             .residual = flag,
+             .gated = flag},
      .launch = matmul_ref},
 };
 

@@ -25,7 +25,8 @@ constexpr std::string_view to_text(Accumulate a) {
 enum class WeightLayout : uint8_t { row_major };
 constexpr std::string_view to_text(WeightLayout) { return "row_major"; }
 
-/// out[m, n] = act(Σ_k x[m, k] · w[n, k] · scales + bias[n]) + residual[m, n]
+/// out[m, n] = act(Σ_k x[m, k] · w[n, k] · scales + bias[n]) + residual[m, n]; gated: act(…) · (Σ_k x[m, k] · up[n, k] · scales + up_bias[n])
+/// + residual[m, n], where `up` are weights like w.
 struct MatmulDesc {
   DType x_dtype = DType::bf16;
   DType w_dtype = DType::bf16;
@@ -42,6 +43,7 @@ struct MatmulDesc {
   bool bias = false;
   Activation activation = Activation::none;
   bool residual = false;
+  bool gated = false;  ///< SwiGLU, GeGLU: w is the gate's; n counts outputs, so 2n rows of weights are read
   constexpr bool operator==(const MatmulDesc&) const = default;
 };
 
@@ -51,6 +53,10 @@ struct MatmulParams {
     int64_t rows = 0;
     const void* bias = nullptr;  ///< [rows] in bias_dtype
     const float* scale = nullptr;
+    // gated: the factors' weights, biases and scales, shaped as those above
+    const void* up = nullptr;
+    const void* up_bias = nullptr;
+    const float* up_scale = nullptr;
   };
   const void* x = nullptr;  ///< (M, K), x_stride elements between rows
   int64_t x_stride = 0;
@@ -73,7 +79,7 @@ struct MatmulCapability {
   Constraint<Accumulate> accumulate;
   Constraint<bool> bias;
   Constraint<Activation> activation;
-  Constraint<bool> residual;
+  Constraint<bool> residual, gated;
 };
 
 struct Matmul {
@@ -105,6 +111,7 @@ struct Matmul {
     f(FieldName{"activation", "act"}, c.activation, d.activation, def.activation,
       Constraint<Activation>(one_of({Activation::none, Activation::silu, Activation::gelu_tanh, Activation::gelu})));
     f(FieldName{"residual", "residual"}, c.residual, d.residual, def.residual, kYesNo);
+    f(FieldName{"gated", "gated"}, c.gated, d.gated, def.gated, kYesNo);
   }
 };
 using MatmulKernel = Kernel<Matmul>;

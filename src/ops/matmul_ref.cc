@@ -46,6 +46,18 @@ void load_row(const MatmulDesc& d, const MatmulParams& p, int64_t m, std::vector
   }
 }
 
+/// One row of a segment's weights, and what belongs to it.
+struct Weights {
+  const void *w, *bias;
+  const float* scale;
+};
+
+double product(const MatmulDesc& d, const MatmulParams& p, const std::vector<double>& x, const Weights& of, int64_t row) {
+  double sum = 0;
+  for (int64_t k = 0; k < d.k; ++k) sum += x[static_cast<size_t>(k)] * load_as_float(of.w, d.w_dtype, row * d.k + k) * w_factor(d, of.scale, row, k);
+  return d.bias && of.bias ? sum + load_as_float(of.bias, p.bias_dtype, row) : sum;
+}
+
 }  // namespace
 
 void matmul_ref(const ExecContext&, const MatmulDesc& d, const MatmulParams& p) {
@@ -56,11 +68,8 @@ void matmul_ref(const ExecContext&, const MatmulDesc& d, const MatmulParams& p) 
     for (int64_t s = 0; s < d.segments; ++s) {
       const auto& segment = p.segments[s];
       for (int64_t r = 0; r < segment.rows; ++r, ++n) {
-        double sum = 0;
-        for (int64_t k = 0; k < d.k; ++k)
-          sum += row[static_cast<size_t>(k)] * load_as_float(segment.w, d.w_dtype, r * d.k + k) * w_factor(d, segment.scale, r, k);
-        if (d.bias && segment.bias) sum += load_as_float(segment.bias, p.bias_dtype, r);
-        sum = activate(d.activation, sum);
+        double sum = activate(d.activation, product(d, p, row, {segment.w, segment.bias, segment.scale}, r));
+        if (d.gated) sum *= product(d, p, row, {segment.up, segment.up_bias, segment.up_scale}, r);
         const int64_t at = m * p.out_stride + n;
         if (d.residual) sum += p.residual[at];
         store_from_float(p.out, d.out_dtype, at, static_cast<float>(sum));

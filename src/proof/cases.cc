@@ -229,7 +229,8 @@ double flops_of(const Case<Op>& c) {
   if constexpr (std::is_same_v<Op, Attention>)
     for (size_t s = 0; s < c.q_lens.size(); ++s)
       flops += 4.0 * static_cast<double>(c.q_lens[s] * c.kv_lens[s]) * static_cast<double>(c.desc.num_q_heads() * c.desc.head_dim);
-  if constexpr (std::is_same_v<Op, Matmul>) flops = 2.0 * static_cast<double>(c.rows) * static_cast<double>(c.desc.n) * static_cast<double>(c.desc.k);
+  if constexpr (std::is_same_v<Op, Matmul>)
+    flops = (c.desc.gated ? 4.0 : 2.0) * static_cast<double>(c.rows) * static_cast<double>(c.desc.n) * static_cast<double>(c.desc.k);
   return flops;
 }
 

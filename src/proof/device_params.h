@@ -20,7 +20,10 @@ void for_each_pointer(KvWriteParams& p, F&& f) {
 template <class F>
 void for_each_pointer(MatmulParams& p, F&& f) {
   f(p.x), f(p.out), f(p.residual), f(p.x_scale);
-  for (auto& segment : p.segments) f(segment.w), f(segment.bias), f(segment.scale);
+  for (auto& segment : p.segments) {
+    f(segment.w), f(segment.bias), f(segment.scale);
+    f(segment.up), f(segment.up_bias), f(segment.up_scale);
+  }
 }
 
 template <class F>

@@ -15,6 +15,11 @@ int64_t blocks_of(int64_t n) { return (n + 127) / 128; }
 
 }  // namespace
 
+struct Problem<Matmul>::Side {
+  const void *w = nullptr, *bias = nullptr;
+  const float* scale = nullptr;
+};
+
 Problem<Matmul>::Problem(const Case<Matmul>& c, const ProblemStyle& style) : memory(style.guard), case_(c) {
   Fill fill(c.seed ^ 0x3a7);
   fill_x(fill);
@@ -25,7 +30,12 @@ Problem<Matmul>::Problem(const Case<Matmul>& c, const ProblemStyle& style) : mem
   for (int64_t s = 0; s < d.segments; ++s) {
     params.segments[s].rows = s + 1 == d.segments ? left : 1 + fill.below(left - (d.segments - s - 1));
     left -= params.segments[s].rows;
-    fill_segment(fill, s);
+    auto& segment = params.segments[s];
+    const Side gate = side(fill, fmt::format("segment {}", s), segment.rows, s > 0);
+    segment.w = gate.w, segment.bias = gate.bias, segment.scale = gate.scale;
+    if (!d.gated) continue;
+    const Side up = side(fill, fmt::format("segment {}, up", s), segment.rows, true);
+    segment.up = up.w, segment.up_bias = up.bias, segment.up_scale = up.scale;
   }
   add_outputs(fill);
 }
@@ -47,25 +57,26 @@ void Problem<Matmul>::fill_x(Fill& fill) {
   params.x_scale = scale;
 }
 
-void Problem<Matmul>::fill_segment(Fill& fill, int64_t index) {
+/// A matrix of weights with what belongs to it. A layer may have biases on some segments only.
+Problem<Matmul>::Side Problem<Matmul>::side(Fill& fill, const std::string& name, int64_t rows, bool may_lack_bias) {
   const MatmulDesc& d = case_.desc;
-  auto& segment = params.segments[index];
-  void* w = memory.add(fmt::format("w of segment {}", index), d.w_dtype, segment.rows * d.k);
-  fill.values(w, d.w_dtype, 0, segment.rows * d.k, amplitude_of(d.w_scale));
-  segment.w = w;
+  Side side;
+  void* w = memory.add("w of " + name, d.w_dtype, rows * d.k);
+  fill.values(w, d.w_dtype, 0, rows * d.k, amplitude_of(d.w_scale));
+  side.w = w;
   int64_t scales = d.w_scale == Scales::tensor ? 1 : 0;
-  if (d.w_scale == Scales::channel) scales = segment.rows;
-  if (d.w_scale == Scales::block_128x128) scales = blocks_of(segment.rows) * blocks_of(d.k);
+  if (d.w_scale == Scales::channel) scales = rows;
+  if (d.w_scale == Scales::block_128x128) scales = blocks_of(rows) * blocks_of(d.k);
   if (scales > 0) {
-    auto* scale = memory.add<float>(fmt::format("scale of segment {}", index), DType::f32, scales);
+    auto* scale = memory.add<float>("scale of " + name, DType::f32, scales);
     fill.scales(scale, scales, 0.5 / kStored, 1.5 / kStored);
-    segment.scale = scale;
+    side.scale = scale;
   }
-  // A layer may have biases on some segments only.
-  if (!d.bias || (index > 0 && fill.one_in(3))) return;
-  void* bias = memory.add(fmt::format("bias of segment {}", index), params.bias_dtype, segment.rows);
-  fill.values(bias, params.bias_dtype, 0, segment.rows, 3);
-  segment.bias = bias;
+  if (!d.bias || (may_lack_bias && fill.one_in(3))) return side;
+  void* bias = memory.add("bias of " + name, params.bias_dtype, rows);
+  fill.values(bias, params.bias_dtype, 0, rows, 3);
+  side.bias = bias;
+  return side;
 }
 
 void Problem<Matmul>::add_outputs(Fill& fill) {
@@ -84,7 +95,7 @@ void Problem<Matmul>::add_outputs(Fill& fill) {
 
 namespace {
 
-/// One output asked of the reference: its value with an f32 output, and Σ|x·w| + |bias| by the reference on magnitudes.
+/// One dot product asked of the reference: its value (through the activation) and Σ|x·w| + |bias|, by the reference on magnitudes.
 struct Dot {
   double value, magnitude;
 };
@@ -98,44 +109,89 @@ std::vector<uint8_t> magnitudes(const void* data, DType t, int64_t first, int64_
   return out;
 }
 
-Dot dot_of(const MatmulDesc& desc, const MatmulParams& p, int64_t m, int64_t n) {
-  MatmulDesc d = desc;
-  MatmulParams one = p;
+const void* element(const void* data, DType t, int64_t i) { return static_cast<const uint8_t*>(data) + static_cast<size_t>(i) * size_of(t); }
+
+/// The call for output (m, n) alone, f32 and without residual.
+struct One {
+  MatmulDesc desc;
+  MatmulParams params;
+};
+One one_of_call(const MatmulDesc& d, const MatmulParams& p, int64_t m, int64_t n) {
+  One one{d, p};
   size_t s = 0;
   for (; n >= p.segments[s].rows; ++s) n -= p.segments[s].rows;
-  const auto& from = p.segments[s];
-  auto& to = one.segments[0];
-  const size_t row = static_cast<size_t>(n * d.k) * size_of(d.w_dtype);
-  to = {static_cast<const uint8_t*>(from.w) + row, 1, nullptr, from.scale};
-  if (from.bias) to.bias = static_cast<const uint8_t*>(from.bias) + static_cast<size_t>(n) * size_of(p.bias_dtype);
-  if (d.w_scale == Scales::channel) to.scale = from.scale + n;
-  if (d.w_scale == Scales::block_128x128) to.scale = from.scale + n / 128 * blocks_of(d.k);
-  one.x = static_cast<const uint8_t*>(p.x) + static_cast<size_t>(m * p.x_stride) * size_of(d.x_dtype);
-  if (d.x_scale == Scales::token) one.x_scale = p.x_scale + m;
-  if (d.x_scale == Scales::block_1x128) one.x_scale = p.x_scale + m * blocks_of(d.k);
-  one.m = 1;
-  d.segments = 1, d.n = 1, d.out_dtype = DType::f32, d.residual = false;
-  float value = 0, magnitude = 0;
-  one.out = &value;
-  matmul_ref({}, d, one);
-  const auto x = magnitudes(one.x, d.x_dtype, 0, d.k), w = magnitudes(to.w, d.w_dtype, 0, d.k);
-  std::vector<uint8_t> bias;
-  if (to.bias) bias = magnitudes(to.bias, p.bias_dtype, 0, 1), to.bias = bias.data();
-  one.x = x.data(), to.w = w.data(), one.out = &magnitude;
-  d.activation = Activation::none;
-  matmul_ref({}, d, one);
-  return {value, magnitude};
+  auto& to = one.params.segments[0] = p.segments[s];
+  to.rows = 1;
+  for (const void** w : {&to.w, &to.up})
+    if (*w) *w = element(*w, d.w_dtype, n * d.k);
+  for (const void** bias : {&to.bias, &to.up_bias})
+    if (*bias) *bias = element(*bias, p.bias_dtype, n);
+  for (const float** scale : {&to.scale, &to.up_scale}) {
+    if (*scale && d.w_scale == Scales::channel) *scale += n;
+    if (*scale && d.w_scale == Scales::block_128x128) *scale += n / 128 * blocks_of(d.k);
+  }
+  one.params.x = element(p.x, d.x_dtype, m * p.x_stride);
+  if (d.x_scale == Scales::token) one.params.x_scale = p.x_scale + m;
+  if (d.x_scale == Scales::block_1x128) one.params.x_scale = p.x_scale + m * blocks_of(d.k);
+  one.params.m = 1;
+  one.desc.segments = 1, one.desc.n = 1, one.desc.out_dtype = DType::f32, one.desc.residual = false;
+  return one;
 }
 
-/// The output's bound: the dot product's, through an activation of slope ≤ 1.13 that costs a few ulps, the residual's sum, the storage.
-ErrorBound output_bound(const MatmulDesc& d, const DeclaredRounding& declared, const Dot& dot, double residual) {
+double value_of(const One& one) {
+  MatmulParams p = one.params;
+  float value = 0;
+  p.out = &value;
+  matmul_ref({}, one.desc, p);
+  return value;
+}
+
+/// The product with w, or that with `up`, of a call for one output.
+Dot dot_of(One one, bool up) {
+  auto& segment = one.params.segments[0];
+  if (up) segment = {segment.up, 1, segment.up_bias, segment.up_scale}, one.desc.activation = Activation::none;
+  one.desc.gated = false;
+  const double value = value_of(one);
+  const MatmulDesc& d = one.desc;
+  const auto x = magnitudes(one.params.x, d.x_dtype, 0, d.k), w = magnitudes(segment.w, d.w_dtype, 0, d.k);
+  std::vector<uint8_t> bias;
+  if (segment.bias) bias = magnitudes(segment.bias, one.params.bias_dtype, 0, 1), segment.bias = bias.data();
+  one.params.x = x.data(), segment.w = w.data();
+  one.desc.activation = Activation::none;
+  return {value, value_of(one)};
+}
+
+/// The dot product's bound, through an activation of slope ≤ 1.13 that costs a few ulps.
+ErrorBound product_bound(const MatmulDesc& d, const DeclaredRounding& declared, const Dot& dot, Activation activation) {
   // Inputs wider than 8 significant bits lose some where the tag says that x is narrowed.
   const double narrowed = d.x_dtype == DType::f32 || d.x_dtype == DType::f16 ? declared.x : 0;
   const double accumulator = d.accumulate == Accumulate::fast ? 0x1.0p-13 : 0x1.0p-24;
-  ErrorBound b = dot_bound(static_cast<double>(d.k), dot.magnitude, narrowed, accumulator);
-  if (d.activation != Activation::none) b = {1.13 * b.worst + 0x1.0p-20 * dot.magnitude, 1.13 * b.typical + 0x1.0p-22 * dot.magnitude};
-  const double sum = 0x1.0p-23 * (std::abs(dot.value) + std::abs(residual));
-  return stored({b.worst + sum, b.typical + sum}, d.out_dtype, dot.value + residual);
+  const ErrorBound b = dot_bound(static_cast<double>(d.k), dot.magnitude, narrowed, accumulator);
+  if (activation == Activation::none) return b;
+  return {1.13 * b.worst + 0x1.0p-20 * dot.magnitude, 1.13 * b.typical + 0x1.0p-22 * dot.magnitude};
+}
+
+/// An output's value but for the residual, and its bound with the residual's sum and the storage. Of a gated one |g·u − ĝ·û| ≤ |g|·Δu + |u|·Δg +
+/// Δg·Δu and half a unit of the product.
+struct Expected {
+  double value;
+  ErrorBound bound;
+};
+Expected expected_of(const MatmulDesc& d, const MatmulParams& p, const DeclaredRounding& declared, int64_t m, int64_t n, double residual) {
+  const One one = one_of_call(d, p, m, n);
+  const Dot dot = dot_of(one, false);
+  Expected e{dot.value, product_bound(d, declared, dot, d.activation)};
+  if (d.gated) {
+    const Dot up = dot_of(one, true);
+    const ErrorBound by = product_bound(d, declared, up, Activation::none);
+    const double g = std::abs(dot.value), u = std::abs(up.value), own = 0x1.0p-24 * g * u;
+    e.bound = {g * by.worst + u * e.bound.worst + e.bound.worst * by.worst + own,
+               std::hypot(g * by.typical, u * e.bound.typical) + e.bound.typical * by.typical + own};
+    e.value = value_of(one);
+  }
+  const double sum = 0x1.0p-23 * (std::abs(e.value) + std::abs(residual));
+  e.bound = stored({e.bound.worst + sum, e.bound.typical + sum}, d.out_dtype, e.value + residual);
+  return e;
 }
 
 /// Corners of tiles of 16, 32 and 64, the ends of segments, and drawn outputs.
@@ -166,13 +222,12 @@ void Problem<Matmul>::compare(std::string_view reduction, int64_t samples, Compa
   const MatmulDesc& d = case_.desc;
   const DeclaredRounding declared = declared_rounding(reduction);
   for (const auto& [m, n] : sampled_outputs(d, params, samples, case_.seed)) {
-    const Dot dot = dot_of(d, params, m, n);
     const int64_t at = m * params.out_stride + n;
     const double residual = d.residual ? residual_[static_cast<size_t>(at)] : 0;
+    const Expected expected = expected_of(d, params, declared, m, n, residual);
     double got = 0;
     load_values(params.out, d.out_dtype, at, 1, &got);
-    out.add(got, dot.value + residual, output_bound(d, declared, dot, residual),
-            [&, row = m, column = n] { return fmt::format("row {}, column {}", row, column); });
+    out.add(got, expected.value + residual, expected.bound, [&, row = m, column = n] { return fmt::format("row {}, column {}", row, column); });
   }
   std::vector<double> row(static_cast<size_t>(d.n));
   for (int64_t m = 0; m < params.m; ++m) {

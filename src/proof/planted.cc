@@ -305,6 +305,13 @@ void lost_bias(const ExecContext& ctx, const MatmulDesc& d, const MatmulParams& 
   matmul_ref(ctx, without, p);
 }
 
+/// The factors are activated in place of the gate.
+void swapped_gate(const ExecContext& ctx, const MatmulDesc& d, const MatmulParams& p) {
+  MatmulParams wrong = p;
+  for (auto& s : wrong.segments) std::swap(s.w, s.up), std::swap(s.bias, s.up_bias), std::swap(s.scale, s.up_scale);
+  matmul_ref(ctx, d, d.gated ? wrong : p);
+}
+
 constexpr MatmulKernel matmul_of(std::string_view name, MatmulKernel::Launch launch_of) {
   return {.info = {.name = name, .tier = Tier::specialized, .reduction = "planted.f64", .device = {.kind = DeviceKind::cpu}},
           .can = {.x_dtype = any,
@@ -321,7 +328,8 @@ constexpr MatmulKernel matmul_of(std::string_view name, MatmulKernel::Launch lau
                   .accumulate = any,
                   .bias = flag,
                   .activation = any,
-                  .residual = flag},
+                  .residual = flag,
+                  .gated = flag},
           .launch = launch_of};
 }
 
@@ -330,6 +338,8 @@ constexpr Planted<Matmul> kMatmul[] = {
     {"one_segment", "the weights of one segment serve for others", "x=bf16 w=bf16 n=96 k=256 rows=17 segments=3", false,
      matmul_of("planted.matmul.one_segment", one_segment)},
     {"lost_bias", "the bias is forgotten", "x=bf16 w=bf16 n=96 k=256 rows=17 bias=yes", false, matmul_of("planted.matmul.lost_bias", lost_bias)},
+    {"swapped_gate", "the factors of a gated product are activated, not the gate", "x=bf16 w=bf16 n=96 k=256 rows=17 act=silu gated=yes", false,
+     matmul_of("planted.matmul.swapped_gate", swapped_gate)},
 };
 
 // ---- the small ops -------------------------------------------------------------------------------------------------------------------------

@@ -92,7 +92,8 @@ class Problem<Matmul> {
 
  private:
   void fill_x(Fill& fill);
-  void fill_segment(Fill& fill, int64_t index);
+  struct Side;
+  Side side(Fill& fill, const std::string& name, int64_t rows, bool may_lack_bias);
   void add_outputs(Fill& fill);
 
   Case<Matmul> case_;

@@ -1,6 +1,7 @@
 // The matmul kernels of the cuda page on this machine's device, under the harness of src/proof: each launch copies a case's tensors to the device
 // between margins, and copies the output back. Besides what the harness checks: margins and inputs untouched, equal bits when a captured graph is
-// replayed, equal bits of a row in calls of every M. `device_matmul [KERNEL|all [CASES [SEED]]]`; `device_matmul times [KERNEL]`: timing alone.
+// replayed, equal bits of a row in calls of every M. `device_matmul [KERNEL|all [CASES [SEED]]]`; `device_matmul times [skinny|layer|wide]`: timing
+// alone.
 #include <fmt/format.h>
 
 #include <charconv>
@@ -42,6 +43,8 @@ class DeviceCall {
       auto& segment = params_.segments[s];
       copy(segment.w, bytes_of(desc.w_dtype, segment.rows * desc.k), shift);
       copy(segment.bias, bytes_of(host.bias_dtype, segment.rows));
+      if (desc.gated)
+        copy(segment.up, bytes_of(desc.w_dtype, segment.rows * desc.k), shift), copy(segment.up_bias, bytes_of(host.bias_dtype, segment.rows));
     }
     params_.out = out_.data<void>();
     if (in_place) params_.residual = out_.data<float>();
@@ -121,7 +124,9 @@ std::vector<Case<Matmul>> layer_cases_of(const MatmulKernel& kernel, uint64_t se
        {"n=4096 k=4096 rows=1 m=1", "n=6144 k=4096 rows=64 segments=3 m=64", "n=24576 k=1024 rows=16 m=13", "n=4096 k=12288 rows=32 act=silu m=31",
         "n=4097 k=2048 rows=8 residual=yes bias=yes m=5", "n=1000 k=7992 rows=64 out=bf16 m=50 segments=2", "n=9999 k=520 rows=64 bias=yes m=33",
         "n=130 k=16384 rows=2 m=2", "n=12345 k=264 rows=16 residual=yes m=16", "n=2048 k=5120 rows=64 x=f16 w=f16 m=64",
-        "n=3072 k=4096 rows=300 m=300 residual=yes", "n=2056 k=1096 rows=129 m=129 bias=yes act=gelu", "n=5000 k=512 rows=777 m=777 segments=3"}) {
+        "n=3072 k=4096 rows=300 m=300 residual=yes", "n=2056 k=1096 rows=129 m=129 bias=yes act=gelu", "n=5000 k=512 rows=777 m=777 segments=3",
+        "n=12288 k=1024 rows=1 m=1 act=silu gated=yes out=bf16", "n=3000 k=2048 rows=64 m=61 act=silu gated=yes out=bf16",
+        "n=1100 k=1024 rows=300 m=300 act=gelu_tanh gated=yes segments=2 out=bf16"}) {
     const std::string given(text);
     const std::string types = given.find("x=f16") == std::string::npos ? "x=bf16 w=bf16 " : "";
     Case<Matmul> c = parse_case<Matmul>(types + given);
@@ -209,7 +214,7 @@ int64_t compare_tags(const std::vector<const MatmulKernel*>& kernels, int64_t co
 int64_t number(const char* text) {
   int64_t n = -1;
   const auto [end, error] = std::from_chars(text, text + std::strlen(text), n);
-  if (error != std::errc() || *end != 0 || n < 0) invalid("device_matmul", "[KERNEL|all [CASES [SEED]]] | times [KERNEL]", text);
+  if (error != std::errc() || *end != 0 || n < 0) invalid("device_matmul", "[KERNEL|all [CASES [SEED]]] | times [skinny|layer|wide]", text);
   return n;
 }
 

@@ -73,20 +73,21 @@ constexpr MatmulCapability matmul_of(Constraint<int64_t> rows) {
           .segments = any,
           .bias = flag,
           .activation = any,
-          .residual = flag};
+          .residual = flag,
+          .gated = flag};
 }
 constexpr MatmulKernel kMatmul[] = {
-    {.info = {.name = "cuda.matmul.skinny", .version = 2, .reduction = "wgmma_k16.split2", .device = kHopper, .graph = GraphLevel::mixed},
+    {.info = {.name = "cuda.matmul.skinny", .version = 3, .reduction = "wgmma_k16.split2", .device = kHopper, .graph = GraphLevel::mixed},
      .can = matmul_of(range{1, cuda::kMostRows}),
      .rules = kOurRules,
      .shared_memory = cuda::skinny_shared_memory_of,
      .launch = built<kOn, &cuda::matmul_skinny>()},
-    {.info = {.name = "cuda.matmul.wgmma", .version = 2, .reduction = "wgmma_k16", .device = kHopper, .graph = GraphLevel::mixed},
+    {.info = {.name = "cuda.matmul.wgmma", .version = 3, .reduction = "wgmma_k16", .device = kHopper, .graph = GraphLevel::mixed},
      .can = matmul_of(any),
      .rules = kOurRules,
      .shared_memory = cuda::wide_shared_memory_of,
      .launch = built<kOn, &cuda::matmul_wgmma>()},
-    {.info = {.name = "cuda.matmul.wgmma_split2", .reduction = "wgmma_k16.split2", .device = kHopper, .graph = GraphLevel::mixed},
+    {.info = {.name = "cuda.matmul.wgmma_split2", .version = 2, .reduction = "wgmma_k16.split2", .device = kHopper, .graph = GraphLevel::mixed},
      .can = matmul_of(any),
      .rules = kOurRules,
      .shared_memory = cuda::wide_split_shared_memory_of,

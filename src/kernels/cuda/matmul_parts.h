@@ -7,6 +7,7 @@
 
 #include "kernels/cuda/hopper.h"
 #include "kernels/cuda/tensor_map.h"
+#include "kernels/gpu/math.h"
 #include "ops/matmul.h"
 
 namespace attune::cuda {
@@ -29,19 +30,20 @@ inline Matrix matrix_of(const void* data, DType dtype, int64_t rows, int64_t col
   return m;
 }
 
-/// act(sum + bias[row]) + residual[m, n], stored in the output's type.
+/// act(sum + bias[row]) (gated: times the other sum + up_bias[row]) + residual[m, n], stored in the output's type.
 struct Epilogue {
   void* out;
   const float* residual;
-  const void* bias[3];  // of each segment; null: none
+  const void *bias[3], *up_bias[3];  // of each segment; null: none
   int64_t out_stride;
   DType out_dtype, bias_dtype;
   Activation activation;
+  bool gated;
 };
 
 inline Epilogue epilogue_of(const MatmulDesc& d, const MatmulParams& p) {
-  Epilogue e{p.out, d.residual ? p.residual : nullptr, {}, p.out_stride, d.out_dtype, p.bias_dtype, d.activation};
-  for (int s = 0; s < d.segments; ++s) e.bias[s] = d.bias ? p.segments[s].bias : nullptr;
+  Epilogue e{p.out, d.residual ? p.residual : nullptr, {}, {}, p.out_stride, d.out_dtype, p.bias_dtype, d.activation, d.gated};
+  for (int s = 0; s < d.segments && d.bias; ++s) e.bias[s] = p.segments[s].bias, e.up_bias[s] = p.segments[s].up_bias;
   return e;
 }
 
@@ -50,9 +52,7 @@ __device__ inline float load_wide(const void* data, DType t, int64_t i) {
   return t == DType::f16 ? __half2float(static_cast<const __half*>(data)[i]) : __bfloat162float(static_cast<const __nv_bfloat16*>(data)[i]);
 }
 
-__device__ inline float bias_at(const Epilogue& e, int segment, int64_t row) {
-  return e.bias[segment] ? load_wide(e.bias[segment], e.bias_dtype, row) : 0.0f;
-}
+__device__ inline float bias_at(const Epilogue& e, const void* bias, int64_t row) { return bias ? load_wide(bias, e.bias_dtype, row) : 0.0f; }
 __device__ inline float residual_at(const Epilogue& e, int64_t m, int64_t n) { return e.residual ? e.residual[m * e.out_stride + n] : 0.0f; }
 
 /// x·σ(z).
@@ -65,6 +65,9 @@ __device__ inline float activated(Activation a, float x) {
   if (a == Activation::gelu) return __fmul_rn(__fmul_rn(0.5f, x), __fadd_rn(1.0f, erff(__fmul_rn(x, 0.7071067811865476f))));
   return x;
 }
+
+/// The product of a gate and its factor: the bits of gpu.activation.elementwise.
+__device__ inline float gated_by(Activation a, float gate, float up) { return __fmul_rn(gpu::activate(a, gate), up); }
 
 __device__ inline void store_wide(void* data, DType t, int64_t i, float x) {
   if (t == DType::f32)

@@ -3,7 +3,8 @@
 // A cluster of kSplit blocks works on a tile of 64 rows of weights; block r of it on the r-th part of K. One thread streams the weights (and the
 // few rows of x beside them) into a ring in shared memory by the copy engine; a warpgroup multiplies, weights as the 64-row operand and x as the
 // narrow one, and sends its partial sums to the block of the cluster that finishes them: there four warps add the parts in the order of K
-// and store the outputs while the next tile streams. Weights are requested before the predecessor in the stream has finished.
+// and store the outputs while the next tile streams. Gated, a tile is 32 rows of the gate and the 32 of its factors, and the four warps have the
+// sums of both: nothing is laid out anew. Weights are requested before the predecessor in the stream has finished.
 // A column of a product does not depend on the others, and K is cut by the desc alone: so a row's bits depend neither on M nor on other rows.
 //
 // The ladder, µs for gate_up 24576×4096 at M = 1 and 64 on an H200 (goals 49.8, 51.4), graph replay, cold L2:
@@ -22,16 +23,16 @@ namespace attune::cuda {
 namespace {
 
 constexpr int kTileRows = 64, kTileBytes = kTileRows * 128;
-constexpr int kSlices = 4 / kSplit;  // 16 rows of a tile each that a block finishes
+constexpr int kSlices = 4 / kSplit;  // 16 rows of a tile each that a block finishes: slice s of block r is rows (s · kSplit + r) · 16 …
 constexpr int kMultiplyWarps = 4, kFinishWarps = 4, kCopyWarp = kMultiplyWarps + kFinishWarps;
 constexpr int kThreads = (kCopyWarp + 1) * 32;
 constexpr int64_t kUnit = 128;  // K is cut at multiples of it
 
 struct Call {
-  Matrix x, w[3];
+  Matrix x, w[3], up[3];
   Epilogue epilogue;
   int first_tile[3], first_column[3];  // of each segment
-  int segments, tiles;
+  int segments, tiles, tile_rows;      // rows of outputs of a tile
   int64_t m, k;
   int stages;
   bool mapped;  // all of it by the copy engine
@@ -43,7 +44,7 @@ struct Tile {
 __device__ Tile tile_at(const Call& c, int tile) {
   int s = 0;
   while (s + 1 < c.segments && tile >= c.first_tile[s + 1]) ++s;
-  return {s, (tile - c.first_tile[s]) * kTileRows};
+  return {s, (tile - c.first_tile[s]) * c.tile_rows};
 }
 
 /// A place in a ring: which stage, and how often it went round.
@@ -99,14 +100,17 @@ __device__ void make_barriers(const Call& c, const L& l) {
 
 /// The copying warp where everything has a map: one thread. Fills the ring with weights, then waits for the predecessor, whose outputs x may be.
 /// A stage's barrier gets one arrival, with its x.
-template <class L>
+template <bool kGated, class L>
 __device__ void copy(const Call& c, const L& l, const Share& share) {
   const uint64_t policy = policy_evict_first();
   const auto weights = [&](int stage, const Tile& tile, int step) {
     const uint32_t to = l.stage(stage), barrier = l.full + stage * 8;
 #pragma unroll
-    for (int d = 0; d < kDepth; ++d)
-      copy_box(to + d * kTileBytes, &c.w[tile.segment].map, (share.first_box + step * kDepth + d) * kBoxColumns, tile.row, barrier, policy);
+    for (int d = 0; d < kDepth; ++d) {
+      const int column = (share.first_box + step * kDepth + d) * kBoxColumns;
+      copy_box(to + d * kTileBytes, &c.w[tile.segment].map, column, tile.row, barrier, policy);
+      if constexpr (kGated) copy_box(to + d * kTileBytes + kTileBytes / 2, &c.up[tile.segment].map, column, tile.row, barrier, policy);
+    }
   };
   const auto x = [&](int stage, int step) {
     const uint32_t to = l.stage(stage) + L::kWeightBytes, barrier = l.full + stage * 8;
@@ -139,7 +143,7 @@ __device__ void copy(const Call& c, const L& l, const Share& share) {
 }
 
 /// The copying warp where something stands at an odd address: element by element, all of it.
-template <class L>
+template <bool kGated, class L>
 __device__ void copy_by_elements(const Call& c, const L& l, unsigned char* memory, const Share& share, int lane) {
   wait_for_predecessor();
   Place place;
@@ -150,7 +154,8 @@ __device__ void copy_by_elements(const Call& c, const L& l, unsigned char* memor
       unsigned char* to = memory + place.stage * L::kStageBytes;
       for (int d = 0; d < kDepth; ++d) {
         const int column = (share.first_box + step * kDepth + d) * kBoxColumns;
-        copy_elements(to + d * kTileBytes, c.w[tile.segment], c.k, column, tile.row, kTileRows, lane);
+        copy_elements(to + d * kTileBytes, c.w[tile.segment], c.k, column, tile.row, c.tile_rows, lane);
+        if constexpr (kGated) copy_elements(to + d * kTileBytes + kTileBytes / 2, c.up[tile.segment], c.k, column, tile.row, c.tile_rows, lane);
         copy_elements(to + L::kWeightBytes + d * L::kXBytes / kDepth, c.x, c.k, column, 0, L::kColumns * 8, lane);
       }
       __syncwarp();
@@ -165,8 +170,8 @@ template <bool kHalf, int kRows>
 __device__ void multiply(const Call& c, const Layout<kRows>& l, const Share& share, int warp, int lane) {
   using L = Layout<kRows>;
   Place place;
-  const auto target = static_cast<uint32_t>(warp / kSlices);
-  const uint32_t to = map_to_rank(l.part(l.rank) + (warp % kSlices * L::kColumns * 32 + lane) * 16, target), barrier = map_to_rank(l.got, target);
+  const auto target = static_cast<uint32_t>(warp % kSplit);
+  const uint32_t to = map_to_rank(l.part(l.rank) + (warp / kSplit * L::kColumns * 32 + lane) * 16, target), barrier = map_to_rank(l.got, target);
   for (int turn = 0; turn < share.tiles; ++turn) {
     float sums[kRows / 2] = {};
     int previous = -1;
@@ -198,43 +203,60 @@ struct Quad {
   int segment = 0;
   int64_t row = 0, n = 0, m = 0;  // row of the segment; column and row of the output
   bool valid[4] = {};
-  float bias[2] = {}, residual[4] = {};
+  float bias[2] = {}, up_bias[2] = {}, residual[4] = {};
 
-  __device__ void locate(const Call& c, int tile, int slice, int j, int lane) {
+  /// `first`: of 16 rows of the tile's outputs.
+  __device__ void locate(const Call& c, int tile, int first, int j, int lane) {
     const Tile at = tile_at(c, tile);
     segment = at.segment;
-    row = at.row + slice * 16 + lane / 4;
+    row = at.row + first + lane / 4;
     n = c.first_column[segment] + row;
     m = j * 8 + lane % 4 * 2;
     for (int i = 0; i < 4; ++i) valid[i] = tile < c.tiles && row + i / 2 * 8 < c.w[segment].rows && m + i % 2 < c.m;
-    for (int i = 0; i < 2; ++i)
-      if (valid[2 * i]) bias[i] = bias_at(c.epilogue, segment, row + 8 * i);
+    for (int i = 0; i < 2; ++i) {
+      if (!valid[2 * i]) continue;
+      bias[i] = bias_at(c.epilogue, c.epilogue.bias[segment], row + 8 * i);
+      up_bias[i] = bias_at(c.epilogue, c.epilogue.up_bias[segment], row + 8 * i);
+    }
     for (int i = 0; i < 4; ++i)
       if (valid[i]) residual[i] = residual_at(c.epilogue, m + i % 2, n + i / 2 * 8);
   }
   /// What is absent is not added: 0 would make +0 of −0.
-  __device__ void store(const Call& c, const float (&sum)[4]) const {
+  template <bool kGated>
+  __device__ void store(const Call& c, const float (&sum)[4], const float (&up)[4]) const {
     const Epilogue& e = c.epilogue;
     for (int i = 0; i < 4; ++i) {
       if (!valid[i]) continue;
-      float out = activated(e.activation, __fadd_rn(sum[i], bias[i / 2]));
+      float out = __fadd_rn(sum[i], bias[i / 2]);
+      out = kGated ? gated_by(e.activation, out, __fadd_rn(up[i], up_bias[i / 2])) : activated(e.activation, out);
       if (e.residual) out = __fadd_rn(out, residual[i]);
       store_wide(e.out, e.out_dtype, (m + i % 2) * e.out_stride + n + i / 2 * 8, out);
     }
   }
 };
 
-/// The finishing warps: of every tile of the cluster the rows that are this block's share.
+/// Adds the parts of four outputs in the order of K.
 template <class L>
+__device__ void add_parts(const unsigned char* parts, int item, int lane, float (&sum)[4]) {
+#pragma unroll
+  for (int r = 0; r < kSplit; ++r) {
+    const float4 part = *reinterpret_cast<const float4*>(parts + r * L::kPartBytes + item * 512 + lane * 16);
+    sum[0] += part.x, sum[1] += part.y, sum[2] += part.z, sum[3] += part.w;
+  }
+}
+
+/// The finishing warps: of every tile of the cluster the rows that are this block's share.
+template <bool kGated, class L>
 __device__ void finish(const Call& c, const L& l, const unsigned char* memory, const Share& share, int warp, int lane) {
-  constexpr int kMine = (L::kItems + kFinishWarps - 1) / kFinishWarps;
+  constexpr int kItems = kGated ? L::kColumns : L::kItems;  // gated: with the sums of the other slice
+  constexpr int kMine = (kItems + kFinishWarps - 1) / kFinishWarps;
   constexpr bool kEarly = kMine <= 2;  // few outputs: what is added to them is read before the sums are there
   wait_for_predecessor();
   const unsigned char* parts = memory + (l.parts - l.memory);
   for (int turn = 0; turn < share.tiles; ++turn) {
     const int tile = share.first_tile + turn * share.stride;
     const auto locate = [&](Quad& q, int item) {
-      if (item < L::kItems) q.locate(c, tile, static_cast<int>(l.rank) * kSlices + item / L::kColumns, item % L::kColumns, lane);
+      if (item < kItems) q.locate(c, tile, (item / L::kColumns * kSplit + static_cast<int>(l.rank)) * 16, item % L::kColumns, lane);
     };
     Quad quads[kEarly ? kMine : 1];
     if constexpr (kEarly)
@@ -243,16 +265,13 @@ __device__ void finish(const Call& c, const L& l, const unsigned char* memory, c
 #pragma unroll(kEarly ? kMine : 1)
     for (int i = 0; i < kMine; ++i) {
       const int item = warp + i * kFinishWarps;
-      if (item >= L::kItems) continue;
+      if (item >= kItems) continue;
       Quad& q = quads[kEarly ? i : 0];
       if constexpr (!kEarly) q = {}, locate(q, item);
-      float sum[4] = {};
-#pragma unroll
-      for (int r = 0; r < kSplit; ++r) {
-        const float4 part = *reinterpret_cast<const float4*>(parts + r * L::kPartBytes + item * 512 + lane * 16);
-        sum[0] += part.x, sum[1] += part.y, sum[2] += part.z, sum[3] += part.w;
-      }
-      q.store(c, sum);
+      float sum[4] = {}, up[4] = {};
+      add_parts<L>(parts, item, lane, sum);
+      if constexpr (kGated) add_parts<L>(parts, item + L::kColumns, lane, up);
+      q.template store<kGated>(c, sum, up);
     }
     if (turn + 1 == share.tiles) break;
     __syncwarp();
@@ -261,7 +280,7 @@ __device__ void finish(const Call& c, const L& l, const unsigned char* memory, c
   }
 }
 
-template <bool kHalf, int kRows>
+template <bool kHalf, int kRows, bool kGated>
 __global__ void __launch_bounds__(kThreads) skinny(const __grid_constant__ Call c) {
   extern __shared__ __align__(1024) unsigned char stages[];
   const Layout<kRows> l(c, stages);
@@ -274,9 +293,9 @@ __global__ void __launch_bounds__(kThreads) skinny(const __grid_constant__ Call 
     release_successor();
     if (share.steps > 0) {
       if (!c.mapped)
-        copy_by_elements(c, l, stages, share, lane);
+        copy_by_elements<kGated>(c, l, stages, share, lane);
       else if (lane == 0)
-        copy(c, l, share);
+        copy<kGated>(c, l, share);
     }
     __syncwarp();
     cluster_wait();
@@ -288,7 +307,7 @@ __global__ void __launch_bounds__(kThreads) skinny(const __grid_constant__ Call 
   if (warp < kMultiplyWarps)
     multiply<kHalf, kRows>(c, l, share, warp, lane);
   else
-    finish(c, l, stages, share, warp - kMultiplyWarps, lane);
+    finish<kGated>(c, l, stages, share, warp - kMultiplyWarps, lane);
 }
 
 // ---- the host's side ------------------------------------------------------------------------------------------------------------------------
@@ -296,26 +315,28 @@ __global__ void __launch_bounds__(kThreads) skinny(const __grid_constant__ Call 
 Call call_of(const MatmulDesc& d, const MatmulParams& p, const SkinnyShape& shape, int rows) {
   Call c = {};
   c.x = matrix_of(p.x, d.x_dtype, p.m, d.k, p.x_stride, rows);
+  c.mapped = c.x.mapped;
+  c.tile_rows = d.gated ? kTileRows / 2 : kTileRows;
   int column = 0;
   for (int s = 0; s < d.segments; ++s) {
     const auto& segment = p.segments[s];
-    c.w[s] = matrix_of(segment.w, d.w_dtype, segment.rows, d.k, d.k, kTileRows);
+    c.w[s] = matrix_of(segment.w, d.w_dtype, segment.rows, d.k, d.k, c.tile_rows);
+    if (d.gated) c.up[s] = matrix_of(segment.up, d.w_dtype, segment.rows, d.k, d.k, c.tile_rows);
+    c.mapped = c.mapped && c.w[s].mapped && (!d.gated || c.up[s].mapped);
     c.first_tile[s] = c.tiles, c.first_column[s] = column;
-    c.tiles += static_cast<int>(ceil_div(segment.rows, kTileRows));
+    c.tiles += static_cast<int>(ceil_div(segment.rows, c.tile_rows));
     column += static_cast<int>(segment.rows);
   }
   c.segments = static_cast<int>(d.segments);
   c.epilogue = epilogue_of(d, p);
   c.m = p.m, c.k = d.k;
   c.stages = shape.stages;
-  c.mapped = c.x.mapped;
-  for (int s = 0; s < c.segments; ++s) c.mapped = c.mapped && c.w[s].mapped;
   return c;
 }
 
-template <bool kHalf, int kRows>
+template <bool kHalf, int kRows, bool kGated>
 void start(const ExecContext& ctx, const Call& c, const SkinnyShape& shape) {
-  const auto kernel = skinny<kHalf, kRows>;
+  const auto kernel = skinny<kHalf, kRows, kGated>;
   const auto bytes = static_cast<int>(skinny_shared_memory(kRows, shape));
   // As many tiles in turn as the fullest cluster has, by as few clusters as that takes.
   const int turns = static_cast<int>(ceil_div(c.tiles, shape.clusters)), clusters = static_cast<int>(ceil_div(c.tiles, turns));
@@ -335,12 +356,17 @@ void start(const ExecContext& ctx, const Call& c, const SkinnyShape& shape) {
   if (error != cudaSuccess) gpu::launch_failed("cuda.matmul.skinny", cudaGetErrorString(error));
 }
 
-template <bool kHalf>
+template <bool kHalf, bool kGated>
 void start_rows(const ExecContext& ctx, const Call& c, const SkinnyShape& s, int rows) {
-  if (rows == 8) return start<kHalf, 8>(ctx, c, s);
-  if (rows == 16) return start<kHalf, 16>(ctx, c, s);
-  if (rows == 32) return start<kHalf, 32>(ctx, c, s);
-  start<kHalf, 64>(ctx, c, s);
+  if (rows == 8) return start<kHalf, 8, kGated>(ctx, c, s);
+  if (rows == 16) return start<kHalf, 16, kGated>(ctx, c, s);
+  if (rows == 32) return start<kHalf, 32, kGated>(ctx, c, s);
+  start<kHalf, 64, kGated>(ctx, c, s);
+}
+
+template <bool kHalf>
+void start_gated(const ExecContext& ctx, const Call& c, const SkinnyShape& s, int rows) {
+  c.epilogue.gated ? start_rows<kHalf, true>(ctx, c, s, rows) : start_rows<kHalf, false>(ctx, c, s, rows);
 }
 
 }  // namespace
@@ -351,7 +377,7 @@ void matmul_skinny(const ExecContext& ctx, const MatmulDesc& desc, const MatmulP
   const int rows = skinny_rows(params.m);
   const SkinnyShape shape = skinny_shape(rows);
   const Call c = call_of(desc, params, shape, rows);
-  desc.x_dtype == DType::f16 ? start_rows<true>(ctx, c, shape, rows) : start_rows<false>(ctx, c, shape, rows);
+  desc.x_dtype == DType::f16 ? start_gated<true>(ctx, c, shape, rows) : start_gated<false>(ctx, c, shape, rows);
 }
 
 }  // namespace attune::cuda

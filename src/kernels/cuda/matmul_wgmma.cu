@@ -3,6 +3,7 @@
 // Persistent clusters of blocks that are neighbours along M. A warp of each block reads its 128 rows of x, and its share of the weights for all of
 // the cluster, in steps of 64 along K into a ring in shared memory; two warpgroups multiply 64 rows each. Tiles go in bands along N, so that what
 // works at once shares both operands in L2. The next tile's first steps are read while the outputs of this one are finished.
+// Gated, half of a tile's columns are the gate's and half their factors', so that a thread holds both sums of an output.
 // Every output is one chain of products in the order of K, whatever the tile: a row's bits depend neither on M nor on other rows. As
 // cuda.matmul.wgmma_split2 it is the sum of two such chains over the parts of K that the blocks of cuda.matmul.skinny have, and gives its bits.
 #include "kernels/cuda/matmul_wgmma.h"
@@ -20,11 +21,12 @@ constexpr int kMultiplyGroups = 2;
 constexpr int kThreads = (kMultiplyGroups + 1) * 128;
 
 struct Call {
-  Matrix x, w[3];
+  Matrix x, w[3], up[3];
   Epilogue epilogue;
   int first_tile[3];  // of each segment, along N
   int64_t first_column[3];
   int segments, column_tiles, row_tiles;  // row_tiles: of a cluster
+  int tile_columns;                       // of the outputs
   int64_t m, k;
   int stages, steps, band;
   bool pairs;  // two neighbouring outputs can be moved at once
@@ -33,14 +35,14 @@ struct Call {
 struct Tile {
   int segment, row, m;  // first row within the segment; first row of x of the cluster
 };
-template <int kColumns, int kBlocks>
+template <int kBlocks>
 __device__ Tile tile_at(const Call& c, int index) {
   const int band = index / (c.band * c.row_tiles), rest = index % (c.band * c.row_tiles), first = band * c.band;
   const int width = c.column_tiles - first < c.band ? c.column_tiles - first : c.band;
   const int tile = first + rest % width;
   int s = 0;
   while (s + 1 < c.segments && tile >= c.first_tile[s + 1]) ++s;
-  return {s, (tile - c.first_tile[s]) * kColumns, rest / width * kWideRows * kBlocks};
+  return {s, (tile - c.first_tile[s]) * c.tile_columns, rest / width * kWideRows * kBlocks};
 }
 
 /// A ring of stages: x (128 × 64), then weights (kColumns × 64).
@@ -77,18 +79,24 @@ struct Copier {
 
   /// This block's share of a step's weights, into every block of the cluster.
   __device__ void weights(int stage, const Tile& tile, int step) const {
-    constexpr int kShare = kColumns / kBlocks;
-    const Matrix& w = c.w[tile.segment];
-    const int to = stage * R::kStageBytes + R::kXBytes;
+    constexpr int kHalf = kColumns / 2;
+    const Matrix &w = c.w[tile.segment], &up = c.up[tile.segment];
+    const bool gated = c.epilogue.gated;
+    const int to = stage * R::kStageBytes + R::kXBytes, column = step * kBoxColumns;
     const uint32_t barrier = ring.full + stage * 8;
     if (!w.mapped) {
-      copy_elements(memory + to, w, c.k, step * kBoxColumns, tile.row, kColumns, lane);
+      copy_elements(memory + to, w, c.k, column, tile.row, gated ? kHalf : kColumns, lane);
+      if (gated) copy_elements(memory + to + kHalf * 128, up, c.k, column, tile.row, kHalf, lane);
     } else if (lane == 0) {
       barrier_expect(barrier, R::kWeightBytes);
-      if constexpr (kBlocks == 1)
-        copy_box(ring.memory + to, &w.map, step * kBoxColumns, tile.row, barrier);
-      else
-        copy_box_to(ring.memory + to + rank * kShare * 128, &w.map, step * kBoxColumns, tile.row + rank * kShare, barrier, (1 << kBlocks) - 1);
+      if constexpr (kBlocks == 1) {
+        copy_box(ring.memory + to, &w.map, column, tile.row, barrier);
+        if (gated) copy_box(ring.memory + to + kHalf * 128, &up.map, column, tile.row, barrier);
+      } else {
+        static_assert(kBlocks == 2);  // a half each
+        const Matrix& mine = gated && rank == 1 ? up : w;
+        copy_box_to(ring.memory + to + rank * kHalf * 128, &mine.map, column, tile.row + (gated ? 0 : rank * kHalf), barrier, 3);
+      }
     }
   }
   __device__ void x(int stage, const Tile& tile, int step) const {
@@ -105,11 +113,11 @@ struct Copier {
   /// Weights of the first steps are asked for before the predecessor, whose output x may be, has finished.
   __device__ void run(int first, int tiles, int stride) {
     const int ahead = c.steps < ring.stages ? c.steps : ring.stages;
-    const Tile start = tile_at<kColumns, kBlocks>(c, first);
+    const Tile start = tile_at<kBlocks>(c, first);
     for (int i = 0; i < ahead; ++i) weights(i, start, i);
     wait_for_predecessor();
     for (int index = first; index < tiles; index += stride) {
-      const Tile tile = tile_at<kColumns, kBlocks>(c, index);
+      const Tile tile = tile_at<kBlocks>(c, index);
       for (int step = 0; step < c.steps; ++step) {
         if (index != first || step >= ahead) {
           barrier_wait(ring.empty + ring.stage * 8, ring.parity ^ 1);
@@ -131,17 +139,35 @@ struct Outputs {
   const Epilogue& e;
   int segment;
   int64_t row, m;
-  int left;  // columns of the segment from `row` on
+  int left;  // columns of the tile and of the segment from `row` on
   float (&sums)[kColumns / 2];
 
-  __device__ void add_bias() {
+  /// To the sums of columns [8 · kFirst, …), which are columns from `row` on.
+  template <int kFirst, int kCount>
+  __device__ void add_bias(const void* bias) {
 #pragma unroll
-    for (int j = 0; j < kPairs; ++j)
+    for (int j = 0; j < kCount; ++j)
 #pragma unroll
       for (int i = 0; i < 2; ++i) {
-        const float b = 8 * j + i < left ? bias_at(e, segment, row + 8 * j + i) : 0.0f;
-        sums[4 * j + i] += b, sums[4 * j + 2 + i] += b;
+        const float b = 8 * j + i < left ? bias_at(e, bias, row + 8 * j + i) : 0.0f;
+        sums[4 * (kFirst + j) + i] += b, sums[4 * (kFirst + j) + 2 + i] += b;
       }
+  }
+  template <Activation kActivation>
+  __device__ void gate() {
+#pragma unroll
+    for (int i = 0; i < kColumns / 4; ++i) sums[i] = gated_by(kActivation, sums[i], sums[i + kColumns / 4]);
+  }
+  /// The sums of the upper half are the factors of those of the lower.
+  __device__ void gate_all() {
+    if (e.bias[segment]) add_bias<0, kPairs / 2>(e.bias[segment]);
+    if (e.up_bias[segment]) add_bias<kPairs / 2, kPairs / 2>(e.up_bias[segment]);
+    switch (e.activation) {
+      case Activation::silu: return gate<Activation::silu>();
+      case Activation::gelu_tanh: return gate<Activation::gelu_tanh>();
+      case Activation::gelu: return gate<Activation::gelu>();
+      default: return gate<Activation::none>();
+    }
   }
   __device__ void activate() {
     if (e.activation == Activation::gelu) {
@@ -189,8 +215,12 @@ struct Outputs {
         }
   }
   __device__ void finish() {
-    if (e.bias[segment]) add_bias();
-    if (e.activation != Activation::none) activate();
+    if (e.gated) {
+      gate_all();
+    } else {
+      if (e.bias[segment]) add_bias<0, kPairs>(e.bias[segment]);
+      if (e.activation != Activation::none) activate();
+    }
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       if (m + half * 8 >= c.m) break;
@@ -241,9 +271,10 @@ __device__ void multiply(const Call& c, Ring<kColumns, kBlocks> ring, int first,
     } else {
       add_steps<kHalf, kColumns, kBlocks>(sums, ring, 0, c.steps, group, lane);
     }
-    const Tile tile = tile_at<kColumns, kBlocks>(c, index);
+    const Tile tile = tile_at<kBlocks>(c, index);
     const int64_t m = tile.m + rank * kWideRows + group * 64 + warp * 16 + lane / 4, row = tile.row + lane % 4 * 2;
-    const auto left = static_cast<int>(c.w[tile.segment].rows - row);
+    const auto there = static_cast<int>(c.w[tile.segment].rows - row), own = c.tile_columns - lane % 4 * 2;
+    const int left = there < own ? there : own;
     Outputs<kColumns>{c, c.epilogue, tile.segment, row, m, left, sums}.finish();
   }
 }
@@ -283,12 +314,17 @@ bool in_pairs(const MatmulDesc& d, const MatmulParams& p, const Call& c) {
 Call call_of(const MatmulDesc& d, const MatmulParams& p, const WideShape& shape) {
   Call c = {};
   c.x = matrix_of(p.x, d.x_dtype, p.m, d.k, p.x_stride, kWideRows);
+  c.tile_columns = d.gated ? shape.columns / 2 : shape.columns;
   int64_t column = 0;
   for (int s = 0; s < d.segments; ++s) {
     const auto& segment = p.segments[s];
-    c.w[s] = matrix_of(segment.w, d.w_dtype, segment.rows, d.k, d.k, shape.columns / shape.blocks);
+    c.w[s] = matrix_of(segment.w, d.w_dtype, segment.rows, d.k, d.k, d.gated ? shape.columns / 2 : shape.columns / shape.blocks);
+    if (d.gated) {
+      c.up[s] = matrix_of(segment.up, d.w_dtype, segment.rows, d.k, d.k, shape.columns / 2);
+      c.w[s].mapped = c.up[s].mapped = c.w[s].mapped && c.up[s].mapped;
+    }
     c.first_tile[s] = c.column_tiles, c.first_column[s] = column;
-    c.column_tiles += static_cast<int>(ceil_div(segment.rows, shape.columns));
+    c.column_tiles += static_cast<int>(ceil_div(segment.rows, c.tile_columns));
     column += segment.rows;
   }
   c.segments = static_cast<int>(d.segments);

@@ -19,11 +19,14 @@ struct WideShape {
 
 constexpr int64_t wide_shared_memory(const WideShape& s) { return s.stages * (int64_t{128} * (kWideRows + s.columns) + 16); }
 
+/// Rows of weights that a call reads.
+constexpr int64_t weight_rows(const MatmulDesc& d) { return d.gated ? 2 * d.n : d.n; }
+
 /// The largest tiles that give every multiprocessor some of them.
 constexpr WideShape wide_shape(const MatmulDesc& d, int64_t m) {
   const int64_t rows = (m + kWideRows - 1) / kWideRows;
-  if (rows > 1 && (rows + 1) / 2 * ((d.n + 255) / 256) >= 50) return {};
-  if (rows > 1 && (rows + 1) / 2 * ((d.n + 127) / 128) >= 50) return {.columns = 128, .blocks = 2, .stages = 6};
+  if (rows > 1 && (rows + 1) / 2 * ((weight_rows(d) + 255) / 256) >= 50) return {};
+  if (rows > 1 && (rows + 1) / 2 * ((weight_rows(d) + 127) / 128) >= 50) return {.columns = 128, .blocks = 2, .stages = 6};
   return {.columns = 128, .blocks = 1, .stages = 6};
 }
 

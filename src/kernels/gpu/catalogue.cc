@@ -52,9 +52,10 @@ constexpr AttentionKernel kAttention[] = {
 };
 
 // The other ops. Rows (matmul: a row and a column) are reduced in an order that depends on the desc alone.
-constexpr KernelInfo info_of(std::string_view name, std::string_view reduction, DeviceNeed need) {
+constexpr KernelInfo info_of(std::string_view name, std::string_view reduction, DeviceNeed need, int version = 1) {
   return {.name = name,
           .tier = Tier::portable,
+          .version = version,
           .reduction = reduction,
           .device = need,
           .graph = GraphLevel::mixed,
@@ -62,7 +63,7 @@ constexpr KernelInfo info_of(std::string_view name, std::string_view reduction, 
 }
 
 constexpr MatmulKernel matmul_of(DeviceNeed need, MatmulKernel::Launch launch) {
-  return {.info = info_of("gpu.matmul.plain", "k_lanes32.dot8.simt", need),
+  return {.info = info_of("gpu.matmul.plain", "k_lanes32.dot8.simt", need, 2),
           .can = {.x_dtype = any,
                   .w_dtype = any,
                   .out_dtype = any,
@@ -77,7 +78,8 @@ constexpr MatmulKernel matmul_of(DeviceNeed need, MatmulKernel::Launch launch) {
                   .accumulate = any,
                   .bias = flag,
                   .activation = any,
-                  .residual = flag},
+                  .residual = flag,
+                  .gated = flag},
           .launch = launch};
 }
 constexpr MatmulKernel kMatmul[] = {
@@ -133,7 +135,7 @@ constexpr RopeKvWriteKernel kRopeKvWrite[] = {
 };
 
 constexpr ActivationKernel activation_of(DeviceNeed need, ActivationKernel::Launch launch) {
-  return {.info = info_of("gpu.activation.elementwise", "elements.simt", need),
+  return {.info = info_of("gpu.activation.elementwise", "elements.simt", need, 2),
           .can = {.x_dtype = any, .out_dtype = any, .activation = any, .gated = flag, .softcap = any},
           .launch = launch};
 }

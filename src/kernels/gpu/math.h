@@ -127,7 +127,7 @@ __device__ inline float gelu_erf(float x) {
   g = fma(g, t, 3.8320254779e-01f);
   g = fma(g, t, 9.9902034593e-01f);
   g = fma(g, t, -1.2654664097e+00f);
-  const float tail = 0.5f * t * exp(g - z * z);  // Φ(−|x|)
+  const float tail = 0.5f * t * exp(fma(-z, z, g));  // Φ(−|x|)
   return x * (x < 0 ? tail : 1.0f - tail);
 }
 

@@ -2,7 +2,8 @@
 //
 // Lane j of a warp takes elements [256·i + 8j, … + 8) of K for i = 0, 1, …: a dot product of eight in order, which an fma adds to the lane's sum
 // (times the weights' block scale, where they have one); then a butterfly over the lanes. Every number of rows uses this order, so that a row's
-// bits do not depend on M. x is scaled (or quantised) as it goes to shared memory; weights go from memory to registers, each once a tile of rows.
+// bits do not depend on M. Gated, half of a warp's columns are the factors of the other half. x is scaled (or quantised) as it goes to shared memory;
+// weights go from memory to registers, each once a tile of rows.
 #include "kernels/gpu/elements.h"
 #include "kernels/gpu/kernels.h"
 #include "kernels/gpu/math.h"
@@ -108,7 +109,10 @@ __device__ void load_w(const T* row, int64_t k, int64_t left, bool aligned, floa
   for (int i = 0; i < kEach; ++i) w[i] = i < left ? to_float(row[k + i]) : 0.0f;
 }
 
-/// What a warp knows of its columns.
+/// Outputs along N of a warp.
+constexpr int outputs_of(const MatmulDesc& d) { return d.gated ? kColumns / 2 : kColumns; }
+
+/// What a warp knows of its columns; gated: the upper half are those of `up`.
 template <class T>
 struct Columns {
   const T* w[kColumns];
@@ -118,10 +122,12 @@ template <class T>
 __device__ Columns<T> columns_at(const Call& c, int64_t n) {
   Columns<T> columns;
   for (int i = 0; i < kColumns; ++i) {
-    const Column at = column_at(c, n + i);
+    const int outputs = outputs_of(c.desc);
+    const Column at = column_at(c, n + i % outputs);
     const auto& segment = c.params.segments[at.segment];
-    columns.w[i] = static_cast<const T*>(segment.w) + at.row * c.desc.k;
-    columns.block_scale[i] = c.desc.w_scale == Scales::block_128x128 ? segment.scale + at.row / kScaleBlock * c.scale_blocks : nullptr;
+    const float* scale = i < outputs ? segment.scale : segment.up_scale;
+    columns.w[i] = static_cast<const T*>(i < outputs ? segment.w : segment.up) + at.row * c.desc.k;
+    columns.block_scale[i] = c.desc.w_scale == Scales::block_128x128 ? scale + at.row / kScaleBlock * c.scale_blocks : nullptr;
   }
   return columns;
 }
@@ -153,20 +159,26 @@ __device__ void multiply_step(const Call& c, const Columns<T>& columns, int64_t 
 
 // ---- results --------------------------------------------------------------------------------------------------------------------------------
 
-__device__ void write_output(const Call& c, int64_t m, int64_t n, float sum) {
+/// A sum with the scale and the bias of its row of weights.
+__device__ float finished(const Call& c, int64_t row, const float* scale, const void* bias, float sum) {
+  const MatmulDesc& d = c.desc;
+  if (d.w_scale == Scales::tensor) sum = sum * scale[0];
+  if (d.w_scale == Scales::channel) sum = sum * scale[row];
+  return d.bias && bias != nullptr ? sum + load_element(bias, c.params.bias_dtype, row) : sum;
+}
+
+__device__ void write_output(const Call& c, int64_t m, int64_t n, float sum, float up) {
   const MatmulDesc& d = c.desc;
   const Column at = column_at(c, n);
   const auto& segment = c.params.segments[at.segment];
-  if (d.w_scale == Scales::tensor) sum = sum * segment.scale[0];
-  if (d.w_scale == Scales::channel) sum = sum * segment.scale[at.row];
-  if (d.bias && segment.bias != nullptr) sum = sum + load_element(segment.bias, c.params.bias_dtype, at.row);
-  sum = activate(d.activation, sum);
+  sum = activate(d.activation, finished(c, at.row, segment.scale, segment.bias, sum));
+  if (d.gated) sum = sum * finished(c, at.row, segment.up_scale, segment.up_bias, up);
   const int64_t to = m * c.params.out_stride + n;
   if (d.residual) sum = sum + c.params.residual[to];
   store_element(c.params.out, d.out_dtype, to, sum);
 }
 
-/// Adds over the lanes; lane m · kColumns + n writes output (m, n) of the warp.
+/// Adds over the lanes; lane m · kColumns + n writes output (m, n) of the warp, gated with the sum of the lane two further on.
 template <int Rows>
 __device__ void write_outputs(const Call& c, int64_t m, int64_t n, const float (&sums)[Rows][kColumns]) {
   const int lane = thread_index() % kLanes;
@@ -176,8 +188,9 @@ __device__ void write_outputs(const Call& c, int64_t m, int64_t n, const float (
     const float sum = sum_over(sums[i / kColumns][i % kColumns], kLanes);
     if (lane == i) mine = sum;
   }
-  if (lane < Rows * kColumns && m + lane / kColumns < c.params.m && n + lane % kColumns < c.desc.n)
-    write_output(c, m + lane / kColumns, n + lane % kColumns, mine);
+  const float up = shuffle_xor(mine, kColumns / 2);
+  if (lane < Rows * kColumns && lane % kColumns < outputs_of(c.desc) && m + lane / kColumns < c.params.m && n + lane % kColumns < c.desc.n)
+    write_output(c, m + lane / kColumns, n + lane % kColumns, mine, up);
 }
 
 template <class T, int Rows>
@@ -187,7 +200,7 @@ __global__ void __launch_bounds__(kThreads) matmul(const Call c) {
   float* scales = x + Rows * kPart;
   const int lane = thread_index() % kLanes, warp = thread_index() / kLanes;
   for (int64_t tile = block_index(); tile < c.tiles; tile += block_count()) {
-    const int64_t m = tile % c.row_tiles * Rows, n = (tile / c.row_tiles * kWarps + warp) * kColumns;
+    const int64_t m = tile % c.row_tiles * Rows, n = (tile / c.row_tiles * kWarps + warp) * outputs_of(c.desc);
     const Columns<T> columns = columns_at<T>(c, n);
     float sums[Rows][kColumns] = {};
     block_sync();
@@ -211,7 +224,8 @@ __global__ void __launch_bounds__(kThreads) matmul(const Call c) {
 template <class T, int Rows>
 void start(const ExecContext& ctx, Call& c) {
   c.row_tiles = (c.params.m + Rows - 1) / Rows;
-  c.tiles = c.row_tiles * ((c.desc.n + kWarps * kColumns - 1) / (kWarps * kColumns));
+  const int outputs = kWarps * outputs_of(c.desc);
+  c.tiles = c.row_tiles * ((c.desc.n + outputs - 1) / outputs);
   constexpr int64_t kShared = Rows * (kPart + 1) * static_cast<int64_t>(sizeof(float));
   const char* error = launch(matmul<T, Rows>, blocks_for(c.tiles), kThreads, kShared, ctx.stream, c);
   if (error != nullptr) launch_failed("gpu.matmul.plain", error);
@@ -227,7 +241,8 @@ void start_rows(const ExecContext& ctx, Call& c) {
 bool rows_are_aligned(const MatmulDesc& d, const MatmulParams& p) {
   const size_t bytes = size_of(d.w_dtype), needed = 16 < kEach * bytes ? 16 : kEach * bytes;
   bool aligned = static_cast<size_t>(d.k) * bytes % needed == 0;
-  for (int64_t s = 0; s < d.segments; ++s) aligned = aligned && reinterpret_cast<uintptr_t>(p.segments[s].w) % needed == 0;
+  for (int64_t s = 0; s < d.segments; ++s)
+    for (const void* w : {p.segments[s].w, p.segments[s].up}) aligned = aligned && reinterpret_cast<uintptr_t>(w) % needed == 0;
   return aligned;
 }
 

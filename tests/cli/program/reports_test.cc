@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <map>
 
 #include "program.h"
 
@@ -196,6 +197,30 @@ TEST(Explain, ADescIsDecidedUnderTheRuleOfALoad) {
   for (const auto& r : invented["rejected"])
     for (const auto& reason : r["reasons"]) shared |= reason["text"].get<std::string>().find("order of arithmetic") != std::string::npos;
   EXPECT_TRUE(shared);
+}
+
+/// A gated product is one launch where kernels gate, and says so; two where they do not, or where the user names one that does not.
+TEST(Explain, GatedProductsAreFusedWhereKernelsGate) {
+  const auto uses = [](std::vector<std::string> words) {
+    words.insert(words.begin(), {"explain", "--json", "--model", embedded_model(), "--device"});
+    const auto o = attune(words);
+    EXPECT_EQ(o.code, 0) << o.err;
+    std::map<std::string, std::string> descs;
+    const auto all = o.json();
+    for (const auto& s : all.at(0)) descs[s["op"].get<std::string>() + "." + s["role"].get<std::string>()] += s["desc"].get<std::string>() + "\n";
+    return descs;
+  };
+  auto fused = uses({"h200"});
+  EXPECT_THAT(fused["matmul.gate_up"], HasSubstr(" act=silu gated=yes"));
+  EXPECT_FALSE(fused.contains("activation.mlp"));
+  fused = uses({"mi300x", "--kernel", "matmul=gpu.matmul.plain"});
+  EXPECT_THAT(fused["matmul.gate_up"], HasSubstr("gated=yes"));
+  auto apart = uses({"h200", "--kernel", "matmul.gate_up=prefer:cuda.matmul.cublaslt"});
+  EXPECT_THAT(apart["matmul.gate_up"], testing::Not(HasSubstr("gated")));
+  EXPECT_TRUE(apart.contains("activation.mlp"));
+  apart = uses({"cpu-avx2"});
+  EXPECT_THAT(apart["matmul.gate_up"], testing::AllOf(HasSubstr("segments=2"), testing::Not(HasSubstr("gated"))));
+  EXPECT_TRUE(apart.contains("activation.mlp"));
 }
 
 TEST(Explain, AnInventedDeviceIsJudgedAsIfBuiltAndSaysSo) {
