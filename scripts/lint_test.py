@@ -26,7 +26,10 @@ PLANTED = {  # file: (text, what lint must say about it)
     "src/core/later.cc": (f"// {UNFINISHED}: more\n", ["unfinished work"]),
     "src/core/place.cc": ("// see /ro" + "ot/x\n", ["path of one machine"]),
     "src/kernels/gpu/hasty.cu": ("__global__ void __launch_bounds__(8) first(const Call c) {\n  take_turn();\n}\n"
-                                "__global__ void __launch_bounds__(8) hasty(const Call c) {\n  use(c);\n}\n", ["hasty: expected take_turn() first"]),
+                                "__global__ void __launch_bounds__(8) hasty(const Call c) {\n  use(c);\n}\n"
+                                "__global__ void __launch_bounds__(8) early(const Call c) {\n  let_next_start();\n  use(c);\n  take_turn();\n}\n"
+                                "__global__ void __launch_bounds__(8) never(const Call c) {\n  let_next_start();\n  use(c);\n}\n",
+                                ["hasty: expected take_turn() first", "never: expected take_turn() first"]),
     "src/core/long.cc": ("int x;\n" * 801, ["expected at most 800 lines; got 801"]),
     "src/core/twice.h": ("int twice();\n", ["expected #pragma once"]),
     # Nothing is wrong with these: words in comments and literals, digit separators, members that share a name.

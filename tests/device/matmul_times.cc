@@ -230,20 +230,20 @@ class Layers {
   void layer(int parts, const uint8_t* w) const {
     auto* hidden = reinterpret_cast<float*>(hidden_.get());
     const auto take = [&w](int64_t elements) { return std::exchange(w, w + elements * 2); };
-    const auto *first = take(kHidden), *second = take(kHidden), *heads = take(2 * kHeadDim);
+    const auto *first = take(kHidden), *second = take(kHidden), *heads = take(2 * kHeadDim), *qkv = take(kQkv * kHidden),
+               *o = take(kHidden * kHidden), *gate_up = take(2 * kInner * kHidden), *down = take(kHidden * kInner);
     if (parts & norms) norm(first);
-    matmul({.n = kQkv, .k = kHidden}, take(kQkv * kHidden), x_.get(), qkv_.get());
+    matmul({.n = kQkv, .k = kHidden}, qkv, x_.get(), qkv_.get());
     if (parts & rope) rope_kv_write(heads);
-    matmul({.n = kHidden, .k = kHidden}, take(kHidden * kHidden), x_.get(), hidden, hidden);
+    matmul({.n = kHidden, .k = kHidden}, o, x_.get(), hidden, hidden);
     if (parts & norms) norm(second);
-    const uint8_t* gate_up = take(2 * kInner * kHidden);
     if (parts & gating) {
       matmul({.out_dtype = DType::bf16, .n = kInner, .k = kHidden, .activation = Activation::silu, .gated = true}, gate_up, x_.get(), qkv_.get());
     } else {
       matmul({.n = 2 * kInner, .k = kHidden}, gate_up, x_.get(), wide_.get());
       activate(qkv_.get());
     }
-    matmul({.n = kHidden, .k = kInner}, take(kHidden * kInner), qkv_.get(), hidden, hidden);
+    matmul({.n = kHidden, .k = kInner}, down, qkv_.get(), hidden, hidden);
   }
 
   int64_t m_;
@@ -255,7 +255,7 @@ class Layers {
 void time_chain() {
   fmt::print("µs a layer of Qwen3-8B without attention\n{:>3} | {:>8} {:>10} {:>10} {:>10} {:>14}\n", "M", "all", "no norms", "no rope", "matmuls",
              "own activation");
-  for (const int64_t m : {1, 8, 32, 64}) {
+  for (const int64_t m : {1, 8, 16, 32, 64}) {
     using enum Layers::Part;
     const Layers layers(m);
     fmt::print("{:>3} | {:8.2f} {:10.2f} {:10.2f} {:10.2f} {:14.2f}\n", m, layers.time(norms | rope | gating), layers.time(rope | gating),

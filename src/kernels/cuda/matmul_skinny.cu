@@ -375,7 +375,7 @@ void matmul_skinny(const ExecContext& ctx, const MatmulDesc& desc, const MatmulP
   if (params.m <= 0) return;
   if (params.m > kMostRows) gpu::launch_failed("cuda.matmul.skinny", "more rows of x than the kernel has");
   const int rows = skinny_rows(params.m);
-  const SkinnyShape shape = skinny_shape(rows);
+  const SkinnyShape shape = skinny_shape(desc, rows);
   const Call c = call_of(desc, params, shape, rows);
   desc.x_dtype == DType::f16 ? start_gated<true>(ctx, c, shape, rows) : start_gated<false>(ctx, c, shape, rows);
 }

@@ -19,10 +19,15 @@ struct SkinnyShape {
 /// Rows of x that the products are made for.
 constexpr int skinny_rows(int64_t m) { return m <= 8 ? 8 : m <= 16 ? 16 : m <= 32 ? 32 : 64; }
 
-/// For few rows two blocks share a multiprocessor, so that the successor's can begin; else the ring takes all of its memory.
-constexpr SkinnyShape skinny_shape(int rows) {
-  if (rows == 8) return {};
-  return {.stages = rows == 16 ? 11 : rows == 32 ? 8 : 6, .clusters = 66};
+/// The fewest tiles that a call for `d` can have.
+constexpr int64_t skinny_tiles(const MatmulDesc& d) { return ((d.gated ? 2 : 1) * d.n + 63) / 64; }
+
+/// For few rows two blocks share a multiprocessor, so that the successor's can begin, unless each cluster has but one tile: then the successor would
+/// only take its bandwidth, and have nothing left to ask for while it waits for what comes between. Else the ring takes all of the memory.
+constexpr SkinnyShape skinny_shape(const MatmulDesc& d, int rows) {
+  constexpr int kWhole = 66;  // clusters with a multiprocessor a block
+  if (rows == 8 && skinny_tiles(d) > kWhole) return {};
+  return {.stages = rows == 8 ? 12 : rows == 16 ? 11 : rows == 32 ? 8 : 6, .clusters = kWhole};
 }
 
 constexpr int64_t skinny_shared_memory(int rows, const SkinnyShape& s) {
@@ -35,7 +40,7 @@ constexpr int64_t skinny_shared_memory_of(const MatmulDesc& d) {
   int64_t most = 0;
   for (const int rows : {8, 16, 32, 64}) {
     if (rows > skinny_rows(d.rows)) break;
-    const int64_t bytes = skinny_shared_memory(rows, skinny_shape(rows));
+    const int64_t bytes = skinny_shared_memory(rows, skinny_shape(d, rows));
     most = bytes > most ? bytes : most;
   }
   return most;

@@ -10,7 +10,8 @@ namespace attune::gpu {
 template <DeviceKind Kind>
 void attention_split_kv(const ExecContext& ctx, const AttentionDesc& desc, const AttentionParams& params);
 
-/// The other ops, each with its reference's full domain; every pointer of the params is the device's, those inside of a SampleRow too.
+/// The other ops, each with its reference's full domain; every pointer of the params is the device's, those inside of a SampleRow too. Norms'
+/// weights and rope_kv_write's frequencies may be read before the launches that precede in the stream have finished: none of those may write them.
 template <DeviceKind Kind>
 void matmul_plain(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params);
 template <DeviceKind Kind>

@@ -1,7 +1,8 @@
 // gpu.norm.rows: RMS norm, a group of threads a row.
 //
 // A thread holds elements 4·(thread + i·threads) … + 3 and adds their squares in order; then a butterfly over 32 threads, then the sums of 32 in
-// order. The number of threads depends on the width alone, so a row's bits do not depend on its neighbours.
+// order. The number of threads depends on the width alone, so a row's bits do not depend on its neighbours. Weights are read before the
+// predecessor in the stream has finished.
 #include "kernels/gpu/elements.h"
 #include "kernels/gpu/kernels.h"
 #include "kernels/gpu/norm_math.h"
@@ -10,7 +11,7 @@ namespace attune::gpu {
 namespace {
 
 constexpr int kLeastThreads = 128;  // of a block
-constexpr int kHeld = 8;            // vectors of four that a thread keeps in registers
+constexpr int kMostHeld = 8;        // vectors of four that a thread keeps in registers
 
 struct Call {
   NormDesc desc;
@@ -31,7 +32,7 @@ __device__ Row row_at(const Call& c, int64_t index) {
   return {group * c.params.x_group_stride + row * c.desc.hidden, group * c.params.out_group_stride + row * c.desc.hidden};
 }
 
-/// The sum of a row's squares, in each of its threads. Every thread of the block calls it.
+/// The sum of a row's squares, in each of its threads. Every thread of the block calls it, once between two barriers.
 __device__ float row_sum(const Call& c, float squares) {
   float* sums = reinterpret_cast<float*>(shared_memory());
   squares = sum_over(squares, kLanes);
@@ -40,17 +41,16 @@ __device__ float row_sum(const Call& c, float squares) {
   block_sync();
   float total = 0;
   for (int i = 0; i < c.width / kLanes; ++i) total = total + sums[i];
-  block_sync();
   return total;
 }
 
 /// Writes (or adds to the residual) elements [i, i + 4) of a row.
-template <class X, class W, class Out>
-__device__ void write_four(const Call& c, const Row& row, int64_t i, const Packed<X, 4>& x, const Packed<W, 4>& w, float scale, bool aligned) {
+template <class X, class Out>
+__device__ void write_four(const Call& c, const Row& row, int64_t i, const Packed<X, 4>& x, const Four& w, float scale, bool aligned) {
   const int64_t left = c.desc.hidden - i;
   float y[4];
 #pragma unroll
-  for (int j = 0; j < 4; ++j) y[j] = normed(to_float(x.x[j]), scale, to_float(w.x[j]), c.desc.unit_offset);
+  for (int j = 0; j < 4; ++j) y[j] = normed(to_float(x.x[j]), scale, w.x[j], c.desc.unit_offset);
   if (!c.desc.residual) return store_raw(static_cast<Out*>(c.params.out) + row.to + i, left, aligned, rounded<Out>(y));
   float* residual = c.params.residual + row.to + i;
   Packed<float, 4> sum = load_raw(residual, left, aligned);
@@ -66,32 +66,54 @@ __device__ float with_squares(const Packed<X, 4>& x, float squares) {
   return squares;
 }
 
-/// Rows whose fours are aligned and no more than a thread holds: x and w are read once, w while squares are added.
-template <class X, class W, class Out>
+/// A thread's weights, the same for every row.
+template <class W, int kHeld>
+__device__ void load_weights(const Call& c, int lane, Four (&weights)[kHeld]) {
+#pragma unroll
+  for (int n = 0; n < kHeld; ++n)
+    if (const int i = 4 * (lane + n * c.width); i < c.desc.hidden) weights[n] = load_packed<W>(c.params.w, i);
+}
+
+/// Rows whose fours are aligned and no more than a thread holds: x and w are read once, w before it is this launch's turn.
+template <class X, class Out, int kHeld>
 __global__ void __launch_bounds__(kMostNormThreads) norm_held(const Call c) {
-  take_turn();
+  let_next_start();
   const int lane = thread_index() % c.width, step = 4 * c.width, hidden = static_cast<int>(c.desc.hidden);
-  const W* w = static_cast<const W*>(c.params.w);
-  for (int64_t first = block_index() * c.rows_a_block; first < c.rows; first += block_count() * c.rows_a_block) {
+  Four weights[kHeld] = {};
+  switch (c.desc.w_dtype) {
+    case DType::bf16: load_weights<bf16_t>(c, lane, weights); break;
+    case DType::f16: load_weights<f16_t>(c, lane, weights); break;
+    default: load_weights<float>(c, lane, weights); break;
+  }
+  // The first round is a rehearsal without rows: it fetches the code while the predecessor works.
+  int64_t first = c.rows, next = block_index() * c.rows_a_block;
+#pragma unroll 1
+  for (;;) {
     const int64_t index = first + thread_index() / c.width;
     const int width = index < c.rows ? hidden : 0;
     const Row row = row_at(c, width > 0 ? index : 0);
     const X* x = static_cast<const X*>(c.params.x) + row.from;
     Packed<X, 4> held[kHeld] = {};
-    Packed<W, 4> weights[kHeld] = {};
 #pragma unroll
-    for (int n = 0; n < kHeld; ++n) {
-      const int i = 4 * lane + n * step;
-      if (i < width) held[n] = load_raw(x + i, 4, true), weights[n] = load_raw(w + i, 4, true);
-    }
+    for (int n = 0; n < kHeld; ++n)
+      if (const int i = 4 * lane + n * step; i < width) held[n] = load_raw(x + i, 4, true);
     float squares = 0;
 #pragma unroll
     for (int n = 0; n < kHeld; ++n) squares = with_squares(held[n], squares);
     const float scale = inverse_rms(row_sum(c, squares), c.desc.hidden, c.params.eps);
 #pragma unroll
     for (int n = 0; n < kHeld; ++n)
-      if (4 * lane + n * step < width) write_four<X, W, Out>(c, row, 4 * lane + n * step, held[n], weights[n], scale, true);
+      if (4 * lane + n * step < width) write_four<X, Out>(c, row, 4 * lane + n * step, held[n], weights[n], scale, true);
+    if (next >= c.rows) return;
+    block_sync();
+    if (first >= c.rows) take_turn();
+    first = next, next += block_count() * c.rows_a_block;
   }
+}
+
+template <class W>
+__device__ Four as_floats(const Packed<W, 4>& w) {
+  return {{to_float(w.x[0]), to_float(w.x[1]), to_float(w.x[2]), to_float(w.x[3])}};
 }
 
 /// Any rows: x is read twice.
@@ -110,15 +132,19 @@ __global__ void __launch_bounds__(kMostNormThreads) norm_any(const Call c) {
     const float scale = inverse_rms(row_sum(c, squares), c.desc.hidden, c.params.eps);
 #pragma unroll 1
     for (int64_t i = 4 * lane; i < hidden; i += step)
-      write_four<X, W, Out>(c, row, i, load_raw(x + i, hidden - i, c.aligned), load_raw(w + i, hidden - i, c.aligned), scale, c.aligned);
+      write_four<X, Out>(c, row, i, load_raw(x + i, hidden - i, c.aligned), as_floats(load_raw(w + i, hidden - i, c.aligned)), scale, c.aligned);
+    block_sync();
   }
 }
 
 template <class X, class W, class Out>
 const char* start(const ExecContext& ctx, const Call& c, int64_t units, int threads) {
   constexpr int64_t shared = kMostNormThreads / kLanes * static_cast<int64_t>(sizeof(float));  // whole: sums are read several at once
-  const bool held = c.aligned && c.desc.hidden <= 4 * kHeld * c.width;
-  return launch(held ? norm_held<X, W, Out> : norm_any<X, W, Out>, blocks_for(units), threads, shared, ctx.stream, c);
+  const int64_t vectors = (c.desc.hidden + 4 * c.width - 1) / (4 * c.width);
+  auto* kernel = norm_any<X, W, Out>;
+  if (c.aligned && vectors <= kMostHeld)
+    kernel = vectors <= 2 ? norm_held<X, Out, 2> : vectors <= 4 ? norm_held<X, Out, 4> : norm_held<X, Out, kMostHeld>;
+  return launch(kernel, blocks_for(units), threads, shared, ctx.stream, c);
 }
 
 bool all_aligned(const NormDesc& d, const NormParams& p) {

@@ -35,7 +35,10 @@ const char* launch_after(void (*kernel)(Parameters...), dim3 blocks, dim3 thread
   return last_error();
 }
 
-/// Opens every kernel: the launch behind may take its places now; goes on when all that was launched before is done and visible.
+/// Lets the launch behind take its places; what follows may read what no launch writes. take_turn() comes after.
+__device__ inline void let_next_start() {}
+
+/// Opens every other kernel: the launch behind may take its places now; goes on when all that was launched before is done and visible.
 __device__ inline void take_turn() {}
 
 /// `x` of the thread whose index in the warp differs by the bits of `mask`; every thread of the warp takes part.
@@ -51,21 +54,23 @@ inline const char* last_error() {
   return e == cudaSuccess ? nullptr : cudaGetErrorString(e);
 }
 
-// A launch may start while the one before it ends (programmatic dependent launch): take_turn() is where it waits.
+// A launch may start while the one before it ends (programmatic dependent launch): take_turn() is where it waits. It asks for all the shared memory
+// that a multiprocessor can give, as big kernels do: two that want other divisions of L1 never share a multiprocessor.
 template <class... Parameters, class... Arguments>
 const char* launch_after(void (*kernel)(Parameters...), dim3 blocks, dim3 threads, size_t shared_bytes, Stream stream,
                          const Arguments&... arguments) {
-  cudaLaunchAttribute early{};
-  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  early.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchAttribute wishes[2] = {};
+  wishes[0].id = cudaLaunchAttributeProgrammaticStreamSerialization, wishes[0].val.programmaticStreamSerializationAllowed = 1;
+  wishes[1].id = cudaLaunchAttributePreferredSharedMemoryCarveout, wishes[1].val.sharedMemCarveout = cudaSharedmemCarveoutMaxShared;
   cudaLaunchConfig_t config{};
   config.gridDim = blocks, config.blockDim = threads, config.dynamicSmemBytes = shared_bytes, config.stream = stream;
-  config.attrs = &early, config.numAttrs = 1;
+  config.attrs = wishes, config.numAttrs = 2;
   const cudaError_t e = cudaLaunchKernelEx(&config, kernel, arguments...);
   if (e != cudaSuccess) cudaGetLastError();
   return e == cudaSuccess ? nullptr : cudaGetErrorString(e);
 }
 
+__device__ inline void let_next_start() { asm volatile("griddepcontrol.launch_dependents;" ::: "memory"); }
 __device__ inline void take_turn() { asm volatile("griddepcontrol.launch_dependents;\n\tgriddepcontrol.wait;" ::: "memory"); }
 
 __device__ inline float shuffle_xor(float x, int mask) { return __shfl_xor_sync(0xffffffffu, x, mask); }

@@ -2,6 +2,7 @@
 //
 // The bits are those of gpu.norm.rows, gpu.rope.pairs and gpu.kv_write.paged one after the other with f32 between them: the same functions, and
 // sums of squares in the same order (threads of a wide row are played in turn). A head is in shared memory, where the elements of a pair meet.
+// Weights and frequencies are read before the predecessor in the stream has finished.
 #include "kernels/gpu/elements.h"
 #include "kernels/gpu/kernels.h"
 #include "kernels/gpu/kv_write_math.h"
@@ -49,8 +50,25 @@ __device__ Unit unit_at(const Call& c, int64_t index) {
   return u;
 }
 
-/// The head's elements into shared memory, each thread its own fours. With weights `w`, these too, behind the head, and the sum of squares is given.
-__device__ float load_head(const Call& c, const Unit& u, const void* w, float* row) {
+__device__ bool turns(const Unit& u) { return u.live && u.part != Part::v; }
+
+/// The weights that norm a head; null: none.
+__device__ const void* weights_of(const Call& c, const Unit& u) {
+  if (!turns(u) || !c.desc.norm) return nullptr;
+  return u.part == Part::q ? c.params.q_weight : c.params.k_weight;
+}
+
+/// What no launch writes: a head's weights, to behind the head in shared memory, each thread its own fours; and frequencies.
+__device__ void load_constants(const Call& c, const Unit& u, float* row, float (&frequency)[kAhead]) {
+  const int lane = thread_index() % kLanes, head_dim = static_cast<int>(c.desc.head_dim), half = static_cast<int>(c.desc.rotary_dim / 2);
+  for (int n = 0; n < kAhead; ++n) frequency[n] = turns(u) && lane + n * kLanes < half ? c.params.inv_freq[lane + n * kLanes] : 0.0f;
+  if (const void* w = weights_of(c, u))
+    for (int i = 4 * lane; i < head_dim; i += kStep)
+      store_four(row + padded_head(head_dim), DType::f32, i, load_four(w, c.desc.w_dtype, i, head_dim - i, c.w_aligned));
+}
+
+/// The head's elements into shared memory, each thread its own fours; `normed`: their sum of squares as well.
+__device__ float load_head(const Call& c, const Unit& u, bool normed, float* row) {
   const int lane = thread_index() % kLanes, head_dim = static_cast<int>(c.desc.head_dim);
   float total = 0;
   for (int first = 0; first < head_dim; first += kStep) {
@@ -58,12 +76,11 @@ __device__ float load_head(const Call& c, const Unit& u, const void* w, float* r
     float squares = 0;
     if (u.live && i < head_dim) {
       const Four x = load_four(c.params.qkv, c.desc.x_dtype, u.from + i, head_dim - i, c.x_aligned);
-      if (w != nullptr) store_four(row + padded_head(head_dim), DType::f32, i, load_four(w, c.desc.w_dtype, i, head_dim - i, c.w_aligned));
       store_four(row, DType::f32, i, x);
 #pragma unroll
       for (int j = 0; j < 4; ++j) squares = fma(x.x[j], x.x[j], squares);
     }
-    if (w != nullptr) total = total + sum_over(squares, kLanes);
+    if (normed) total = total + sum_over(squares, kLanes);
   }
   return total;
 }
@@ -110,26 +127,26 @@ __device__ void write_page(const Call& c, const Unit& u, int64_t slot, const flo
 }
 
 __global__ void __launch_bounds__(kThreads) rope_kv_write(const Call c) {
-  take_turn();
+  let_next_start();
   const RopeKvWriteDesc& d = c.desc;
   const RopeKvWriteParams& p = c.params;
   const int lane = thread_index() % kLanes, half = static_cast<int>(d.rotary_dim / 2), head_dim = static_cast<int>(d.head_dim);
   float* row = reinterpret_cast<float*>(shared_memory()) + thread_index() / kLanes * head_floats(d);
-  for (int64_t first = block_index() * kHeadsAtOnce; first < c.units; first += block_count() * kHeadsAtOnce) {
-    const Unit u = unit_at(c, first + thread_index() / kLanes);
-    const bool turns = u.live && u.part != Part::v;
-    const int32_t position = turns ? p.positions[u.token] : 0;
+  // The first round is a rehearsal without heads: it fetches the code while the predecessor works.
+  int64_t first = c.units, next = block_index() * kHeadsAtOnce;
+  Unit u = unit_at(c, first);
+  float frequency[kAhead] = {};
+#pragma unroll 1
+  for (;;) {
+    const int32_t position = turns(u) ? p.positions[u.token] : 0;
     const int64_t slot = u.live && u.part != Part::q ? p.slot_mapping[u.token] : -1;
-    float frequency[kAhead] = {};
-    for (int n = 0; n < kAhead; ++n)
-      if (turns && lane + n * kLanes < half) frequency[n] = p.inv_freq[lane + n * kLanes];
-    const void* w = turns && d.norm ? (u.part == Part::q ? p.q_weight : p.k_weight) : nullptr;
-    const float squares = load_head(c, u, w, row);
+    const bool normed = weights_of(c, u) != nullptr;
+    const float squares = load_head(c, u, normed, row);
     Rotation ahead[kAhead];
     for (int n = 0; n < kAhead; ++n) ahead[n] = rotation_of(position, frequency[n], p.attention_factor);
-    if (w != nullptr) norm_head(c, squares, row);
+    if (normed) norm_head(c, squares, row);
     block_sync();
-    if (turns) {
+    if (turns(u)) {
       for (int n = 0; n < kAhead; ++n)
         if (lane + n * kLanes < half) rotate_pair(c, lane + n * kLanes, half, ahead[n], row);
       for (int i = lane + kAhead * kLanes; i < half; i += kLanes)
@@ -142,7 +159,12 @@ __global__ void __launch_bounds__(kThreads) rope_kv_write(const Call c) {
     } else if (u.live) {
       write_page(c, u, slot, row);
     }
+    if (next >= c.units) return;
     block_sync();
+    u = unit_at(c, next + thread_index() / kLanes);
+    load_constants(c, u, row, frequency);
+    if (first >= c.units) take_turn();
+    first = next, next += block_count() * kHeadsAtOnce;
   }
 }
 
