@@ -13,6 +13,11 @@
 //   many small blocks in place of persistent ones                          52.5   78.9   clusters of 4 with a big ring fit 30 times at once
 //   a copying thread without address work: a tile is located once          49.7   67.1   was 400 to 800 cycles a stage
 //   clusters of 2 (66 fit, one block a multiprocessor), 128 of K a stage   46.3   53.4   all the bandwidth; M = 64: x from L2 beside it
+//   tiles of 128 rows for M ≥ 32, x read half as often                     46.0   56.0   dropped: the reads of x are not the limit
+// And between other launches, µs a layer of Qwen3-8B without attention at M = 1: reading the weights takes 88.9.
+//   two blocks a multiprocessor for every shape                           112.1
+//   o and down, a tile a cluster, take a multiprocessor a block           100 to 101.5, with norms that are ready before their turn
+//   the next matmul's first 8 to 32 MB brought into L2 ahead              +0 to +11    dropped
 #include "kernels/cuda/kernels.h"
 #include "kernels/cuda/matmul_parts.h"
 #include "kernels/cuda/matmul_skinny.h"

@@ -26,7 +26,7 @@ constexpr int64_t skinny_tiles(const MatmulDesc& d) { return ((d.gated ? 2 : 1) 
 /// only take its bandwidth, and have nothing left to ask for while it waits for what comes between. Else the ring takes all of the memory.
 constexpr SkinnyShape skinny_shape(const MatmulDesc& d, int rows) {
   constexpr int kWhole = 66;  // clusters with a multiprocessor a block
-  if (rows == 8 && skinny_tiles(d) > kWhole) return {};
+  if (rows <= 32 && skinny_tiles(d) > kWhole) return {.stages = rows == 8 ? 6 : rows == 16 ? 5 : 4, .clusters = 2 * kWhole};
   return {.stages = rows == 8 ? 12 : rows == 16 ? 11 : rows == 32 ? 8 : 6, .clusters = kWhole};
 }
 

@@ -54,8 +54,8 @@ inline const char* last_error() {
   return e == cudaSuccess ? nullptr : cudaGetErrorString(e);
 }
 
-// A launch may start while the one before it ends (programmatic dependent launch): take_turn() is where it waits. It asks for all the shared memory
-// that a multiprocessor can give, as big kernels do: two that want other divisions of L1 never share a multiprocessor.
+// A launch may start while the one before it ends (programmatic dependent launch): take_turn() is where it waits. It asks for the division of
+// L1 that big kernels have, so that it may stand beside one.
 template <class... Parameters, class... Arguments>
 const char* launch_after(void (*kernel)(Parameters...), dim3 blocks, dim3 threads, size_t shared_bytes, Stream stream,
                          const Arguments&... arguments) {
