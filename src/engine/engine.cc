@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <functional>
+#include <set>
 #include <unordered_map>
 
 #include "build_info.h"
@@ -116,14 +117,11 @@ namespace {
 void check_roles(const EngineOptions& options, const std::vector<Selection>& selections) {
   for (const std::string& text : options.kernels) {
     const Override o = parse_override(text);
-    bool found = o.role.empty();
-    std::string roles;
-    for (const Selection& s : selections) {
-      if (s.op != o.op) continue;
-      found |= s.role == o.role;
-      if ((", " + roles + ",").find(", " + s.role + ",") == std::string::npos) roles += (roles.empty() ? "" : ", ") + s.role;
-    }
-    if (!found) invalid("--kernel", fmt::format("a role of {} in this model ({})", o.op, roles.empty() ? "none" : roles), printable(o.role));
+    std::set<std::string> roles;
+    for (const Selection& s : selections)
+      if (s.op == o.op) roles.insert(s.role);
+    if (!o.role.empty() && !roles.contains(o.role))
+      invalid("--kernel", fmt::format("a role of {} in this model ({})", o.op, fmt::join(roles, ", ")), printable(o.role));
   }
 }
 

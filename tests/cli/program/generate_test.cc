@@ -206,7 +206,7 @@ TEST(Generate, AnOverrideForARoleThatTheModelLacksIsAnError) {
   };
   const auto wrong = with("matmul.kqv=ref.matmul");
   EXPECT_EQ(wrong.code, 2);
-  EXPECT_THAT(wrong.err, HasSubstr("--kernel: expected a role of matmul in this model (qkv, o, gate_up, down, head); got kqv"));
+  EXPECT_THAT(wrong.err, HasSubstr("--kernel: expected a role of matmul in this model (down, gate_up, head, o, qkv); got kqv"));
   for (const std::string right : {"matmul.head=ref.matmul", "sample.greedy=ref.sample", "matmul=ref.matmul"}) EXPECT_EQ(with(right).code, 0) << right;
 }
 
@@ -230,7 +230,8 @@ TEST(Generate, TheTraceEqualsTheSelection) {
   const auto forced = attune(
       {"generate", "--json", "--trace-kernels", "--model", model, "--prompts", "-", "--max-tokens", "2", "--kernel", "attention=ref.attention"},
       "{\"token_ids\":[1,2]}\n");
-  for (const auto& l : Json::parse(forced.err)["launches"])
+  const Json trace = Json::parse(forced.err);
+  for (const auto& l : trace["launches"])
     if (l["op"] == "attention") EXPECT_EQ(l["kernel"], "ref.attention");
 }
 
