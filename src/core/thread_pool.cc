@@ -20,6 +20,7 @@ namespace attune {
 namespace {
 
 constexpr auto kSpin = std::chrono::microseconds(50);
+constexpr size_t kLine = 64;
 
 void pause_cpu() {
 #if defined(__x86_64__)
@@ -30,6 +31,10 @@ void pause_cpu() {
 /// Waits until `done()` by spinning for kSpin at most; false if the time ran out.
 template <class F>
 bool spin_until(F&& done) {
+  for (int i = 0; i < 64; ++i) {  // before the clock is asked
+    if (done()) return true;
+    pause_cpu();
+  }
   const auto end = std::chrono::steady_clock::now() + kSpin;
   for (;;) {
     for (int i = 0; i < 64; ++i) {
@@ -43,15 +48,16 @@ bool spin_until(F&& done) {
 }  // namespace
 
 struct ThreadPool::State {
-  std::atomic<uint64_t> epoch{0};  // raised once a run
-  std::atomic<int> unfinished{0};  // workers still busy with this run
-  std::atomic<int> sleepers{0};
+  // What one thread writes while another spins on it has a cache line of its own; a run comes with the line that announces it.
+  alignas(kLine) std::atomic<uint64_t> epoch{0};  // raised once a run
   std::atomic<bool> stop{false};
-  std::atomic<bool> busy{false};
   int64_t tasks = 0;
   Task task = nullptr;
   void* argument = nullptr;
-  std::mutex mutex;
+  alignas(kLine) std::atomic<int> unfinished{0};  // workers still busy with this run
+  alignas(kLine) std::atomic<int> sleepers{0};
+  alignas(kLine) std::atomic<bool> busy{false};
+  alignas(kLine) std::mutex mutex;
   std::condition_variable wake;
   std::vector<std::thread> threads;
 

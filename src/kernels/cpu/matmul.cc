@@ -10,6 +10,7 @@ namespace attune::cpu::ATTUNE_ISA {
 namespace {
 
 constexpr int kColumnBlock = 48;          // columns a task; a multiple of every tile's columns
+constexpr int kEvenFrom = 16;             // column blocks a worker from which one more or less is no matter
 constexpr int kMostColumns = 64;          // columns of a panel (see multiply_panel), and the distance of rows of sums
 constexpr int kPanelRows = 6;             // rows of x that a panel meets at a time
 constexpr int kPanelsFrom = 64;           // rows of x from which transposing the weights costs little
@@ -340,13 +341,14 @@ void pack_panel(const Columns& columns, int64_t k, float* panel) {
 template <class X>
 void pack_panel_rows(const X* x, int64_t x_stride, int64_t k, int64_t rows, float* out) {
   const int64_t blocks = blocks_of(k);
-  for (int64_t r = 0; r < kPanelRows; ++r)
-    for (int64_t block = 0; block < blocks; ++block) {
-      const int64_t at = block * 2 * kLanes;
-      float pairs[kLanes] = {};
-      if (r < rows) store(static_cast<float*>(pairs), as_vec(load_pairs_tail(x + r * x_stride + at, static_cast<int>(k - at < 32 ? k - at : 32))));
-      for (int lane = 0; lane < kLanes; ++lane) out[(lane * blocks + block) * kPanelRows + r] = pairs[lane];
-    }
+  for (int64_t block = 0; block < blocks; ++block) {
+    const int64_t at = block * 2 * kLanes, n = k - at < 2 * kLanes ? k - at : 2 * kLanes;
+    Vec pairs[kWidth];
+    for (int r = 0; r < kWidth; ++r)
+      pairs[r] = r < kPanelRows && r < rows ? as_vec(load_pairs_tail(x + r * x_stride + at, static_cast<int>(n))) : zero();
+    transpose(pairs);
+    for (int lane = 0; lane < kWidth; ++lane) store_tail(out + (lane * blocks + block) * kPanelRows, pairs[lane], kPanelRows);
+  }
 }
 
 /// Rows [first, last) of x, packed, against a panel.
@@ -354,10 +356,16 @@ template <class Packed>
 void multiply_panel(const Call<Packed>& call, int64_t first, int64_t last, const Columns& columns, const float* panel) {
   const int64_t blocks = blocks_of(call.d.k);
   alignas(64) float sums[kPanelRows * kMostColumns];
+  const int64_t out_size = static_cast<int64_t>(size_of(call.d.out_dtype));
   for (int64_t row = first; row < last; row += kPanelRows) {
+    const int64_t rows = last - row < kPanelRows ? last - row : kPanelRows;
+    for (int64_t r = 0; r < rows; ++r) {  // the outputs' lines arrive while the products are summed
+      const char* out = static_cast<const char*>(call.p.out) + ((row + r) * call.p.out_stride + columns.column) * out_size;
+      for (int64_t at = 0; at < columns.count * out_size; at += 64) prefetch_to_write(out + at);
+    }
     multiply_lanes<kPanelRows, kMostColumns / kWidth>(call.x + row * blocks * kLanes, 1, {blocks * kPanelRows, kPanelRows}, panel,
                                                       {blocks * kMostColumns, kMostColumns}, blocks, sums, kMostColumns);
-    finish(call.d, call.p, row, static_cast<int>(last - row < kPanelRows ? last - row : kPanelRows), columns, sums);
+    finish(call.d, call.p, row, static_cast<int>(rows), columns, sums);
   }
 }
 
@@ -405,9 +413,9 @@ void launch(const ExecContext& ctx, const MatmulDesc& d, const MatmulParams& p) 
       return launch_panels<W>(ctx, d, p, n);
   if (p.m <= kFewRows) {
     pack_tile<X, W>(x, p.x_stride, d.k, static_cast<int>(p.m), static_cast<int>(p.m), packed);
-    parallel_ranges(ctx, column_blocks, kColumnBlock * d.k, [&](int64_t first, int64_t last, int) {
-      few_rows<X, W>(call, first * kColumnBlock, last * kColumnBlock < n ? last * kColumnBlock : n);
-    });
+    const int64_t unit = column_blocks < kEvenFrom * ctx.pool->size() ? kWidth : kColumnBlock;
+    parallel_ranges(ctx, (n + unit - 1) / unit, unit * d.k,
+                    [&](int64_t first, int64_t last, int) { few_rows<X, W>(call, first * unit, last * unit < n ? last * unit : n); });
     return;
   }
   parallel_ranges(ctx, (p.m + kTileRows - 1) / kTileRows, kTileRows * d.k, [&](int64_t first, int64_t last, int) {

@@ -58,7 +58,7 @@ ATTUNE_INLINE void convert(const From* from, To* to, int64_t n) {
 
 template <class X, class Out>
 void rope_tokens(const ExecContext& ctx, const RopeDesc& d, const RopeParams& p) {
-  parallel_ranges(ctx, p.tokens, p.heads * d.head_dim, [&](int64_t first, int64_t last, int) {
+  parallel_ranges(ctx, p.tokens, p.heads * d.head_dim + 8 * d.rotary_dim, [&](int64_t first, int64_t last, int) {
     alignas(64) float cosines[kMaxRotary / 2], sines[kMaxRotary / 2], head[kMaxRotary];
     const int64_t half = d.rotary_dim / 2;
     for (int64_t t = first; t < last; ++t) {

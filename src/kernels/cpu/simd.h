@@ -74,6 +74,7 @@ ATTUNE_INLINE void store_one(f8_e4m3_t* p, float x) { p->bits = f8_bits<false>(x
 ATTUNE_INLINE void store_one(f8_e4m3fnuz_t* p, float x) { p->bits = f8_bits<true>(x); }
 
 ATTUNE_INLINE void prefetch(const void* p) { __builtin_prefetch(p, 0, 3); }
+ATTUNE_INLINE void prefetch_to_write(const void* p) { __builtin_prefetch(p, 1, 3); }
 
 // ---- the vector: kWidth floats. fma(a, b, c) is a·b + c, fused wherever the instruction set has it ----
 
@@ -459,11 +460,14 @@ ATTUNE_INLINE void parallel(const ExecContext& ctx, int64_t tasks, const F& f) {
       tasks, [](void* g, int64_t task, int worker) { (*static_cast<const F*>(g))(task, worker); }, const_cast<F*>(&f));
 }
 
-/// Calls f(first, last, worker) for pieces of [0, count); one piece, on this thread, if all of it is below 32k elements: waking others costs µs.
+/// Elements below which a launch stays on this thread: the others spin while a step runs, so handing them a share costs about 0.3 µs.
+inline constexpr int64_t kParallelFrom = 4096;
+
+/// Calls f(first, last, worker) for pieces of [0, count); one piece, on this thread, if all of it is below kParallelFrom elements.
 template <class F>
 ATTUNE_INLINE void parallel_ranges(const ExecContext& ctx, int64_t count, int64_t elements_each, const F& f) {
   const int64_t pieces = count < ctx.pool->size() ? count : ctx.pool->size();
-  if (pieces <= 1 || count * elements_each < 32768) {
+  if (pieces <= 1 || count * elements_each < kParallelFrom) {
     if (count > 0) f(int64_t{0}, count, 0);
     return;
   }
