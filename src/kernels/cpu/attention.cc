@@ -227,20 +227,19 @@ struct Worker {
     return group.first == nullptr ? nullptr : group.first + head * p.desc.head_dim * (ragged() ? 1 : p.desc.block_size);
   }
   /// The rows of a group as they lie in the cache or, where some may not be read or end inside a vector, a copy with zeros in it.
-  template <int64_t Dim = 0>
-  Rows<T, Dim> rows_of(const Group& group, int64_t head, const T* near, const T* far) {
+  Rows<T> rows_of(const Group& group, int64_t head, const T* near, const T* far) {
     const T* first = first_of(group, head);
     const int64_t dim = p.desc.head_dim, stride = ragged() ? p.params.kv_stride : dim;
     constexpr int64_t kWhole = kParts<T> * 32;
     T* copy = reinterpret_cast<T*>(s.staging);
     if (near == nullptr || ragged()) near = first != nullptr ? first : copy;
     if (far == nullptr || ragged()) far = near;
-    if (group.seen == 0xffffu && dim % kWhole == 0) return {first, stride, near, far, p.padded};
+    if (group.seen == 0xffffu && dim % kWhole == 0) return {first, stride, near, far};
     const int64_t copy_stride = round_up(dim, kWhole);
     __builtin_memset(copy, 0, static_cast<size_t>(kGroup * copy_stride) * sizeof(T));
     for (int i = 0; i < kGroup; ++i)
       if ((group.seen >> i & 1) != 0) __builtin_memcpy(copy + i * copy_stride, first + i * stride, static_cast<size_t>(dim) * sizeof(T));
-    return {copy, copy_stride, near, far, p.padded};
+    return {copy, copy_stride, near, far};
   }
 
   /// Scales of the chunk's tokens; 0 where nobody looks.
@@ -345,7 +344,8 @@ struct Worker {
       if ((view.seen[tile / 32] | view.seen[tile / 32 + 1]) == 0) continue;
       for (int g = tile / kGroup; g < (tile + kKeyTile) / kGroup; ++g)
         if (keys[g].seen != 0)
-          pack_keys(rows_of(keys[g], 0, nullptr, g + 2 < kGroups ? keys[g + 2].first : values[g + 2 - kGroups].first), s.keys + (g * kGroup - tile));
+          pack_keys(rows_of(keys[g], 0, nullptr, g + 2 < kGroups ? keys[g + 2].first : values[g + 2 - kGroups].first), p.padded,
+                    s.keys + (g * kGroup - tile));
       for (int64_t r = 0; r < t.rows; r += kRowGroup) {
         const int64_t n = smaller(kRowGroup, t.rows - r);
         int first, last;
@@ -362,7 +362,7 @@ struct Worker {
       for (int g = tile / kGroup; g < (tile + kValueTile) / kGroup; ++g) any_seen |= values[g].seen != 0;
       if (!any_seen) continue;
       for (int g = tile / kGroup; g < (tile + kValueTile) / kGroup; ++g)
-        pack_values(rows_of(values[g], 0, nullptr, g + 2 < kGroups ? values[g + 2].first : next.first),
+        pack_values(rows_of(values[g], 0, nullptr, g + 2 < kGroups ? values[g + 2].first : next.first), p.padded,
                     s.values + (g * kGroup - tile) / kPair * p.padded);
       for (int64_t r = 0; r < t.rows; r += kRowGroup) {
         const int64_t n = smaller(kRowGroup, t.rows - r);
@@ -411,8 +411,6 @@ struct Worker {
     return next.first == nullptr ? nullptr : next.first + (at - num_pieces) * kGroup * p.desc.head_dim;
   }
 
-  /// Rows of heads one after the other; Dim as in Rows.
-  template <int64_t Dim>
   void run_few(const Tile& t, int64_t chunk, const Node& node) {
     int first, last;
     group_view(t, 0, t.rows, &first, &last);
@@ -424,23 +422,16 @@ struct Worker {
       for (int i = 0; i < num_pieces; ++i) {
         const int g = pieces[i].group, head = pieces[i].head;
         if (keys[g].seen == 0) continue;
-        score_group<kRows>(rows_of<Dim>(keys[g], head, ahead_of_keys(i, kNear), ahead_of_keys(i, kFar)), s.query + head * kRows * p.query,
-                           s.scores + head * kRows * kChunk + g * kGroup);
+        score_group<kRows>(rows_of(keys[g], head, ahead_of_keys(i, kNear), ahead_of_keys(i, kFar)), s.query + head * kRows * p.query, p.query,
+                           p.padded, s.scores + head * kRows * kChunk + g * kGroup);
       }
       for (int64_t r = 0; r < t.all_rows(); ++r) weigh_row(t, chunk, r, a * kGroup, b * kGroup, node);
       for (int i = 0; i < num_pieces; ++i) {
         const int g = pieces[i].group, head = pieces[i].head;
-        weigh_group<kRows>(rows_of<Dim>(values[g], head, ahead_of_values(i, kNear), ahead_of_values(i, kFar)),
-                           s.scores + head * kRows * kChunk + g * kGroup / kPair, node.acc + head * kRows * p.padded);
+        weigh_group<kRows>(rows_of(values[g], head, ahead_of_values(i, kNear), ahead_of_values(i, kFar)),
+                           s.scores + head * kRows * kChunk + g * kGroup / kPair, p.padded, node.acc + head * kRows * p.padded);
       }
     });
-  }
-
-  void run_few(const Tile& t, int64_t chunk, const Node& node) {
-    // Small heads alone: at 128 the same takes 5 % longer out of cache.
-    if constexpr (kNativePairs)
-      if (!ragged() && p.desc.head_dim == 64) return run_few<64>(t, chunk, node);
-    run_few<0>(t, chunk, node);
   }
 
   /// Chunks [first, last) of a tile → one node of the tree, written to `slot` or, where that is null, to the output.

@@ -151,20 +151,6 @@ Cost total_cost(const Plan& p) {
   return total;
 }
 
-/// The dearest of the workers' shares where tiles stay whole (see for_each_unit).
-int64_t largest_share(const Plan& p) {
-  int64_t cost = 0, share = 0, in_share = 0, most = 0;
-  for (int64_t seq = 0; seq < p.params.num_seqs; ++seq)
-    for (int64_t head = 0; head < p.desc.num_kv_heads; head += p.heads)
-      for (int64_t i = 0; i * p.tile_rows < p.rows(seq); ++i) {
-        const Tile t = tile_at(p, seq, i);
-        const int64_t unit = t.cost(t.last_chunk - t.first_chunk), owner = (2 * cost + unit - 1) * p.workers / (2 * p.total_cost);
-        in_share = owner == share ? in_share + unit : unit, share = owner;
-        most = larger(most, in_share), cost += unit;
-      }
-  return most;
-}
-
 /// Calls f(tile, first chunk, last chunk, slot) for every unit of work in a worker's share: a tile's run of chunks, in a fixed order. `slot`
 /// counts the runs of tiles that have more than one; −1 for the others. A unit belongs to the share that holds its middle.
 template <class F>
@@ -245,7 +231,6 @@ void make_plan(const ExecContext& ctx, Plan* p) {
   Cost total = total_cost(*p);
   p->total_cost = total.cost;
   if (p->workers == 1 || total.largest * p->workers * 8 <= total.cost) return;
-  if (total.largest * p->workers <= total.cost && largest_share(*p) * p->workers * 16 <= total.cost * 17) return;
   const int64_t chunk_cost = p->heads * (smaller(most_rows, p->tile_rows) + 16), wanted = total.cost / (p->workers * 8 * chunk_cost);
   for (p->run = 1; p->run * 2 <= wanted;) p->run *= 2;
   total = total_cost(*p);

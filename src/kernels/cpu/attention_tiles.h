@@ -85,49 +85,42 @@ void multiply_keys(int64_t rows, const float* query, int64_t query_stride, const
 
 /// K or V of kGroup consecutive tokens, all of them readable, rows of whole vectors (see Worker::rows_of). `near` is what will be read next, `far`
 /// what comes kFar groups later: one is fetched into the first cache, the other into the second, which alone keeps enough lines in flight.
-/// Dim is the distance of rows and head_dim where they are one constant, so that all addresses are; 0 elsewhere.
-template <class T, int64_t Dim = 0>
+template <class T>
 struct Rows {
   const T* first;
-  int64_t row_stride;
+  int64_t stride;
   const T *near, *far;
-  int64_t padded_dim;
-  ATTUNE_INLINE int64_t stride() const { return Dim > 0 ? Dim : row_stride; }
-  ATTUNE_INLINE int64_t padded() const { return Dim > 0 ? Dim : padded_dim; }
 };
 
 /// Fetches ahead at an offset, beside load number `i` of `Bytes` each: one line for every 64 bytes read.
-template <int Bytes, class T, int64_t Dim>
-ATTUNE_INLINE void fetch(const Rows<T, Dim>& rows, int64_t offset, int i) {
+template <int Bytes, class T>
+ATTUNE_INLINE void fetch(const Rows<T>& rows, int64_t offset, int i) {
   if (Bytes < 64 && i % (64 / Bytes) != 0) return;
   prefetch(rows.near + offset);
   if constexpr (!kNativePairs) prefetch_second(rows.far + offset);
 }
 
 /// Fetches all of the far group at once, before the work on this one: with bf16 products that work is too short to spread the fetches over it.
-template <class T, int64_t Dim>
-ATTUNE_INLINE void fetch_far(const Rows<T, Dim>& rows) {
-  constexpr int64_t kLine = 64 / static_cast<int>(sizeof(T));
+template <class T>
+ATTUNE_INLINE void fetch_far(const Rows<T>& rows, int64_t padded) {
   if constexpr (kNativePairs)
-    for (int64_t i = 0; i < kGroup * rows.padded(); i += 8 * kLine)
-      for (int64_t line = 0; line < 8; ++line) prefetch_second(rows.far + i + line * kLine);
+    for (int64_t i = 0; i < kGroup * padded; i += 64 / static_cast<int>(sizeof(T))) prefetch_second(rows.far + i);
 }
 
 /// Calls f(step, vector of keys [key, key + kWidth)) for each step of head_dim, in order.
-template <class T, int64_t Dim, class F>
-ATTUNE_INLINE void for_each_key_step(const Rows<T, Dim>& rows, int key, const F& f) {
-  const int64_t padded = rows.padded();
+template <class T, class F>
+ATTUNE_INLINE void for_each_key_step(const Rows<T>& rows, int key, int64_t padded, const F& f) {
   constexpr bool kTwoHalves = __is_same(T, bf16_t);  // transposed in pairs, widened afterwards
   constexpr int kDims = kTwoHalves ? 2 * kWidth : kWidth, kBytes = kDims * static_cast<int>(sizeof(T));
-  const T* row = rows.first + key * rows.stride();
+  const T* row = rows.first + key * rows.stride;
   for (int64_t d = 0; d < padded; d += kDims) {
     Vec block[kWidth];
     for (int i = 0; i < kWidth; ++i) {
       fetch<kBytes>(rows, key * padded + d * kWidth + i * kDims, i);
       if constexpr (kTwoHalves)
-        block[i] = as_vec(load_pairs(row + i * rows.stride() + d));
+        block[i] = as_vec(load_pairs(row + i * rows.stride + d));
       else
-        block[i] = load(row + i * rows.stride() + d);
+        block[i] = load(row + i * rows.stride + d);
     }
     transpose(block);
     for (int i = 0; i < kWidth; ++i) {
@@ -141,16 +134,15 @@ ATTUNE_INLINE void for_each_key_step(const Rows<T, Dim>& rows, int key, const F&
 }
 
 /// Calls f(vector j of dimensions [d, d + C·kWidth), j) for j < C, of token i or, in pairs, of tokens i and i + 1 (see zip_parts).
-template <int C, class T, int64_t Dim, class F>
-ATTUNE_INLINE void for_each_value_vector(const Rows<T, Dim>& rows, int i, int64_t d, const F& f) {
-  const int64_t padded = rows.padded();
-  const T* row = rows.first + i * rows.stride() + d;
+template <int C, class T, class F>
+ATTUNE_INLINE void for_each_value_vector(const Rows<T>& rows, int i, int64_t d, int64_t padded, const F& f) {
+  const T* row = rows.first + i * rows.stride + d;
   if constexpr (kNativePairs) {
     constexpr int kVectors = kZipped<T>, kDims = kVectors * kWidth;
     for (int j = 0; j < C; j += kVectors) {
       fetch<64>(rows, i * padded + d + j * kWidth, 0), fetch<64>(rows, (i + 1) * padded + d + j * kWidth, 0);
       Pairs x[kVectors];
-      zip_parts(row + j / kVectors * kDims, row + rows.stride() + j / kVectors * kDims, x);
+      zip_parts(row + j / kVectors * kDims, row + rows.stride + j / kVectors * kDims, x);
       for (int v = 0; v < kVectors; ++v) f(as_vec(x[v]), j + v);
     }
   } else {
@@ -164,10 +156,10 @@ ATTUNE_INLINE void for_each_value_vector(const Rows<T, Dim>& rows, int i, int64_
 
 /// K of kGroup keys → [steps][kGroup] at `out`, kKeyTile floats apart.
 template <class T>
-void pack_keys(const Rows<T>& rows, float* out) {
-  const int64_t padded = rows.padded();
+void pack_keys(const Rows<T>& rows, int64_t padded, float* out) {
   if constexpr (!kNativePairs) {
-    for (int key = 0; key < kGroup; key += kWidth) for_each_key_step(rows, key, [&](int64_t step, Vec x) { store(out + step * kKeyTile + key, x); });
+    for (int key = 0; key < kGroup; key += kWidth)
+      for_each_key_step(rows, key, padded, [&](int64_t step, Vec x) { store(out + step * kKeyTile + key, x); });
   } else {
     for (int64_t d = 0; d < padded; d += 64 / static_cast<int>(sizeof(T)))
       for (int part = 0; part < kParts<T>; ++part, out += kLanes * kKeyTile) {
@@ -175,7 +167,7 @@ void pack_keys(const Rows<T>& rows, float* out) {
         for (int key = 0; key < kGroup; ++key) {
           if (part == 0) fetch<64>(rows, key * padded + d, 0);
           Pairs x[kParts<T>];
-          load_parts(rows.first + key * rows.stride() + d, x);
+          load_parts(rows.first + key * rows.stride + d, x);
           block[key] = as_vec(x[part]);
         }
         transpose(block);
@@ -186,21 +178,19 @@ void pack_keys(const Rows<T>& rows, float* out) {
 
 /// V of kGroup tokens → [steps][padded] at `out`.
 template <class T>
-void pack_values(const Rows<T>& rows, float* out) {
-  const int64_t padded = rows.padded();
+void pack_values(const Rows<T>& rows, int64_t padded, float* out) {
   for (int i = 0; i < kGroup; i += kPair)
     for (int64_t d = 0; d < padded; d += kZipped<T> * kWidth)
-      for_each_value_vector<kZipped<T>>(rows, i, d, [&](Vec x, int j) { store(out + i / kPair * padded + d + j * kWidth, x); });
+      for_each_value_vector<kZipped<T>>(rows, i, d, padded, [&](Vec x, int j) { store(out + i / kPair * padded + d + j * kWidth, x); });
 }
 
 /// Scores of R query rows for kGroup keys, without packing: the same chains of products as multiply().
-template <int R, class T, int64_t Dim>
-void score_by_keys(const Rows<T, Dim>& rows, const float* query, float* scores) {
-  const int64_t query_stride = rows.padded() / kPair;
+template <int R, class T>
+void score_by_keys(const Rows<T>& rows, const float* query, int64_t query_stride, int64_t padded, float* scores) {
   for (int key = 0; key < kGroup; key += kWidth) {
     Vec acc[R];
     for (Vec& a : acc) a = zero();
-    for_each_key_step(rows, key, [&](int64_t step, Vec x) {
+    for_each_key_step(rows, key, padded, [&](int64_t step, Vec x) {
       for (int r = 0; r < R; ++r) acc[r] = product(query + r * query_stride + step, x, acc[r]);
     });
     for (int r = 0; r < R; ++r) store(scores + r * kChunk + key, acc[r]);
@@ -223,15 +213,14 @@ ATTUNE_INLINE void fold_scores(const Vec* acc, float* scores) {
 }
 
 /// Scores of R rows for kGroup keys from products of bf16 pairs: each lane sums its pairs of head_dim in rising order, then the lanes are folded.
-template <int R, bool Ahead, class T, int64_t Dim>
-void score_by_lanes(const Rows<T, Dim>& rows, const float* query, float* scores) {
-  const int64_t padded = rows.padded(), query_stride = padded / kPair;
+template <int R, bool Ahead, class T>
+void score_by_lanes(const Rows<T>& rows, const float* query, int64_t query_stride, int64_t padded, float* scores) {
   constexpr int K = R == 1 ? 16 : R <= 3 ? 8 : 4, kDims = 64 / static_cast<int>(sizeof(T));
   for (int key = 0; key < kGroup; key += K) {
     Vec acc[R * K], sums[R * K];
     for (int r = 0; r < R; ++r)
       for (int k = 0; k < K; ++k) acc[r * K + k] = zero();
-    const T* row = rows.first + key * rows.stride();
+    const T* row = rows.first + key * rows.stride;
     int64_t ahead = key * padded;
     for (int64_t d = 0; d < padded; d += kDims) {
       Pairs q[R][kParts<T>];
@@ -240,7 +229,7 @@ void score_by_lanes(const Rows<T, Dim>& rows, const float* query, float* scores)
       for (int k = 0; k < K; ++k, ahead += kDims) {
         if constexpr (Ahead) fetch<64>(rows, ahead, 0);
         Pairs x[kParts<T>];
-        load_parts(row + k * rows.stride() + d, x);
+        load_parts(row + k * rows.stride + d, x);
         for (int part = 0; part < kParts<T>; ++part)
           for (int r = 0; r < R; ++r) acc[r * K + k] = dot(q[r][part], x[part], acc[r * K + k]);
       }
@@ -252,50 +241,47 @@ void score_by_lanes(const Rows<T, Dim>& rows, const float* query, float* scores)
 }
 
 /// Scores of R query rows for kGroup keys, without packing. Rows are taken so that the accumulators of some keys stay in registers.
-template <int R, class T, int64_t Dim>
-void score_group(const Rows<T, Dim>& rows, const float* query, float* scores) {
+template <int R, class T>
+void score_group(const Rows<T>& rows, const float* query, int64_t query_stride, int64_t padded, float* scores) {
   if constexpr (!kNativePairs) {
-    score_by_keys<R>(rows, query, scores);
+    score_by_keys<R>(rows, query, query_stride, padded, scores);
   } else {
     constexpr int kFirst = R <= 4 ? R : R <= 6 ? 3 : 4;
-    fetch_far(rows);
-    score_by_lanes<kFirst, true>(rows, query, scores);
-    if constexpr (R > kFirst) score_by_lanes<R - kFirst, false>(rows, query + kFirst * rows.padded() / kPair, scores + kFirst * kChunk);
+    fetch_far(rows, padded);
+    score_by_lanes<kFirst, true>(rows, query, query_stride, padded, scores);
+    if constexpr (R > kFirst) score_by_lanes<R - kFirst, false>(rows, query + kFirst * query_stride, query_stride, padded, scores + kFirst * kChunk);
   }
 }
 
 /// Adds kGroup tokens to C vectors of dimensions from d on of R output rows, without packing.
-template <int R, int C, class T, int64_t Dim>
-void weigh_columns(const Rows<T, Dim>& rows, const float* weights, int64_t d, float* out) {
-  const int64_t padded = rows.padded();
+template <int R, int C, class T>
+void weigh_columns(const Rows<T>& rows, const float* weights, int64_t d, float* out, int64_t padded) {
   Vec acc[R][C];
   for (int r = 0; r < R; ++r)
     for (int j = 0; j < C; ++j) acc[r][j] = load(out + r * padded + d + j * kWidth);
   for (int i = 0; i < kGroup; i += kPair)
-    for_each_value_vector<C>(rows, i, d, [&](Vec x, int j) {
+    for_each_value_vector<C>(rows, i, d, padded, [&](Vec x, int j) {
       for (int r = 0; r < R; ++r) acc[r][j] = product(weights + r * kChunk + i / kPair, x, acc[r][j]);
     });
   for (int r = 0; r < R; ++r)
     for (int j = 0; j < C; ++j) store(out + r * padded + d + j * kWidth, acc[r][j]);
 }
 
-template <int R, class T, int64_t Dim>
-void weigh_group(const Rows<T, Dim>& rows, const float* weights, float* out) {
-  constexpr int kRoom = (kRegisters - 8) / R / (kFused ? 1 : 2), kMost = Dim > 0 && Dim / kWidth < kRoom ? static_cast<int>(Dim / kWidth) : kRoom;
-  constexpr int kVectors = kMost >= 8 ? 8 : kMost >= 4 ? 4 : kMost >= 2 ? 2 : 1;
+template <int R, class T>
+void weigh_group(const Rows<T>& rows, const float* weights, int64_t padded, float* out) {
+  constexpr int kMost = (kRegisters - 8) / R / (kFused ? 1 : 2), kVectors = kMost >= 8 ? 8 : kMost >= 4 ? 4 : kMost >= 2 ? 2 : 1;
   constexpr int kLeast = kZipped<T>;
   if constexpr (kVectors < kLeast) {
-    weigh_group<R / 2>(rows, weights, out);
-    weigh_group<R - R / 2>(rows, weights + R / 2 * kChunk, out + R / 2 * rows.padded());
+    weigh_group<R / 2>(rows, weights, padded, out);
+    weigh_group<R - R / 2>(rows, weights + R / 2 * kChunk, padded, out + R / 2 * padded);
   } else {
-    fetch_far(rows);
-    const int64_t padded = rows.padded();
+    fetch_far(rows, padded);
     int64_t d = 0;
-    for (; d + kVectors * kWidth <= padded; d += kVectors * kWidth) weigh_columns<R, kVectors>(rows, weights, d, out);
+    for (; d + kVectors * kWidth <= padded; d += kVectors * kWidth) weigh_columns<R, kVectors>(rows, weights, d, out, padded);
     if constexpr (kVectors > 2 && kLeast < 2)
-      for (; d + 2 * kWidth <= padded; d += 2 * kWidth) weigh_columns<R, 2>(rows, weights, d, out);
+      for (; d + 2 * kWidth <= padded; d += 2 * kWidth) weigh_columns<R, 2>(rows, weights, d, out, padded);
     if constexpr (kVectors > kLeast)
-      for (; d < padded; d += kLeast * kWidth) weigh_columns<R, kLeast>(rows, weights, d, out);
+      for (; d < padded; d += kLeast * kWidth) weigh_columns<R, kLeast>(rows, weights, d, out, padded);
   }
 }
 
