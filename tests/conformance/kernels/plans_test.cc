@@ -82,6 +82,19 @@ TEST(LengthSets, HoldWhatTheFieldHasAndReachEveryKernel) {
   }
 }
 
+/// A product that is too large to be compared whole must still show a small systematic defect.
+TEST(SampledOutputs, AreEnoughForTheMeanSquare) {
+  MatmulKernel kernel = *catalogue().kernels<Matmul>().back();
+  const auto c = parse_case<Matmul>("x=bf16 w=bf16 n=200 k=8192 rows=3 m=3 seed=4");
+  EXPECT_EQ(run_case(kernel, c, {.samples = 64}).text, "");
+  kernel.launch = [](const ExecContext& ctx, const MatmulDesc& d, const MatmulParams& p) {
+    matmul_ref(ctx, d, p);
+    for (int64_t m = 0; m < p.m; ++m)
+      for (int64_t n = 0; n < d.n; ++n) static_cast<float*>(p.out)[m * p.out_stride + n] *= 1.0001f;
+  };
+  EXPECT_THAT(run_case(kernel, c, {.samples = 64}).text, testing::HasSubstr("mean square error"));
+}
+
 TEST(SeedSuite, HasItsSixtyFiveCasesAndTolerances) {
   const auto suite = seed_suite();
   ASSERT_EQ(suite.size(), 65u);
