@@ -26,6 +26,8 @@ struct Setting {
     Fill fill(seed ^ 0x1a35);
     logits.resize(kVocab);
     fill.values(logits.data(), DType::f32, 0, kVocab, 3);
+    // Tokens of the lists below that come often, so that a penalty of one of them shows: in the output thrice, twice and once; in the prompt.
+    logits[3] = 4, logits[7] = 3.5f, logits[11] = 3, logits[2] = 3;
     params.logits = memory.add<float>("logits", DType::f32, kRowsACall * kVocab);
     params.token = memory.add<int32_t>("token", DType::i32, kRowsACall);
   }

@@ -181,6 +181,8 @@ TEST(Laws, AWrongLawShows) {
   EXPECT_THAT(laws_broken_by([](SampleRow& r) { r.top_k += r.top_k > 0; }), Contains("top_k 7"));
   EXPECT_THAT(laws_broken_by([](SampleRow& r) { r.top_p = r.top_p < 1 ? r.top_p + 0.04f : 1; }), Contains("top_p 0.8"));
   EXPECT_THAT(laws_broken_by([](SampleRow& r) { r.min_p = 0; }), Contains("min_p 0.1"));
+  const auto one_less = [](SampleRow& r) { r.output_tokens > 0 ? (++r.output, --r.output_tokens) : 0; };  // of the token that came thrice
+  EXPECT_THAT(laws_broken_by(one_less), Contains("frequency penalty 0.5"));
   EXPECT_THAT(laws_broken_by([](SampleRow& r) { r.repetition_penalty = 1; }), Contains("repetition penalty 1.4"));
   EXPECT_THAT(laws_broken_by([](SampleRow& r) { r.presence_penalty = 0; }), Contains("presence penalty 0.8"));
   EXPECT_THAT(laws_broken_by([](SampleRow& r) { r.frequency_penalty = 0; }), Contains("frequency penalty 0.5"));
