@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <chrono>
 #include <functional>
-#include <set>
 #include <unordered_map>
 
 #include "build_info.h"
@@ -111,22 +110,6 @@ struct Engine::State final : LaunchTrace {
   std::vector<LaunchRecord> launches;
 };
 
-namespace {
-
-/// An override for a role that this model does not have would bind nothing: a slip of the pen.
-void check_roles(const EngineOptions& options, const std::vector<Selection>& selections) {
-  for (const std::string& text : options.kernels) {
-    const Override o = parse_override(text);
-    std::set<std::string> roles;
-    for (const Selection& s : selections)
-      if (s.op == o.op) roles.insert(s.role);
-    if (!o.role.empty() && !roles.contains(o.role))
-      invalid("--kernel", fmt::format("a role of {} in this model ({})", o.op, fmt::join(roles, ", ")), printable(o.role));
-  }
-}
-
-}  // namespace
-
 Engine::Engine(const EngineOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   with_memory_errors("engine", [&] {
@@ -136,7 +119,7 @@ Engine::Engine(const EngineOptions& options) {
     } catch (const Error& e) {
       throw with_memory_advice(e, options);
     }
-    check_roles(options, state_->binder.selections());
+    check_roles(options.kernels, state_->binder.selections());
   });
   state_->stats.load_seconds = seconds_since(start);
 }

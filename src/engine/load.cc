@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <set>
 
 #include "build_info.h"
 #include "loader/hf_cache.h"
@@ -104,6 +105,17 @@ Override parse_override(const std::string& text) {
   if (!op_known) invalid("--kernel", "the name of an op before the '='", printable(o.op));
   if (!kernel_known) invalid("--kernel", "a kernel of " + o.op + " (attune kernels lists them)", printable(o.kernel));
   return o;
+}
+
+void check_roles(const std::vector<std::string>& kernels, const std::vector<Selection>& selections) {
+  for (const std::string& text : kernels) {
+    const Override o = parse_override(text);
+    std::set<std::string> roles;
+    for (const Selection& s : selections)
+      if (s.op == o.op) roles.insert(s.role);
+    if (!o.role.empty() && !roles.contains(o.role))
+      invalid("--kernel", fmt::format("a role of {} in this model ({})", o.op, fmt::join(roles, ", ")), printable(o.role));
+  }
 }
 
 Policy make_policy(const std::vector<std::string>& kernels, const std::vector<std::string>& disable_kernels) {

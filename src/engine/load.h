@@ -42,6 +42,9 @@ KernelBinder::Options binder_options(const EngineOptions& options, int threads);
 /// "OP[.ROLE]=NAME" or "OP[.ROLE]=prefer:NAME"
 Override parse_override(const std::string& text);
 
+/// An override for a role that the model does not have would bind nothing: InvalidArgument, which lists the roles.
+void check_roles(const std::vector<std::string>& kernels, const std::vector<Selection>& selections);
+
 /// What the values of --kernel and --disable-kernel ask for. InvalidArgument also for a pattern that no kernel's name has.
 Policy make_policy(const std::vector<std::string>& kernels, const std::vector<std::string>& disable_kernels);
 
