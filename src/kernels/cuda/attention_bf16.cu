@@ -6,7 +6,6 @@ namespace {
 
 __global__ void clear(int32_t* counters, int count) {
   release_successor();
-  wait_for_predecessor();  // the workspace may be its own; and who waits for this kernel has waited for it, too
   for (int i = static_cast<int>(threadIdx.x); i < count; i += static_cast<int>(blockDim.x)) counters[i] = 0;
 }
 

@@ -12,7 +12,7 @@ struct FormFacts {
   int threads;
 };
 
-/// Sets `count` counters at `counters` to 0 in its turn, and lets the kernel that follows start (and plan) at once.
+/// Sets `count` counters at `counters` to 0, and lets the kernel that follows start at once.
 const void* clear_counters();
 
 /// The form for this many rows: 8, 16, 64, 128. Null where none is instantiated.

@@ -79,17 +79,16 @@ void place_workspace(AttentionCall& c, int64_t node, const Workspace& w, int blo
 
 void start(const FormFacts& form, AttentionCall& c, CUtensorMap k, CUtensorMap v, int blocks, int shared, cudaStream_t stream) {
   check(cudaFuncSetAttribute(form.kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared));
+  int count = kCounterBytes / 4;
+  void* counters[] = {&c.arrived, &count};
+  check(cudaLaunchKernel(clear_counters(), dim3(1), dim3(512), counters, 0, stream));
   cudaLaunchAttribute overlap = {};
   overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;
   overlap.val.programmaticStreamSerializationAllowed = 1;
   cudaLaunchConfig_t config = {};
-  config.gridDim = dim3(1), config.blockDim = dim3(512), config.stream = stream;
-  config.attrs = &overlap, config.numAttrs = 1;
-  int count = kCounterBytes / 4;
-  void* counters[] = {&c.arrived, &count};
-  check(cudaLaunchKernelExC(&config, clear_counters(), counters));
   config.gridDim = dim3(static_cast<unsigned>(blocks)), config.blockDim = dim3(static_cast<unsigned>(form.threads));
-  config.dynamicSmemBytes = static_cast<size_t>(shared);
+  config.dynamicSmemBytes = static_cast<size_t>(shared), config.stream = stream;
+  config.attrs = &overlap, config.numAttrs = 1;
   void* arguments[] = {&c, &k, &v};
   check(cudaLaunchKernelExC(&config, form.kernel, arguments));
 }

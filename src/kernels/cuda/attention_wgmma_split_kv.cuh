@@ -113,7 +113,10 @@ __device__ void produce(const AttentionCall& c, const CUtensorMap* k_map, const 
       ring.next(c.stages);
     }
     int taken = 0;
-    if (lane == 0) taken = atomicAdd(c.ticket, 1);
+    if (lane == 0) {
+      wait_for_predecessor();  // it cleared the ticket
+      taken = atomicAdd(c.ticket, 1);
+    }
     index = static_cast<int>(gridDim.x) + __shfl_sync(~0u, taken, 0);
   }
 }
@@ -497,7 +500,10 @@ __device__ void finish_unit(const AttentionCall& c, const Unit& u, const Node<F>
   if (u.runs > 1) __threadfence();
   named_sync(1, F::kConsumers);
   if (u.runs > 1) {
-    if (threadIdx.x == 0) *flag = atomicAdd(&c.arrived[u.slot], 1) == u.runs - 1;
+    if (threadIdx.x == 0) {
+      wait_for_predecessor();  // it cleared the counters
+      *flag = atomicAdd(&c.arrived[u.slot], 1) == u.runs - 1;
+    }
     named_sync(1, F::kConsumers);
     if (*flag == 0) return;
     __threadfence();
@@ -597,9 +603,7 @@ __global__ void __launch_bounds__(F::kThreads, F::kBlocks)
     fence_barrier_init();
   }
   int* firsts = reinterpret_cast<int*>(shared + at.plan);
-  const Plan plan = make_plan<F>(c, firsts);  // its barriers also publish the ones above; lengths are older than the launches before this one
-  wait_for_predecessor();                     // it cleared the counters, and has waited for what wrote q, keys and values
-  release_successor();
+  const Plan plan = make_plan<F>(c, firsts);  // its barriers also publish the ones above
   if (threadIdx.x >= F::kConsumers) {
     if constexpr (F::kWide) give_registers<40>();
     if (threadIdx.x < F::kConsumers + 32) produce<F>(c, &k_map, &v_map, plan, firsts, shared, at);
@@ -607,6 +611,7 @@ __global__ void __launch_bounds__(F::kThreads, F::kBlocks)
     if constexpr (F::kWide) take_registers<F::kBlocks == 1 ? 232 : 208>();
     consume<F>(c, plan, firsts, shared, at);
   }
+  wait_for_predecessor();  // so that who waits for this kernel has waited for it, too
 }
 
 }  // namespace attune::cuda
