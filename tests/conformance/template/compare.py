@@ -16,7 +16,9 @@ import sys
 import fuzz
 import reference
 from conversations import CONVERSATIONS, VARIABLES
-from expressions import EXPRESSIONS, STATEMENTS
+from expressions import EXPRESSIONS
+from filters import FILTERS
+from statements import STATEMENTS
 from templates import TEMPLATES
 
 NOW = datetime.datetime(2024, 3, 9, 14, 5, 7)
@@ -33,7 +35,7 @@ def cases(count, seed):
         for (conversation, messages), (shape, variables), prompt in itertools.product(CONVERSATIONS.items(), VARIABLES.items(), (False, True)):
             yield f"{name} × {conversation} × {shape}", template, messages, prompt, variables
     messages = CONVERSATIONS["tool_call"]
-    for expression in EXPRESSIONS:
+    for expression in EXPRESSIONS + FILTERS:
         yield expression, "{{ " + expression + " }}", messages, True, VARIABLES["tools"]
         yield f"text of {expression}", "{{ [" + expression + "] }}", messages, True, VARIABLES["tools"]
     for statement in itertools.chain(STATEMENTS, fuzz.templates(count // 4, seed), fuzz.mutations(list(TEMPLATES.values()), count // 16, seed)):
