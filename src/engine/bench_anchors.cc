@@ -3,13 +3,13 @@
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <numbers>
 #include <numeric>
-#include <random>
 
 #include "attune/bench.h"
 #include "attune/options.h"
-#include "build_info.h"
 #include "core/error.h"
+#include "core/rng.h"
 #include "engine/bench_site.h"
 #include "proof/attention_anchors.h"
 #include "proof/planted.h"
@@ -20,13 +20,16 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// Normal values of a dtype, some millions of them.
-std::vector<uint8_t> noise_of(DType t, unsigned seed) {
+/// A million normal values of a dtype.
+std::vector<uint8_t> noise_of(DType t, uint64_t seed) {
   constexpr int64_t kElements = 1 << 20;
-  std::mt19937 random(seed);
-  std::normal_distribution<float> normal;
+  Rng random(seed);
+  const auto normal = [&] {  // Box and Muller
+    const double radius = std::sqrt(-2 * std::log(1 - random.uniform01()));
+    return static_cast<float>(radius * std::cos(2 * std::numbers::pi * random.uniform01()));
+  };
   std::vector<uint8_t> out(static_cast<size_t>(kElements) * size_of(t));
-  for (int64_t i = 0; i < kElements; ++i) store_from_float(out.data(), t, i, normal(random));
+  for (int64_t i = 0; i < kElements; ++i) store_from_float(out.data(), t, i, normal());
   return out;
 }
 
@@ -36,7 +39,8 @@ std::vector<int32_t> permuted_tables(const Case<Attention>& c, int64_t max_block
   blocks = std::accumulate(c.kv_lens.begin(), c.kv_lens.end(), int64_t{0}, [&](int64_t sum, int64_t n) { return sum + blocks_of(n); });
   std::vector<int32_t> order(static_cast<size_t>(blocks)), tables(c.kv_lens.size() * static_cast<size_t>(max_blocks), -1);
   std::iota(order.begin(), order.end(), 0);
-  std::shuffle(order.begin(), order.end(), std::mt19937(3));
+  Rng random(3);
+  for (size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[static_cast<size_t>(random.below(static_cast<int64_t>(i)))]);
   size_t next = 0;
   for (size_t s = 0; s < c.kv_lens.size(); ++s)
     for (int64_t b = 0; b < blocks_of(c.kv_lens[s]); ++b) tables[s * static_cast<size_t>(max_blocks) + static_cast<size_t>(b)] = order[next++];
@@ -132,7 +136,6 @@ Json peer_json(const AttentionAnchor& a) {
 void bench_anchors(const AnchorQuery& q, const std::function<void(const std::string& json)>& on_row) {
   if (q.iterations < 1) invalid("--num-iters", "a positive integer", std::to_string(q.iterations));
   check_plant(q.plant);
-  if (!q.plant.empty() && !build::kTestBuild) invalid("--plant", "a build with ATTUNE_TESTS", "another build");
   BenchSite site(find_device(q.device), q.threads);
   std::map<std::string_view, double> plain;  // kernel -> GB/s
   bool found = false;

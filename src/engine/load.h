@@ -31,12 +31,12 @@ std::string present_names();
 /// The options with what depends on the device filled in.
 EngineOptions with_device_defaults(EngineOptions options);
 
-/// The device, policy and limits that options ask for. InvalidArgument for a --kernel or --disable-kernel that cannot be read.
 /// What was measured on a device with so many threads, from the tuning table of the cache folder; a broken one is a warning.
 std::function<std::vector<Measurement>(std::string_view op, const std::string& desc, const Bucket& bucket)> measurements_of(const std::string& path,
                                                                                                                             const DeviceProps& device,
                                                                                                                             int threads);
 
+/// The device, policy and limits that options ask for. InvalidArgument for a --kernel or --disable-kernel that cannot be read.
 KernelBinder::Options binder_options(const EngineOptions& options, int threads);
 
 /// "OP[.ROLE]=NAME" or "OP[.ROLE]=prefer:NAME"

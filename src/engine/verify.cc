@@ -8,6 +8,7 @@
 #include "attune/bench.h"
 #include "attune/options.h"
 #include "build_info.h"
+#include "proof/planted.h"
 #include "proof/planted_trials.h"
 #include "proof/report.h"
 #include "proof/task_child.h"
@@ -74,7 +75,7 @@ VerifyOptions options_of(const VerifyQuery& q) {
   if (!o.device.present) invalid("--device", "a device of this machine", printable(q.device));
   if (q.seed >> 32 != 0) invalid("--seed", "0 to 4294967295", std::to_string(q.seed));
   if (q.samples < 0 || q.samples > 1'000'000) invalid("--samples", "0 to 1000000", std::to_string(q.samples));
-  if (!q.plant.empty() && !build::kTestBuild) invalid("--plant", "a build with ATTUNE_TESTS", "another build");
+  check_plant(q.plant);
   return o;
 }
 

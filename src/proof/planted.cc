@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "build_info.h"
 #include "core/error.h"
 #include "core/thread_pool.h"
 #include "ops/attention_math.h"
@@ -465,6 +466,7 @@ void check_plant(std::string_view name) {
     for (const auto& defect : planted<Op>()) known += std::string(defect.name) + ", ";
   });
   if (!found) invalid("--plant", "one of " + known + "slow, gpu_scale, gpu_nowhere, gpu_slow", printable(name));
+  if (!name.empty() && !build::kTestBuild) invalid("--plant", "a build with ATTUNE_TESTS", "another build");
 }
 
 template const Kernel<Attention>* find_planted(std::string_view);

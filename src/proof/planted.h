@@ -28,7 +28,7 @@ std::span<const Planted<Op>> planted();
 template <class Op>
 const Kernel<Op>* find_planted(std::string_view name);
 
-/// Throws InvalidArgument, with the names there are, unless some op has one of that name; an empty name is none.
+/// Throws InvalidArgument, with the names there are, unless some op has one of that name, and in a build without tests; an empty name is none.
 void check_plant(std::string_view name);
 
 /// The catalogue's kernels of an op, after the planted one of that name, so that it is what selection takes by default.

@@ -12,28 +12,14 @@
 #include "attune/error.h"
 #include "attune/kernels.h"
 #include "attune/log.h"
+#include "tiny_engine.h"
 
 namespace attune {
 namespace {
 
 using testing::HasSubstr;
 
-EngineOptions options() {
-  EngineOptions o;
-  o.model = std::string(ATTUNE_SOURCE_DIR) + "/tests/model/goldens/qwen3-gqa7-tied";
-  o.tokenizer = false;
-  o.threads = 2;
-  o.probe = false;
-  o.max_num_seqs = 16;
-  o.kv_cache_memory_bytes = 32 << 20;
-  return o;
-}
-
-std::vector<int32_t> prompt(int length, int salt = 0) {
-  std::vector<int32_t> ids;
-  for (int i = 0; i < length; ++i) ids.push_back((i * 37 + salt * 11 + i * i) % 90);
-  return ids;
-}
+EngineOptions options() { return tiny_engine("qwen3-gqa7-tied", 16, 32 << 20); }
 
 /// Output of a request: ids and their log-probabilities, per sample.
 struct Out {

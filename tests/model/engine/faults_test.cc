@@ -7,6 +7,7 @@
 #include "attune/error.h"
 #include "engine/load.h"
 #include "faulty_device.h"
+#include "tiny_engine.h"
 
 namespace attune::engine_test {
 namespace {
@@ -22,13 +23,7 @@ struct EngineFaults : testing::Test {
 };
 
 EngineOptions options(bool graphs = false) {
-  EngineOptions o;
-  o.model = std::string(ATTUNE_SOURCE_DIR) + "/tests/model/goldens/qwen2-linear";
-  o.tokenizer = false;
-  o.threads = 2;
-  o.probe = false;
-  o.max_num_seqs = 4;
-  o.kv_cache_memory_bytes = 4 << 20;
+  EngineOptions o = tiny_engine("qwen2-linear", 4, 4 << 20);
   o.graphs = graphs;
   return o;
 }

@@ -7,6 +7,7 @@
 
 #include "attune/engine.h"
 #include "core/rng.h"
+#include "tiny_engine.h"
 
 namespace attune {
 namespace {
@@ -21,16 +22,11 @@ struct Spec {
 using Tokens = std::map<int, std::vector<int32_t>>;  // sample -> ids
 
 EngineOptions options(int64_t kv_bytes, bool ahead = false) {
-  EngineOptions o;
+  EngineOptions o = tiny_engine("qwen2-linear", 8, kv_bytes);
   o.async_scheduling = ahead;
-  o.model = std::string(ATTUNE_SOURCE_DIR) + "/tests/model/goldens/qwen2-linear";
-  o.tokenizer = false;
-  o.probe = false;
   o.threads = 1;
   o.max_model_len = 128;
-  o.max_num_seqs = 8;
   o.max_num_batched_tokens = 48;
-  o.kv_cache_memory_bytes = kv_bytes;
   return o;
 }
 

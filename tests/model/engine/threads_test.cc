@@ -11,19 +11,17 @@
 #include "attune/log.h"
 #include "core/rng.h"
 #include "core/thread_pool.h"
+#include "tiny_engine.h"
 
 namespace attune {
 namespace {
 
 EngineOptions options(int threads) {
-  EngineOptions o;
-  o.model = std::string(ATTUNE_SOURCE_DIR) + "/tests/model/goldens/qwen3-gqa7-tied";
-  o.tokenizer = false;
+  EngineOptions o = tiny_engine("qwen3-gqa7-tied", 12, 4 << 20);
   o.threads = threads;
-  o.max_num_seqs = 12;
+  o.probe = true;
   o.max_num_batched_tokens = 64;  // prompts come in chunks beside decoding sequences
   o.max_model_len = 128;
-  o.kv_cache_memory_bytes = 4 << 20;
   return o;
 }
 
