@@ -225,7 +225,7 @@ void few_rows(const Call<X>& call, int64_t first, int64_t last) {
       const W* w[C];
       weight_rows<W, C>(columns, c, k, w);
       float part[R * C];
-      tile<X, W, R, C, true>(call.x, w, k, part, reinterpret_cast<const char*>(w[0]) + distance);
+      tile<X, W, R, C, (C > 1)>(call.x, w, k, part, reinterpret_cast<const char*>(w[0]) + distance);
       place<R, C>(part, sums + c);
     }
     finish(call.d, call.p, 0, R, columns, sums);
@@ -267,9 +267,10 @@ void few_rows_of(const Call<X>& call, int64_t first, int64_t last) {
   few_rows<X, W, R, C>(call, first, last);
 }
 
-/// Columns a tile of few_rows takes, so that its accumulators stay in registers; each divides kColumnBlock.
+/// Columns a tile of few_rows takes, so that its accumulators stay in registers; each divides kColumnBlock. For one row of x one column, where a
+/// vector is wide enough for one chain to keep up with memory: the weights are then read from end to end, which the processor fetches best unaided.
 constexpr int few_columns(int rows) {
-  if (kRegisters == 32) return rows <= 6 ? 4 : 3;
+  if (kRegisters == 32) return rows == 1 ? 1 : rows <= 6 ? 4 : 3;
   return rows <= 3 ? 4 : 3;
 }
 
