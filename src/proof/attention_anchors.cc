@@ -98,10 +98,18 @@ void add_prefill(std::vector<AttentionAnchor>& out) {
   add(1, 16384, "FA3, paged", 646);
 }
 
+/// One short sequence: of the usual heads, and of the embedded model's.
+void add_short(std::vector<AttentionAnchor>& out) {
+  for (const int64_t context : {128, 256, 384}) {
+    out.push_back(row({.block_size = 64}, 1, context, 1));
+    out.push_back(row({.num_kv_heads = 2, .gqa_group = 2, .head_dim = 64, .block_size = 64}, 1, context, 1, "4 heads of 64"));
+  }
+}
+
 std::vector<AttentionAnchor> gpu_anchors() {
   std::vector<AttentionAnchor> out;
   for (const int64_t block : {16, 64}) add_decode(out, block), add_verify(out, block);
-  add_extras(out), add_odd(out), add_prefill(out);
+  add_extras(out), add_odd(out), add_short(out), add_prefill(out);
   return out;
 }
 

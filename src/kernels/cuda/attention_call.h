@@ -9,14 +9,15 @@ namespace attune::cuda {
 inline constexpr int kGroup = 128;  ///< threads of a warpgroup
 inline constexpr int kQueue = 4;    ///< units that the copying warp may be ahead
 inline constexpr int kTile = 64;    ///< keys of one product S = K·Qᵀ
-inline constexpr int kChunk = 512;  ///< keys of a leaf of the reduction tree
+inline constexpr int kChunk = 256;  ///< keys of a leaf of the reduction tree
 inline constexpr int kTilesPerChunk = kChunk / kTile;
+inline constexpr int kFineChunks = 32;          ///< of a sequence; from there on a leaf is two chunks, since a long one has runs enough
 inline constexpr int kLevels = 16;              ///< runs of 1, 2, 4, … chunks that a plan chooses from
 inline constexpr int kMostVerified = 32;        ///< query tokens of the verify phase
 inline constexpr int kMostRuns = 512;           ///< of one row: what the join of partial results can hold
 inline constexpr int64_t kMostPartials = 2048;  ///< runs whose results wait in the workspace
 inline constexpr int64_t kPartialBytes = 20 << 20;
-inline constexpr int64_t kCounterBytes = (kMostPartials + 32) * 4;
+inline constexpr int64_t kCounters = kMostPartials + 32;  ///< of a workspace: of arrived runs, and two of units
 
 /// What one launch needs beyond the tensor maps.
 struct AttentionCall {
@@ -31,8 +32,8 @@ struct AttentionCall {
   int num_seqs, kv_heads, group, head_dim, block_size;
   int box;  ///< keys of one copy: a power of two that divides block_size, at most a tile
   int window, window_right;
-  float scale;  ///< of q·k, natural units
-  float softcap;
+  float scale;                     ///< of q·k, natural units
+  float softcap, softcap_inverse;  ///< the second: 2·log₂e / softcap
   Mask mask;
   Alibi alibi;
   DType q_dtype, out_dtype;
@@ -46,8 +47,8 @@ struct AttentionCall {
   int partials;      ///< runs of split rows whose results fit
   int slots;         ///< those, and one for each block
   bool out_paired;   ///< two 16-bit outputs may be stored at once
-  int32_t* arrived;  ///< [partials]
-  int32_t* ticket;   ///< units handed out beyond the first of each block
+  int32_t* arrived;  ///< [partials]; 0 between launches, as the next
+  int32_t* tickets;  ///< units handed out beyond the first of each block; blocks that asked for their last one
   float* spill;      ///< [blocks][spill_levels][node_floats]
   float* results;    ///< [slots][rows][head_dim padded] then [slots][rows][2]
 };
@@ -55,7 +56,7 @@ struct AttentionCall {
 /// Rows (query token × query head of one KV head) that a block works on at once.
 constexpr int rows_of(int64_t longest_q, int64_t group) {
   const int64_t rows = longest_q * group;
-  return rows <= 8 ? 8 : rows <= 16 ? 16 : longest_q <= kMostVerified ? 64 : 128;
+  return rows <= 8 ? 8 : rows <= 16 ? 16 : 64;
 }
 constexpr int64_t padded_dim(const AttentionDesc& d) {
   const int64_t step = is_f8(d.kv_dtype) ? 128 : 64;
@@ -71,24 +72,35 @@ constexpr int levels_below(int64_t longest_kv) {
 }
 
 /// Blocks of a multiprocessor, as far as registers go.
-constexpr int most_blocks(int rows, int dim) { return rows > 64 || dim > 128 ? 1 : rows == 64 ? 2 : 3; }
+constexpr int most_blocks(int rows, int dim, bool f8) {
+  if (dim > 128) return rows > 8 || f8 ? 1 : 2;
+  return rows > 16 || !f8 ? 2 : rows > 8 ? 3 : 4;
+}
 constexpr int kMostMultiprocessors = 132;
+
+/// Forms of 64 rows and more hold weights in registers, and queries if head_dim leaves room.
+constexpr bool is_wide(int rows) { return rows >= 64; }
+constexpr bool query_waits(int dim) { return dim <= 128; }
 
 /// Where things are in a block's shared memory (byte offsets from a multiple of 1024).
 struct Layout {
-  int query, weights, scales, nodes, maxima, seen, limits, factors, slopes, plan, barriers, units, end;
+  int converted, query, weights, scales, nodes, maxima, seen, limits, factors, slopes, plan, barriers, units, end;
   constexpr Layout(int rows, int dim, bool f8, int stages, int levels) {
-    query = stages * kTile * dim * (f8 ? 1 : 2);
-    weights = query + rows * dim * 2;
-    scales = weights + rows * kTile * 2;
+    const bool wide = is_wide(rows), passes = wide && query_waits(dim);  // queries pass through where nodes will wait
+    const int queries = rows * dim * 2, waiting = levels * static_cast<int>(node_floats(rows, dim)) * 4;
+    converted = stages * kTile * dim * (f8 ? 1 : 2);
+    query = converted + (wide && f8 ? 2 * kTile * dim * 2 : 0);
+    weights = query + (passes ? 0 : queries);
+    scales = weights + (wide ? 0 : rows * kTile * 2);
     nodes = scales + (f8 ? stages * kTile * 4 : 0);
-    maxima = nodes + levels * static_cast<int>(node_floats(rows, dim)) * 4;
-    seen = maxima + rows * 4 * 4;
+    if (passes) query = nodes;
+    maxima = nodes + (passes && queries > waiting ? queries : waiting);
+    seen = maxima + (wide ? 0 : 2 * rows * 4 * 4);
     limits = seen + rows * 8;
     factors = limits + rows * 8;
     slopes = factors + rows * 4;
     plan = slopes + rows * 4;
-    barriers = (plan + (2 * (kGroup + 1) + 2 * kLevels + 10 + 1 + kQueue) * 4 + 7) / 8 * 8;
+    barriers = (plan + (2 * (kGroup + 1) + 2 * kLevels + 11 + 1 + kQueue) * 4 + 7) / 8 * 8;
     units = barriers + stages * 16;
     end = units + kQueue * 16;
   }
@@ -101,15 +113,17 @@ struct Shape {
 /// As many tiles in flight as fit beside the waiting nodes, of which at most three levels. Few rows of 16-bit keys do best with 48 KiB a block in
 /// flight: more costs 1 to 3 % of the bandwidth.
 constexpr Shape shape_of(int rows, int dim, bool f8, int levels) {
-  constexpr int kMultiprocessor = 228 * 1024, kReserved = 1024, kMostStages = 16, kFewStages = 5;
-  Shape s{most_blocks(rows, dim), kMostStages, levels < 3 ? levels : 3, 0};
-  if (s.blocks > 2 && !f8) s.blocks = 2;
+  constexpr int kMultiprocessor = 228 * 1024, kReserved = 1024, kMostStages = 16;
+  const int few_stages = is_wide(rows) || dim > 128 ? 3 : 5;
+  Shape s{most_blocks(rows, dim, f8), kMostStages, levels < 3 ? levels : 3, 0};
   const int room = kMultiprocessor / s.blocks - kReserved;
   const int in_flight = !f8 && rows <= 16 ? 48 * 1024 / (kTile * dim * 2) : kMostStages;
   s.stages = in_flight < 3 ? 3 : in_flight;
-  while (s.shared_levels > 0 && Layout(rows, dim, f8, kFewStages, s.shared_levels).end > room) --s.shared_levels;
+  while (s.shared_levels > 0 && Layout(rows, dim, f8, few_stages, s.shared_levels).end > room) --s.shared_levels;
   while (s.stages > 2 && Layout(rows, dim, f8, s.stages, s.shared_levels).end > room) --s.stages;
-  s.bytes = Layout(rows, dim, f8, s.stages, s.shared_levels).end;
+  // One block more would not fit: else blocks of the next launch, which wait for this one, stand three to a multiprocessor here and one there.
+  const int least = kMultiprocessor / (s.blocks + 1) - kReserved + 16, used = Layout(rows, dim, f8, s.stages, s.shared_levels).end;
+  s.bytes = used > least ? used : least;
   return s;
 }
 
@@ -122,9 +136,9 @@ constexpr int phase_rows(const AttentionDesc& d, int64_t tokens) {
 }
 constexpr int64_t attention_workspace(const AttentionDesc& d, const Limits& limits) {
   const int rows = phase_rows(d, limits.tokens), dim = static_cast<int>(padded_dim(d)), levels = levels_below(limits.longest_kv);
-  const int64_t blocks = int64_t{kMostMultiprocessors} * most_blocks(rows, dim);
+  const int64_t blocks = int64_t{kMostMultiprocessors} * most_blocks(rows, dim, is_f8(d.kv_dtype));
   const int64_t spilled = levels - shape_of(rows, dim, is_f8(d.kv_dtype), levels).shared_levels;
-  return kCounterBytes + (most_partials(rows, dim) + blocks * (1 + spilled)) * node_floats(rows, dim) * 4;
+  return kCounters * 4 + (most_partials(rows, dim) + blocks * (1 + spilled)) * node_floats(rows, dim) * 4;
 }
 constexpr int64_t attention_shared_memory(const AttentionDesc& d) {
   constexpr int64_t kMany = 1 << 20;

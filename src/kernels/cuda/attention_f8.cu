@@ -6,6 +6,7 @@ namespace attune::cuda {
 FormFacts attention_form_f8(int rows, int dim, bool extras) {
   switch (dim) {
     case 128: return form_of_dim<__half, true, 128>(rows, extras);
+    case 256: return form_of_dim<__half, true, 256>(rows, extras);
     default: return {};
   }
 }

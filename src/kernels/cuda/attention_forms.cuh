@@ -13,8 +13,7 @@ template <class T, bool F8, int Dim, bool Extras>
 FormFacts form_of_rows(int rows) {
   if (rows == 8) return facts_of<Form<T, F8, Dim, 8, 1, Extras>>();
   if (rows == 16) return facts_of<Form<T, F8, Dim, 16, 1, Extras>>();
-  if (rows == 64) return facts_of<Form<T, F8, Dim, 64, 1, Extras>>();
-  return facts_of<Form<T, F8, Dim, 64, 2, Extras>>();
+  return facts_of<Form<T, F8, Dim, 64, 1, Extras>>();
 }
 template <class T, bool F8, int Dim>
 FormFacts form_of_dim(int rows, bool extras) {

@@ -12,12 +12,18 @@ struct FormFacts {
   int threads;
 };
 
-/// Sets `count` counters at `counters` to 0, and lets the kernel that follows start at once.
+/// kCounters counters at 0, which launches on this workspace, of the current device, share and leave at 0. Null when there are too many workspaces:
+/// then clear_counters() must come first.
+int32_t* counters_of(const void* workspace);
+
+/// Sets `count` counters at `counters` to 0 in its turn, and lets the kernel that follows start (and plan) at once.
 const void* clear_counters();
 
-/// The form for this many rows: 8, 16, 64, 128. Null where none is instantiated.
+/// The form for this many rows: 8, 16, 64. Null where none is instantiated.
 FormFacts attention_form_bf16(int rows, int dim, bool extras);
 FormFacts attention_form_f16(int rows, int dim, bool extras);
+FormFacts attention_form_bf16_large(int rows, int dim, bool extras);
+FormFacts attention_form_f16_large(int rows, int dim, bool extras);
 FormFacts attention_form_f8(int rows, int dim, bool extras);
 
 }  // namespace attune::cuda

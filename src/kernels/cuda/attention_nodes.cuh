@@ -44,6 +44,27 @@ __device__ __forceinline__ Place place_of() {
   return {t / kGroup, t % kGroup / 32, t % 32, t % 32 / 4, t % 4 * 2};
 }
 
+/// Which of a thread's own rows values[block][i] belongs to, that row's place in the unit, and the element of head_dim.
+template <class F>
+__device__ __forceinline__ constexpr int own_of(int i) {
+  return F::kWide ? i / 2 % 2 : i / 4 * 2 + i % 2;
+}
+template <class F>
+__device__ __forceinline__ int row_of(const Place& p, int j) {
+  return F::kWide ? p.group * F::kColumns + p.warp * 16 + p.row + j * 8 : p.group * F::kColumns + j / 2 * 8 + p.column + j % 2;
+}
+template <class F>
+__device__ __forceinline__ int dim_of(const Place& p, int block, int i) {
+  if (F::kWide) return block * 64 + i / 4 * 8 + p.column + i % 2;
+  const int h = i / 2 % 2;
+  return F::kF8 ? block * 64 + p.warp * 16 + p.row * 2 + h : block * 64 + p.warp * 16 + p.row + h * 8;
+}
+/// One thread of those that know a row's maximum and sum.
+template <class F>
+__device__ __forceinline__ bool speaks(const Place& p) {
+  return F::kWide ? p.column == 0 : p.warp == 0 && p.row == 0;
+}
+
 /// Where the nodes of one block that wait for their right siblings stand.
 template <class F>
 struct Waiting {
@@ -54,6 +75,9 @@ struct Waiting {
   __device__ __forceinline__ float* at(int level) const {
     return level < shared_levels ? shared + level * F::kNodeFloats : spill + static_cast<int64_t>(level - shared_levels) * F::kNodeFloats;
   }
+  __device__ __forceinline__ static float4& four_of(float* node, int i, int thread) {
+    return reinterpret_cast<float4*>(node)[i / 4 * F::kConsumers + thread];
+  }
   __device__ __forceinline__ void push(int level, const Node<F>& n) const {
     float* to = at(level);
     const int t = static_cast<int>(threadIdx.x);
@@ -61,42 +85,62 @@ struct Waiting {
 #pragma unroll
     for (int b = 0; b < F::kDimBlocks; ++b)
 #pragma unroll
-      for (int i = 0; i < F::kScores; ++i) to[(b * F::kScores + i) * F::kConsumers + t] = n.values[b][i];
-    float* heads = to + F::kRows * F::kDim + p.group * F::kColumns * 2;
-    if (p.warp == 0 && p.row == 0)
+      for (int i = 0; i < F::kScores; i += 4)
+        four_of(to, b * F::kScores + i, t) = {n.values[b][i], n.values[b][i + 1], n.values[b][i + 2], n.values[b][i + 3]};
+    float* heads = to + F::kRows * F::kDim;
+    if (speaks<F>(p))
 #pragma unroll
-      for (int j = 0; j < F::kOwn; ++j) {
-        const int column = j / 2 * 8 + p.column + j % 2;
-        heads[column * 2] = n.maximum[j], heads[column * 2 + 1] = n.sum[j];
-      }
+      for (int j = 0; j < F::kOwn; ++j) heads[row_of<F>(p, j) * 2] = n.maximum[j], heads[row_of<F>(p, j) * 2 + 1] = n.sum[j];
+    if (F::kWide) __syncwarp();
   }
   /// n becomes the join of the waiting left sibling and n. A barrier of the group stands between push and this.
   __device__ __forceinline__ void join_left(int level, Node<F>& n) const {
     const float* from = at(level);
     const int t = static_cast<int>(threadIdx.x);
     const Place p = place_of();
-    const float* heads = from + F::kRows * F::kDim + p.group * F::kColumns * 2;
+    const float* heads = from + F::kRows * F::kDim;
+    Factors f[F::kOwn];
 #pragma unroll
     for (int j = 0; j < F::kOwn; ++j) {
-      const int column = j / 2 * 8 + p.column + j % 2;
-      const Factors f = factors_of(heads[column * 2], n.maximum[j]);
-      n.sum[j] = join(heads[column * 2 + 1], n.sum[j], f);
-      n.maximum[j] = f.maximum;
-#pragma unroll
-      for (int b = 0; b < F::kDimBlocks; ++b)
-#pragma unroll
-        for (int h = 0; h < 2; ++h) {
-          const int i = j / 2 * 4 + h * 2 + j % 2;
-          n.values[b][i] = join(from[(b * F::kScores + i) * F::kConsumers + t], n.values[b][i], f);
-        }
+      const float* head = heads + row_of<F>(p, j) * 2;
+      f[j] = factors_of(head[0], n.maximum[j]);
+      n.sum[j] = join(head[1], n.sum[j], f[j]);
+      n.maximum[j] = f[j].maximum;
     }
+    constexpr int kAtOnce = F::kScores < 16 || F::kDim <= 128 ? F::kScores : 16;  // loads that overlap
+#pragma unroll
+    for (int b = 0; b < F::kDimBlocks; ++b)
+#pragma unroll
+      for (int first = 0; first < F::kScores; first += kAtOnce) {
+        float left[kAtOnce];
+#pragma unroll
+        for (int i = 0; i < kAtOnce; i += 4)
+          load_now(&four_of(const_cast<float*>(from), b * F::kScores + first + i, t), left[i], left[i + 1], left[i + 2], left[i + 3]);
+        pin(left);
+#pragma unroll
+        for (int i = 0; i < kAtOnce; ++i) n.values[b][first + i] = join(left[i], n.values[b][first + i], f[own_of<F>(first + i)]);
+      }
   }
 };
 
-/// The element of head_dim that values[block][i] belongs to, for h = i / 2 % 2.
+/// Whether a leaf of the tree ends with this tile.
+__device__ __forceinline__ bool ends_leaf(int tile) {
+  return (tile + 1) % (tile < kFineChunks * kTilesPerChunk ? kTilesPerChunk : 2 * kTilesPerChunk) == 0;
+}
+
+/// Joins a finished leaf with its waiting left relatives; n is the run's node after the last chunk.
 template <class F>
-__device__ __forceinline__ int dim_of(const Place& p, int block, int h) {
-  return F::kF8 ? block * 64 + p.warp * 16 + p.row * 2 + h : block * 64 + p.warp * 16 + p.row + h * 8;
+__device__ __forceinline__ void put_chunk(const Waiting<F>& waiting, uint32_t& present, Node<F>& n, int chunk, bool last, int levels) {
+  for (int level = chunk < kFineChunks ? 0 : 1; level < levels; ++level) {
+    if ((chunk >> level) & 1) {
+      if ((present >> level) & 1) waiting.join_left(level, n);
+      present &= ~(1u << level);
+    } else if (!last) {
+      waiting.push(level, n);
+      present |= 1u << level;
+      break;
+    }
+  }
 }
 
 /// Stores elements i and i + 1.
@@ -158,17 +202,18 @@ __device__ __forceinline__ Stored stored_at(const AttentionCall& c, int slot) {
 template <class F>
 __device__ void write_partial(const Unit& u, const Stored& at, const Node<F>& n) {
   const Place p = place_of();
-  float *to = at.values, *heads = at.heads;
 #pragma unroll
   for (int j = 0; j < F::kOwn; ++j) {
-    const int row = p.group * F::kColumns + j / 2 * 8 + p.column + j % 2;
-    if (row >= u.rows) continue;
-    if (p.warp == 0 && p.row == 0) heads[row * 2] = n.maximum[j], heads[row * 2 + 1] = n.sum[j];
-#pragma unroll
-    for (int b = 0; b < F::kDimBlocks; ++b)
-#pragma unroll
-      for (int h = 0; h < 2; ++h) to[row * F::kDim + dim_of<F>(p, b, h)] = n.values[b][j / 2 * 4 + h * 2 + j % 2];
+    const int row = row_of<F>(p, j);
+    if (row < u.rows && speaks<F>(p)) at.heads[row * 2] = n.maximum[j], at.heads[row * 2 + 1] = n.sum[j];
   }
+#pragma unroll
+  for (int b = 0; b < F::kDimBlocks; ++b)
+#pragma unroll
+    for (int i = 0; i < F::kScores; ++i) {
+      const int row = row_of<F>(p, own_of<F>(i));
+      if (row < u.rows) at.values[row * F::kDim + dim_of<F>(p, b, i)] = n.values[b][i];
+    }
 }
 
 /// A node of one row, spread over a warp: this lane has elements 2·lane and 2·lane + 1 of every 64.
@@ -248,41 +293,41 @@ __device__ RowNode<F> join_runs(const AttentionCall& c, const Unit& u, int row) 
 }
 
 template <class F>
-__device__ __forceinline__ void write_row(const AttentionCall& c, const Unit& u, int row, const RowNode<F>& n) {
+__device__ __forceinline__ void write_row(const AttentionCall& c, const Unit& u, int row, int end, const RowNode<F>& n) {
   const int lane = static_cast<int>(threadIdx.x % 32);
-  if (row >= u.rows) return;
+  if (row >= end) return;
   const Finish f = finish_row(c, u, row, n.maximum, n.sum, lane == 0);
 #pragma unroll
   for (int b = 0; b < F::kDimBlocks; ++b)
     if (b * 64 + lane * 2 < c.head_dim) store_pair(c, f.out + b * 64 + lane * 2, n.values[b].x * f.factor, n.values[b].y * f.factor);
 }
 
-/// The output of every row of a unit whose runs are all in the results: kAtOnce rows a warp at a time, so that loads overlap.
+/// The output of rows begin … end − 1 of a unit whose runs are all in the results: kAtOnce rows a warp at a time, so that loads overlap.
 template <class F>
-__device__ void write_rows(const AttentionCall& c, const Unit& u, const Stored& own) {
+__device__ void write_rows(const AttentionCall& c, const Unit& u, const Stored& own, int begin, int end) {
   constexpr int kWarps = F::kConsumers / 32, kAtOnce = F::kWide ? 4 : 2;
-  const int first = static_cast<int>(threadIdx.x / 32), last_row = u.rows - 1;
+  const int first = begin + static_cast<int>(threadIdx.x / 32), last_row = end - 1;
   if (u.runs == 1) {
 #pragma unroll 1
-    for (int row = first; row < u.rows; row += kWarps * kAtOnce) {
+    for (int row = first; row < end; row += kWarps * kAtOnce) {
       RowNode<F> n[kAtOnce];
 #pragma unroll
       for (int i = 0; i < kAtOnce; ++i) n[i] = load_row_node<F, true>(own, min(row + i * kWarps, last_row));
 #pragma unroll
-      for (int i = 0; i < kAtOnce; ++i) write_row(c, u, row + i * kWarps, n[i]);
+      for (int i = 0; i < kAtOnce; ++i) write_row(c, u, row + i * kWarps, end, n[i]);
     }
   } else if (F::kWide && u.first_run / 8 == (u.first_run + u.runs - 1) / 8) {
 #pragma unroll 1
-    for (int row = first; row < u.rows; row += kWarps * 2) {
+    for (int row = first; row < end; row += kWarps * 2) {
       RowNode<F> leaf[2][8];
 #pragma unroll
       for (int i = 0; i < 2; ++i) load_eight(c, u, u.first_run / 8, min(row + i * kWarps, last_row), leaf[i]);
 #pragma unroll
-      for (int i = 0; i < 2; ++i) write_row(c, u, row + i * kWarps, join_eight(leaf[i]));
+      for (int i = 0; i < 2; ++i) write_row(c, u, row + i * kWarps, end, join_eight(leaf[i]));
     }
   } else {
 #pragma unroll 1
-    for (int row = first; row < u.rows; row += kWarps) write_row(c, u, row, join_runs<F>(c, u, row));
+    for (int row = first; row < end; row += kWarps) write_row(c, u, row, end, join_runs<F>(c, u, row));
   }
 }
 

@@ -17,16 +17,17 @@ struct Form {
   static constexpr bool kF8 = F8_, kExtras = Extras_;
   static constexpr int kDim = Dim_, kColumns = Columns_, kGroups = Groups_;
   static constexpr int kRows = kColumns * kGroups;
-  static constexpr bool kWide = kRows >= 64;  // more registers for the consumers, taken from a whole group of 4 warps that copies
+  static constexpr bool kWide = is_wide(kRows);  // S = Q·Kᵀ, and more registers for consumers, taken from a whole group of 4 warps that copies
   static constexpr int kConsumers = kGroups * kGroup, kThreads = kConsumers + (kWide ? kGroup : 32);
-  static constexpr int kBlocks = most_blocks(kRows, kDim);                            // of a multiprocessor
+  static constexpr int kBlocks = most_blocks(kRows, kDim, kF8);                       // of a multiprocessor
   static constexpr int kPanels = kDim / (kF8 ? 128 : 64), kPanelBytes = kTile * 128;  // a panel: 128 bytes of each key of a tile
   static constexpr int kScaleBytes = kF8 ? kTile * 4 : 0;
   static constexpr int kTileBytes = kPanels * kPanelBytes;
   static constexpr int kWeightBytes = kColumns * 128;  // of one group
   static constexpr int kDimBlocks = kDim / 64;
-  static constexpr int kScores = kColumns / 2;  // registers of S, and of one block of Oᵀ
-  static constexpr int kOwn = kColumns / 4;     // columns a thread has a part in
+  static constexpr int kScores = kColumns / 2;           // registers of S, and of one block of Oᵀ
+  static constexpr int kOwn = kWide ? 2 : kColumns / 4;  // rows a thread has a part in
+  static constexpr bool kQueryWaits = kWide && query_waits(kDim);
   static constexpr int kNodeFloats = kRows * (kDim + 2);
   static constexpr float kBias = std::is_same_v<T, __half> ? 14.0f : 0.0f;  // weights are 2^bias·p, to stay clear of f16's subnormals
 };
@@ -86,22 +87,45 @@ __device__ __forceinline__ Span span_of(const AttentionCall& c, int seq) {
 __device__ __forceinline__ int runs_of(const Span& s, int level) {
   return s.last_chunk > s.first_chunk ? ((s.last_chunk - 1) >> level) - (s.first_chunk >> level) + 1 : 1;
 }
-/// Of the levels whose partial results fit, the one with the least estimated time: rounds of mean units, and one of the largest if they differ.
+/// The estimated time of a plan, in chunks: rounds of mean units, and one of the largest if they differ. +∞ where its partial results do not fit.
 template <class F>
-__device__ Plan choose_level(const AttentionCall& c, const int* units, const int* partials, int chunks, int longest) {
-  const float split_cost = (F::kWide ? 0.4f : 0.15f) * (F::kF8 ? 2.0f : 1.0f);
-  Plan best{c.plan_levels - 1, units[c.plan_levels - 1]};
-  float least = __builtin_inff();
+__device__ __forceinline__ float cost_of(const AttentionCall& c, int level, int units, int partials, int chunks, int longest, int end) {
+  constexpr float kPart = 256.0f / kChunk, kSplit = (F::kWide ? 0.8f : 0.3f) * (F::kF8 ? 2.0f : 1.0f) * kPart,
+                  kJoin = kPart;  // of a unit; of all, once
+  if (partials > c.partials || (longest >> level) > kMostRuns - 2 || (level == 0 && end > kFineChunks))
+    return level + 1 < c.plan_levels ? __builtin_inff() : 3e38f;
+  const float u = static_cast<float>(max(units, 1)), blocks = static_cast<float>(gridDim.x), largest = static_cast<float>(min(longest, 1 << level));
+  const float fixed = partials > 0 ? kJoin : 0.0f, work = static_cast<float>(chunks) + (partials > 0 ? u * kSplit : 0.0f);
+  return fixed + (u <= blocks ? largest + (partials > 0 ? kSplit : 0.0f) : work / blocks + largest * 0.5f);
+}
+
+/// The plan of at most 32 sequences, by one warp: fills firsts and slots as make_plan() does.
+template <class F>
+__device__ __forceinline__ Plan plan_few(const AttentionCall& c, int* firsts, int* slots) {
+  const int lane = static_cast<int>(threadIdx.x % 32);
+  const Span s = lane < c.num_seqs ? span_of<F>(c, lane) : Span{};
+  const int own = s.items * (s.last_chunk - s.first_chunk);
+  const int chunks = __reduce_add_sync(~0u, own), longest = __reduce_max_sync(~0u, own > 0 ? s.last_chunk - s.first_chunk : 0);
+  const int end = __reduce_max_sync(~0u, s.last_chunk);
+  int units = 0, partials = 0;  // of level `lane`
 #pragma unroll 1
-  for (int level = c.plan_levels - 1; level >= 0; --level) {
-    if (partials[level] > c.partials || (longest >> level) > kMostRuns - 2) continue;
-    const float u = static_cast<float>(max(units[level], 1));
-    const float blocks = static_cast<float>(gridDim.x), largest = static_cast<float>(min(longest, 1 << level));
-    const float work = static_cast<float>(chunks) + (partials[level] > 0 ? u * split_cost : 0.0f);
-    const float cost = u <= blocks ? largest + split_cost : work / blocks + largest * 0.5f;
-    if (cost < least * 0.995f) least = cost, best = {level, units[level]};
+  for (int level = 0; level < c.plan_levels; ++level) {
+    const int runs = runs_of(s, level);
+    const int u = __reduce_add_sync(~0u, s.items * runs), p = __reduce_add_sync(~0u, runs > 1 ? s.items * runs : 0);
+    if (lane == level) units = u, partials = p;
   }
-  return best;
+  const float cost = lane < c.plan_levels ? cost_of<F>(c, lane, units, partials, chunks, longest, end) : __builtin_inff();
+  const float least = __uint_as_float(__reduce_min_sync(~0u, __float_as_uint(cost)));
+  const int level = 31 - __clz(static_cast<int>(__ballot_sync(~0u, cost <= least * 1.005f)));
+  const int runs = runs_of(s, level);
+  int u = s.items * runs, p = runs > 1 ? u : 0;
+  for (int step = 1; step < 32; step *= 2) {
+    const int a = __shfl_up_sync(~0u, u, step), b = __shfl_up_sync(~0u, p, step);
+    if (lane >= step) u += a, p += b;
+  }
+  firsts[lane + 1] = u, slots[lane + 1] = p;
+  if (lane == 0) firsts[0] = slots[0] = 0;
+  return {level, __shfl_sync(~0u, u, 31)};
 }
 
 /// Fills firsts[0..kGroup] and slots[…]: units and partial results before each of kGroup stretches of sequences. All threads of the block.
@@ -111,16 +135,25 @@ __device__ Plan make_plan(const AttentionCall& c, int* plan) {
   int* slots = firsts + kGroup + 1;
   int* units = slots + kGroup + 1;
   int* partials = units + kLevels;
-  int* totals = partials + kLevels;  // chunks, longest
+  int* totals = partials + kLevels;  // chunks, longest; sums of warps; last chunk
   const int t = static_cast<int>(threadIdx.x), stretch = (c.num_seqs + kGroup - 1) / kGroup;
+  if (c.num_seqs <= 32) {
+    if (t < 32) {
+      const Plan few = plan_few<F>(c, firsts, slots);
+      if (t == 0) totals[0] = few.level, totals[1] = few.units;
+    }
+    __syncthreads();
+    return {totals[0], totals[1]};
+  }
   for (int i = t; i < 2 * kLevels + 2; i += F::kThreads) units[i] = 0;
+  if (t == 0) totals[10] = 0;
   __syncthreads();
   if (t < kGroup) {
     const int begin = t * stretch, end = min(begin + stretch, c.num_seqs);
     const Span own = begin < end ? span_of<F>(c, begin) : Span{};
 #pragma unroll 1
     for (int level = 0; level < c.plan_levels; ++level) {
-      int u = 0, p = 0, chunks = 0, longest = 0;
+      int u = 0, p = 0, chunks = 0, longest = 0, last = 0;
 #pragma unroll 1
       for (int seq = begin; seq < end; ++seq) {
         const Span s = seq == begin ? own : span_of<F>(c, seq);
@@ -129,16 +162,23 @@ __device__ Plan make_plan(const AttentionCall& c, int* plan) {
         p += runs > 1 ? s.items * runs : 0;
         chunks += s.items * (s.last_chunk - s.first_chunk);
         if (s.items > 0) longest = max(longest, s.last_chunk - s.first_chunk);
+        last = max(last, s.last_chunk);
       }
       u = __reduce_add_sync(~0u, u), p = __reduce_add_sync(~0u, p);
       if (t % 32 == 0) atomicAdd(&units[level], u), atomicAdd(&partials[level], p);
       if (level > 0) continue;
-      chunks = __reduce_add_sync(~0u, chunks), longest = __reduce_max_sync(~0u, longest);
-      if (t % 32 == 0) atomicAdd(&totals[0], chunks), atomicMax(&totals[1], longest);
+      chunks = __reduce_add_sync(~0u, chunks), longest = __reduce_max_sync(~0u, longest), last = __reduce_max_sync(~0u, last);
+      if (t % 32 == 0) atomicAdd(&totals[0], chunks), atomicMax(&totals[1], longest), atomicMax(&totals[10], last);
     }
   }
   __syncthreads();
-  const Plan chosen = choose_level<F>(c, units, partials, totals[0], totals[1]);
+  Plan chosen{c.plan_levels - 1, 0};
+  float least = __builtin_inff();
+#pragma unroll 1
+  for (int level = c.plan_levels - 1; level >= 0; --level) {
+    const float cost = cost_of<F>(c, level, units[level], partials[level], totals[0], totals[1], totals[10]);
+    if (cost < least * 0.995f) least = cost, chosen = {level, units[level]};
+  }
   if (t < kGroup) {
     int u = 0, p = 0;
     for (int seq = t * stretch; seq < min((t + 1) * stretch, c.num_seqs); ++seq) {
@@ -166,7 +206,7 @@ template <class F>
 __device__ Unit unit_at(const AttentionCall& c, const Plan& plan, const int* firsts, int index) {
   const int* slots = firsts + kGroup + 1;
   const int stretch = (c.num_seqs + kGroup - 1) / kGroup;
-  int low = 0, high = kGroup;  // the last stretch that starts at or before index
+  int low = 0, high = min(c.num_seqs, kGroup);  // the last stretch that starts at or before index
   while (high - low > 1) {
     const int middle = (low + high) / 2;
     (firsts[middle] <= index ? low : high) = middle;

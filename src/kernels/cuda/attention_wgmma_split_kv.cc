@@ -1,9 +1,10 @@
-// Host side of cuda.attention.wgmma_split_kv: tensor maps, layout of shared memory and workspace, two launches (clear the counters, attend).
+// Host side of cuda.attention.wgmma_split_kv: tensor maps, layout of shared memory and workspace, the launch.
 #include "kernels/cuda/attention_launch.h"
 
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
+#include <numbers>
 
 #include "core/error.h"
 #include "kernels/cuda/kernels.h"
@@ -55,6 +56,7 @@ AttentionCall call_of(const AttentionDesc& d, const AttentionParams& p) {
   c.box = static_cast<int>(std::min<int64_t>(kTile, d.block_size & -d.block_size));
   c.window = static_cast<int>(d.window), c.window_right = static_cast<int>(d.window_right);
   c.scale = p.scale, c.softcap = static_cast<float>(d.softcap);
+  if (d.softcap > 0) c.softcap_inverse = static_cast<float>(2 * std::numbers::log2e / d.softcap);
   c.mask = d.mask, c.alibi = d.alibi, c.q_dtype = d.q_dtype, c.out_dtype = d.out_dtype, c.kv_scale = d.kv_scale;
   c.read_once = p.longest_q <= kMostVerified;
   c.out_paired = reinterpret_cast<uintptr_t>(p.out) % 4 == 0 && p.out_stride % 2 == 0;
@@ -62,35 +64,45 @@ AttentionCall call_of(const AttentionDesc& d, const AttentionParams& p) {
   return c;
 }
 
-/// Counters, then waiting nodes, then as many partial results as fit.
+/// Counters (used where those of the module have run out), then waiting nodes, then as many partial results as fit.
 void place_workspace(AttentionCall& c, int64_t node, const Workspace& w, int blocks) {
+  constexpr int64_t kCounterBytes = kCounters * 4;
   const int64_t spill = blocks * c.spill_levels * node;
   const int64_t room = static_cast<int64_t>(w.bytes) - kCounterBytes - spill;
   if (room < blocks * node)
     fail(ErrorCode::internal, kName, fmt::format("a workspace of {} bytes or more", w.bytes - room + blocks * node), std::to_string(w.bytes));
   unsigned char* at = static_cast<unsigned char*>(w.data);
   c.arrived = reinterpret_cast<int32_t*>(at);
-  c.ticket = c.arrived + kMostPartials;
   c.spill = reinterpret_cast<float*>(at + kCounterBytes);
   c.results = reinterpret_cast<float*>(at + kCounterBytes + spill);
   c.partials = static_cast<int>(std::min(kMostPartials, room / node - blocks));
   c.slots = c.partials + blocks;
 }
 
-void start(const FormFacts& form, AttentionCall& c, CUtensorMap k, CUtensorMap v, int blocks, int shared, cudaStream_t stream) {
-  check(cudaFuncSetAttribute(form.kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared));
-  int count = kCounterBytes / 4;
-  void* counters[] = {&c.arrived, &count};
-  check(cudaLaunchKernel(clear_counters(), dim3(1), dim3(512), counters, 0, stream));
+/// Starts a kernel that may begin while the one before it ends.
+void start(const void* kernel, int blocks, int threads, int shared, void** arguments, cudaStream_t stream) {
   cudaLaunchAttribute overlap = {};
   overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;
   overlap.val.programmaticStreamSerializationAllowed = 1;
   cudaLaunchConfig_t config = {};
-  config.gridDim = dim3(static_cast<unsigned>(blocks)), config.blockDim = dim3(static_cast<unsigned>(form.threads));
+  config.gridDim = dim3(static_cast<unsigned>(blocks)), config.blockDim = dim3(static_cast<unsigned>(threads));
   config.dynamicSmemBytes = static_cast<size_t>(shared), config.stream = stream;
   config.attrs = &overlap, config.numAttrs = 1;
+  check(cudaLaunchKernelExC(&config, kernel, arguments));
+}
+
+void attend(const FormFacts& form, AttentionCall& c, const Workspace& w, CUtensorMap k, CUtensorMap v, int blocks, int shared, cudaStream_t stream) {
+  if (int32_t* counters = counters_of(w.data)) {
+    c.arrived = counters;
+  } else {
+    int count = kCounters;
+    void* arguments[] = {&c.arrived, &count};
+    start(clear_counters(), 1, 512, 0, arguments, stream);
+  }
+  c.tickets = c.arrived + kMostPartials;
+  check(cudaFuncSetAttribute(form.kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared));
   void* arguments[] = {&c, &k, &v};
-  check(cudaLaunchKernelExC(&config, form.kernel, arguments));
+  start(form.kernel, blocks, form.threads, shared, arguments, stream);
 }
 
 }  // namespace
@@ -110,7 +122,7 @@ void attention_wgmma_split_kv(const ExecContext& ctx, const AttentionDesc& desc,
   c.plan_levels = std::min(kLevels, levels + 1);
   place_workspace(c, node_floats(rows, dim) * 4, ctx.workspace, blocks);
   const CUtensorMap k = map_of(desc, params.k, params.num_blocks, c.box), v = map_of(desc, params.v, params.num_blocks, c.box);
-  start(form, c, k, v, blocks, shape.bytes, static_cast<cudaStream_t>(ctx.stream));
+  attend(form, c, ctx.workspace, k, v, blocks, shape.bytes, static_cast<cudaStream_t>(ctx.stream));
 }
 
 }  // namespace attune::cuda

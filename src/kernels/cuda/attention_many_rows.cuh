@@ -1,0 +1,282 @@
+#pragma once
+
+// Tiles of cuda.attention.wgmma_split_kv for 64 rows a warpgroup: S = Q·Kᵀ and O = P·V. The rows of the unit lie along the 64 rows of wgmma, so that
+// a row's scores are in four lanes and its weights never leave the registers. Products, maxima and sums are taken in the order of
+// attention_few_rows.cuh, so bits are the same.
+#include "kernels/cuda/attention_rows.cuh"
+
+namespace attune::cuda {
+
+/// Queries wait in registers where there is room: A of each 16 elements of head_dim.
+template <class F>
+struct Queries {
+  uint32_t a[F::kQueryWaits ? F::kDim / 16 : 1][4];
+
+  /// All consumers; what stood at `query` may be overwritten afterwards.
+  __device__ __forceinline__ void load(uint32_t query) {
+    if constexpr (F::kQueryWaits) {
+      const Place p = place_of();
+      const int row = p.group * F::kColumns + p.warp * 16 + p.lane % 16;
+#pragma unroll
+      for (int step = 0; step < F::kDim / 16; ++step) {
+        const int chunk = step % 4 * 2 + p.lane / 16;
+        load_matrices(a[step], query + (step / 4 * F::kRows + row) * 128 + ((chunk ^ (row % 8)) * 16));
+      }
+      named_sync(1, F::kConsumers);
+    }
+  }
+};
+
+/// A of P·V for each 16 keys, and parts of the rows' sums: [row][16 keys][key % 2].
+template <class F>
+struct Weights {
+  uint32_t a[4][4];
+  float sums[2][4][2];
+
+  __device__ __forceinline__ void clear() {
+#pragma unroll
+    for (int i = 0; i < 16; ++i) sums[i / 8][i / 2 % 4][i % 2] = 0;
+  }
+};
+
+// ---- e4m3 keys and values become f16 in shared memory, for products read B there ------------------------------------------------------------------
+
+__device__ __forceinline__ void store_16(uint32_t address, uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
+  asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(address), "r"(a), "r"(b), "r"(c), "r"(d) : "memory");
+}
+__device__ __forceinline__ uint32_t load_4(uint32_t address) {
+  uint32_t x;
+  asm volatile("ld.shared.u32 %0, [%1];" : "=r"(x) : "r"(address) : "memory");
+  return x;
+}
+
+/// Stores 16 f16 elements of a key from element 16·i on; lanes of odd halves of a panel pair start with the second half, so that banks differ.
+__device__ __forceinline__ void store_converted(uint32_t to, int key, int i, const uint32_t (&first)[4], const uint32_t (&second)[4]) {
+  const uint32_t row = to + i / 4 * kTile * 128 + key * 128;
+  const int chunk = i % 4 * 2;
+  const bool swapped = i / 4 % 2 != 0;
+  const uint32_t a = row + ((chunk ^ (key % 8)) * 16), b = row + (((chunk + 1) ^ (key % 8)) * 16);
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    const bool later = (half == 1) != swapped;
+    store_16(later ? b : a, later ? second[0] : first[0], later ? second[1] : first[1], later ? second[2] : first[2], later ? second[3] : first[3]);
+  }
+}
+
+/// Keys, their elements in the order of query_at(). All consumers.
+template <class F>
+__device__ __forceinline__ void convert_keys(uint32_t to, uint32_t keys) {
+  constexpr int kSteps = F::kDim / 16;
+#pragma unroll 4
+  for (int item = static_cast<int>(threadIdx.x); item < kTile * kSteps; item += F::kConsumers) {
+    const int warp_item = item / 32, lane = item % 32, block = warp_item % (kSteps / 8);  // 8 steps of 4 keys a warp: no two of one bank
+    const int four = warp_item / (kSteps / 8), key = four / 2 * 8 + four % 2 + lane / 8 * 2, step = lane % 8;
+    uint32_t words[4];
+#pragma unroll
+    for (int i = 0; i < 4; ++i) words[i] = load_4(keys + block * F::kPanelBytes + key * 128 + (((i * 2 + step / 4) ^ (key % 8)) * 16) + step % 4 * 4);
+    uint32_t first[4], second[4];
+#pragma unroll
+    for (int i = 0; i < 4; ++i) first[i] = halves_of_e4m3(words[i]), second[i] = halves_of_e4m3_high(words[i]);
+    store_converted(to, key, block * 8 + step, first, second);
+  }
+}
+
+/// Values. All consumers.
+template <class F>
+__device__ __forceinline__ void convert_values(uint32_t to, uint32_t values) {
+  constexpr int kSteps = F::kDim / 16;
+#pragma unroll 4
+  for (int item = static_cast<int>(threadIdx.x); item < kTile * kSteps; item += F::kConsumers) {
+    const int key = item / 8 % kTile, step = item / (8 * kTile) * 8 + item % 8;
+    const uint4 x = load_16(values + step / 8 * F::kPanelBytes + key * 128 + ((step % 8 ^ (key % 8)) * 16));
+    const uint32_t first[4] = {halves_of_e4m3(x.x), halves_of_e4m3_high(x.x), halves_of_e4m3(x.y), halves_of_e4m3_high(x.y)};
+    const uint32_t second[4] = {halves_of_e4m3(x.z), halves_of_e4m3_high(x.z), halves_of_e4m3(x.w), halves_of_e4m3_high(x.w)};
+    store_converted(to, key, step, first, second);
+  }
+}
+
+// ---- products -------------------------------------------------------------------------------------------------------------------------------------
+
+/// Starts S = Q·Kᵀ of the group's rows and one tile.
+template <class F>
+__device__ __forceinline__ void start_scores(float (&s)[F::kScores], const Queries<F>& queries, uint32_t query, uint32_t keys) {
+  constexpr int kPanel = kTile * 128;
+  const uint64_t q = swizzled_matrix(query), k = swizzled_matrix(keys);
+  wgmma_fence();
+#pragma unroll
+  for (int step = 0; step < F::kDim / 16; ++step) {
+    const uint64_t b = k + (step / 4 * kPanel + step % 4 * 32) / 16, a = q + (step / 4 * F::kRows * 128 + step % 4 * 32) / 16;
+    if constexpr (F::kQueryWaits) {
+      if (step == 0)
+        multiply_registers<typename F::T, false>(s, queries.a[step], b);
+      else
+        multiply_registers<typename F::T, true>(s, queries.a[step], b);
+    } else {
+      if (step == 0)
+        multiply<typename F::T, false, false>(s, a, b);
+      else
+        multiply<typename F::T, false, true>(s, a, b);
+    }
+  }
+  wgmma_commit();
+}
+
+/// Starts O += P·V of the group's rows and one tile.
+template <class F>
+__device__ __forceinline__ void start_values(float (&o)[F::kDimBlocks][F::kScores], const Weights<F>& weights, uint32_t values) {
+  const uint64_t v = swizzled_matrix(values);
+#pragma unroll
+  for (int b = 0; b < F::kDimBlocks; ++b) pin(o[b]);
+  wgmma_fence();
+#pragma unroll
+  for (int step = 0; step < 4; ++step)
+#pragma unroll
+    for (int b = 0; b < F::kDimBlocks; ++b)
+      multiply_registers<typename F::T, true, true>(o[b], weights.a[step], v + (b * kTile * 128 + step * 2048) / 16);
+  wgmma_commit();
+}
+
+/// Scores of one tile become weights; maxima, sums and accumulators follow. No thread waits for another warp.
+template <class F, bool kScaled>
+__device__ __forceinline__ void weigh(const AttentionCall& c, const Unit& u, int tile, float (&s)[F::kScores], Node<F>& n, Weights<F>& weights,
+                                      const unsigned char* base, const Layout& at, int k_stage, int v_stage, bool edge) {
+  const Place p = place_of();
+  float factor[2];
+#pragma unroll
+  for (int h = 0; h < 2; ++h) factor[h] = reinterpret_cast<const float*>(base + at.factors)[row_of<F>(p, h)];
+  const auto scale_of = [&](int i) {  // of the key of element i
+    return kScaled ? key_scale<F>(base, at, k_stage, v_stage, i / 4 * 8 + p.column + i % 2) : KeyScale{};
+  };
+#pragma unroll
+  for (int i = 0; i < F::kScores; i += i % 2 == 0 ? 1 : 3) {
+    const KeyScale scale = scale_of(i);
+#pragma unroll
+    for (int h = 0; h < 2; ++h) {
+      float& x = s[i + h * 2];
+      x = __fmul_rn(x, factor[h]);
+      if (kScaled) x = __fmul_rn(x, scale.key);
+      if (F::kExtras) x = with_extras<F>(c, u, x, row_of<F>(p, h), tile * kTile + i / 4 * 8 + p.column + i % 2, base, at);
+      if (kScaled) x = __fadd_rn(x, scale.value_log2);
+    }
+  }
+  if (edge) {
+#pragma unroll
+    for (int h = 0; h < 2; ++h) {
+      const uint64_t seen = reinterpret_cast<const uint64_t*>(base + at.seen)[row_of<F>(p, h)] >> p.column;
+#pragma unroll
+      for (int i = h * 2; i < F::kScores; i += (i % 2 == 0 ? 1 : 3)) s[i] = ((seen >> (i / 4 * 8 + i % 2)) & 1u) != 0 ? s[i] : kNothing;
+    }
+  }
+  float most[2] = {n.maximum[0], n.maximum[1]};
+#pragma unroll
+  for (int i = 0; i < F::kScores; ++i) most[own_of<F>(i)] = fmaxf(most[own_of<F>(i)], s[i]);
+  Step step[2];
+#pragma unroll
+  for (int h = 0; h < 2; ++h) {
+    most[h] = fmaxf(most[h], __shfl_xor_sync(~0u, most[h], 1));
+    most[h] = fmaxf(most[h], __shfl_xor_sync(~0u, most[h], 2));
+    step[h] = step_of<F>(n.maximum[h], most[h]);
+    n.maximum[h] = most[h];
+  }
+#pragma unroll
+  for (int i = 0; i < F::kScores; ++i) s[i] = exp2_fast(__fsub_rn(s[i], step[own_of<F>(i)].base));
+#pragma unroll
+  for (int i = 0; i < 16; ++i) {  // [row][16 keys][key % 2]
+    const int h = i / 8, sixteen = i / 2 % 4, e = i % 2, x = sixteen * 8 + h * 2 + e;
+    float& sum = weights.sums[h][sixteen][e];
+    sum = sum_of_two<F>(sum, step[h].rescale, s[x], s[x + 4], scale_of(x), scale_of(x + 4));
+  }
+#pragma unroll
+  for (int i = 0; i < 16; ++i) weights.a[i / 4][i % 4] = pack(s[i * 2], s[i * 2 + 1], typename F::T{});
+#pragma unroll
+  for (int b = 0; b < F::kDimBlocks; ++b)
+#pragma unroll
+    for (int i = 0; i < F::kScores; ++i) n.values[b][i] *= step[own_of<F>(i)].rescale;
+}
+
+/// The sums of a chunk over all its keys; the maximum becomes what sums and values are relative to.
+template <class F>
+__device__ __forceinline__ void end_chunk(Node<F>& n, Weights<F>& weights) {
+#pragma unroll
+  for (int h = 0; h < 2; ++h) {
+    float part[4];
+#pragma unroll
+    for (int w = 0; w < 4; ++w) {
+      part[w] = weights.sums[h][w][0] + weights.sums[h][w][1];
+      part[w] += __shfl_xor_sync(~0u, part[w], 1);
+      part[w] += __shfl_xor_sync(~0u, part[w], 2);
+    }
+    n.sum[h] = (part[0] + part[1]) + (part[2] + part[3]);
+    n.maximum[h] -= F::kBias;
+  }
+  weights.clear();
+}
+
+/// Walks the tiles of a unit; n becomes its node. All consumers.
+template <class F>
+__device__ __forceinline__ void walk_many(const AttentionCall& c, const Unit& u, int levels, const Waiting<F>& waiting, unsigned char* base,
+                                          const Layout& at, Ring& ring, Node<F>& n) {
+  const uint32_t address = shared_address(base), barriers = address + at.barriers;
+  const uint32_t query = address + at.query + static_cast<uint32_t>(place_of().group) * F::kColumns * 128;
+  const uint32_t own_keys = address + at.converted, own_values = own_keys + kTile * F::kDim * 2;  // of e4m3
+  const auto matrix = [&](int stage, uint32_t own) { return F::kF8 ? own : address + stage * F::kTileBytes; };
+  const auto converted = [&] {
+    fence_async();
+    named_sync(1, F::kConsumers);
+  };
+  Queries<F> queries;
+  queries.load(address + at.query);
+  Weights<F> weights;
+  weights.clear();
+  uint32_t present = 0;
+  float s[F::kScores];
+  if (u.first_tile < u.last_tile) {
+    await_tile(barriers, ring);
+    if constexpr (F::kF8) convert_keys<F>(own_keys, address + ring.stage * F::kTileBytes), converted();
+    start_scores<F>(s, queries, query, matrix(ring.stage, own_keys));
+    wgmma_wait<0>();
+    pin(s);
+  }
+  for (int tile = u.first_tile; tile < u.last_tile; ++tile) {
+    const int k_stage = ring.stage, first = tile * kTile;
+    const bool last = tile + 1 == u.last_tile;
+    const bool edge = first < u.all_low || first + kTile > u.all_high || (c.mask == Mask::tree && first + kTile > u.span.kv_len - u.span.q_len);
+    if (!F::kF8) release(barriers, k_stage);
+    ring.next(c.stages);
+    const int v_stage = ring.stage;
+    if (edge || F::kF8) await_tile(barriers, ring);
+    if (edge) {
+      look<F>(c, u, tile, base, at);
+      hide_values<F>(reinterpret_cast<const uint64_t*>(base + at.seen), base + v_stage * F::kTileBytes);
+    }
+    if (F::kF8 && c.kv_scale == Scales::token_head)
+      weigh<F, F::kF8>(c, u, tile, s, n, weights, base, at, k_stage, v_stage, edge);
+    else
+      weigh<F, false>(c, u, tile, s, n, weights, base, at, k_stage, v_stage, edge);
+    if (!edge && !F::kF8) await_tile(barriers, ring);
+    ring.next(c.stages);
+    if (!last) await_tile(barriers, ring);
+    if constexpr (F::kF8) {
+      named_sync(1, F::kConsumers);  // nobody multiplies by the matrices of the tile before any more
+      release(barriers, k_stage);
+      convert_values<F>(own_values, address + v_stage * F::kTileBytes);
+      release(barriers, v_stage);
+      if (!last) convert_keys<F>(own_keys, address + ring.stage * F::kTileBytes);
+      converted();
+    }
+    // The next tile's scores follow this one's values at once; after the last tile they are garbage that nobody reads.
+    start_values<F>(n.values, weights, matrix(v_stage, own_values));
+    start_scores<F>(s, queries, query, matrix(ring.stage, own_keys));
+    wgmma_wait<0>();
+    pin(s);
+#pragma unroll
+    for (int b = 0; b < F::kDimBlocks; ++b) pin(n.values[b]);
+    if (!F::kF8) release(barriers, v_stage);
+    if (!last && !ends_leaf(tile)) continue;
+    end_chunk<F>(n, weights);
+    put_chunk<F>(waiting, present, n, tile / kTilesPerChunk, last, levels);
+    if (!last) n.clear();
+  }
+}
+
+}  // namespace attune::cuda
