@@ -9,9 +9,8 @@ namespace attune::cuda {
 inline constexpr int kGroup = 128;  ///< threads of a warpgroup
 inline constexpr int kQueue = 4;    ///< units that the copying warp may be ahead
 inline constexpr int kTile = 64;    ///< keys of one product S = K·Qᵀ
-inline constexpr int kChunk = 256;  ///< keys of a leaf of the reduction tree
+inline constexpr int kChunk = 512;  ///< keys of a leaf of the reduction tree
 inline constexpr int kTilesPerChunk = kChunk / kTile;
-inline constexpr int kFineChunks = 32;          ///< of a sequence; from there on a leaf is two chunks, since a long one has runs enough
 inline constexpr int kLevels = 16;              ///< runs of 1, 2, 4, … chunks that a plan chooses from
 inline constexpr int kMostVerified = 32;        ///< query tokens of the verify phase
 inline constexpr int kMostRuns = 512;           ///< of one row: what the join of partial results can hold
@@ -100,7 +99,7 @@ struct Layout {
     factors = limits + rows * 8;
     slopes = factors + rows * 4;
     plan = slopes + rows * 4;
-    barriers = (plan + (2 * (kGroup + 1) + 2 * kLevels + 11 + 1 + kQueue) * 4 + 7) / 8 * 8;
+    barriers = (plan + (2 * (kGroup + 1) + 2 * kLevels + 10 + 1 + kQueue) * 4 + 7) / 8 * 8;
     units = barriers + stages * 16;
     end = units + kQueue * 16;
   }

@@ -253,7 +253,7 @@ __device__ __forceinline__ void walk_few(const AttentionCall& c, const Unit& u, 
 #pragma unroll
     for (int b = 0; b < F::kDimBlocks; ++b) pin(n.values[b]);
     release(barriers, v_stage);
-    if (!last && !ends_leaf(tile)) continue;
+    if (!last && (tile + 1) % kTilesPerChunk != 0) continue;
     end_chunk<F>(n, maxima);
     put_chunk<F>(waiting, present, n, tile / kTilesPerChunk, last, levels);
     if (!last) n.clear();

@@ -123,15 +123,10 @@ struct Waiting {
   }
 };
 
-/// Whether a leaf of the tree ends with this tile.
-__device__ __forceinline__ bool ends_leaf(int tile) {
-  return (tile + 1) % (tile < kFineChunks * kTilesPerChunk ? kTilesPerChunk : 2 * kTilesPerChunk) == 0;
-}
-
-/// Joins a finished leaf with its waiting left relatives; n is the run's node after the last chunk.
+/// Joins a finished chunk with its waiting left relatives; n is the run's node after the last chunk.
 template <class F>
 __device__ __forceinline__ void put_chunk(const Waiting<F>& waiting, uint32_t& present, Node<F>& n, int chunk, bool last, int levels) {
-  for (int level = chunk < kFineChunks ? 0 : 1; level < levels; ++level) {
+  for (int level = 0; level < levels; ++level) {
     if ((chunk >> level) & 1) {
       if ((present >> level) & 1) waiting.join_left(level, n);
       present &= ~(1u << level);

@@ -89,11 +89,9 @@ __device__ __forceinline__ int runs_of(const Span& s, int level) {
 }
 /// The estimated time of a plan, in chunks: rounds of mean units, and one of the largest if they differ. +∞ where its partial results do not fit.
 template <class F>
-__device__ __forceinline__ float cost_of(const AttentionCall& c, int level, int units, int partials, int chunks, int longest, int end) {
-  constexpr float kPart = 256.0f / kChunk, kSplit = (F::kWide ? 0.8f : 0.3f) * (F::kF8 ? 2.0f : 1.0f) * kPart,
-                  kJoin = kPart;  // of a unit; of all, once
-  if (partials > c.partials || (longest >> level) > kMostRuns - 2 || (level == 0 && end > kFineChunks))
-    return level + 1 < c.plan_levels ? __builtin_inff() : 3e38f;
+__device__ __forceinline__ float cost_of(const AttentionCall& c, int level, int units, int partials, int chunks, int longest) {
+  constexpr float kSplit = (F::kWide ? 0.4f : 0.15f) * (F::kF8 ? 2.0f : 1.0f), kJoin = 0.5f;  // of a unit; of all, once
+  if (partials > c.partials || (longest >> level) > kMostRuns - 2) return level + 1 < c.plan_levels ? __builtin_inff() : 3e38f;
   const float u = static_cast<float>(max(units, 1)), blocks = static_cast<float>(gridDim.x), largest = static_cast<float>(min(longest, 1 << level));
   const float fixed = partials > 0 ? kJoin : 0.0f, work = static_cast<float>(chunks) + (partials > 0 ? u * kSplit : 0.0f);
   return fixed + (u <= blocks ? largest + (partials > 0 ? kSplit : 0.0f) : work / blocks + largest * 0.5f);
@@ -106,7 +104,6 @@ __device__ __forceinline__ Plan plan_few(const AttentionCall& c, int* firsts, in
   const Span s = lane < c.num_seqs ? span_of<F>(c, lane) : Span{};
   const int own = s.items * (s.last_chunk - s.first_chunk);
   const int chunks = __reduce_add_sync(~0u, own), longest = __reduce_max_sync(~0u, own > 0 ? s.last_chunk - s.first_chunk : 0);
-  const int end = __reduce_max_sync(~0u, s.last_chunk);
   int units = 0, partials = 0;  // of level `lane`
 #pragma unroll 1
   for (int level = 0; level < c.plan_levels; ++level) {
@@ -114,7 +111,7 @@ __device__ __forceinline__ Plan plan_few(const AttentionCall& c, int* firsts, in
     const int u = __reduce_add_sync(~0u, s.items * runs), p = __reduce_add_sync(~0u, runs > 1 ? s.items * runs : 0);
     if (lane == level) units = u, partials = p;
   }
-  const float cost = lane < c.plan_levels ? cost_of<F>(c, lane, units, partials, chunks, longest, end) : __builtin_inff();
+  const float cost = lane < c.plan_levels ? cost_of<F>(c, lane, units, partials, chunks, longest) : __builtin_inff();
   const float least = __uint_as_float(__reduce_min_sync(~0u, __float_as_uint(cost)));
   const int level = 31 - __clz(static_cast<int>(__ballot_sync(~0u, cost <= least * 1.005f)));
   const int runs = runs_of(s, level);
@@ -135,7 +132,7 @@ __device__ Plan make_plan(const AttentionCall& c, int* plan) {
   int* slots = firsts + kGroup + 1;
   int* units = slots + kGroup + 1;
   int* partials = units + kLevels;
-  int* totals = partials + kLevels;  // chunks, longest; sums of warps; last chunk
+  int* totals = partials + kLevels;  // chunks, longest; then sums of warps
   const int t = static_cast<int>(threadIdx.x), stretch = (c.num_seqs + kGroup - 1) / kGroup;
   if (c.num_seqs <= 32) {
     if (t < 32) {
@@ -146,14 +143,13 @@ __device__ Plan make_plan(const AttentionCall& c, int* plan) {
     return {totals[0], totals[1]};
   }
   for (int i = t; i < 2 * kLevels + 2; i += F::kThreads) units[i] = 0;
-  if (t == 0) totals[10] = 0;
   __syncthreads();
   if (t < kGroup) {
     const int begin = t * stretch, end = min(begin + stretch, c.num_seqs);
     const Span own = begin < end ? span_of<F>(c, begin) : Span{};
 #pragma unroll 1
     for (int level = 0; level < c.plan_levels; ++level) {
-      int u = 0, p = 0, chunks = 0, longest = 0, last = 0;
+      int u = 0, p = 0, chunks = 0, longest = 0;
 #pragma unroll 1
       for (int seq = begin; seq < end; ++seq) {
         const Span s = seq == begin ? own : span_of<F>(c, seq);
@@ -162,13 +158,12 @@ __device__ Plan make_plan(const AttentionCall& c, int* plan) {
         p += runs > 1 ? s.items * runs : 0;
         chunks += s.items * (s.last_chunk - s.first_chunk);
         if (s.items > 0) longest = max(longest, s.last_chunk - s.first_chunk);
-        last = max(last, s.last_chunk);
       }
       u = __reduce_add_sync(~0u, u), p = __reduce_add_sync(~0u, p);
       if (t % 32 == 0) atomicAdd(&units[level], u), atomicAdd(&partials[level], p);
       if (level > 0) continue;
-      chunks = __reduce_add_sync(~0u, chunks), longest = __reduce_max_sync(~0u, longest), last = __reduce_max_sync(~0u, last);
-      if (t % 32 == 0) atomicAdd(&totals[0], chunks), atomicMax(&totals[1], longest), atomicMax(&totals[10], last);
+      chunks = __reduce_add_sync(~0u, chunks), longest = __reduce_max_sync(~0u, longest);
+      if (t % 32 == 0) atomicAdd(&totals[0], chunks), atomicMax(&totals[1], longest);
     }
   }
   __syncthreads();
@@ -176,7 +171,7 @@ __device__ Plan make_plan(const AttentionCall& c, int* plan) {
   float least = __builtin_inff();
 #pragma unroll 1
   for (int level = c.plan_levels - 1; level >= 0; --level) {
-    const float cost = cost_of<F>(c, level, units[level], partials[level], totals[0], totals[1], totals[10]);
+    const float cost = cost_of<F>(c, level, units[level], partials[level], totals[0], totals[1]);
     if (cost < least * 0.995f) least = cost, chosen = {level, units[level]};
   }
   if (t < kGroup) {

@@ -23,7 +23,7 @@ constexpr AttentionKernel kAttention[] = {
     {.info = {.name = "cuda.attention.wgmma_split_kv",
               .tier = Tier::specialized,
               .version = 2,
-              .reduction = "chunk256.chunk512_from_8192.tile64.wgmma.p_bf16",
+              .reduction = "chunk512.tile64.wgmma.p_bf16",
               .device = kHopper,
               .graph = GraphLevel::mixed,
               .mark = Mark::run,
