@@ -239,12 +239,12 @@ __device__ __forceinline__ void walk_few(const AttentionCall& c, const Unit& u, 
     if (F::kF8) release(barriers, k_stage);
     if (!edge && !F::kF8) await_tile(barriers, ring);
     ring.next(c.stages);
-    if (!last) await_tile(barriers, ring);
     // The next tile's scores follow this one's values at once; after the last tile they are garbage that nobody reads.
     const uint32_t next = address + ring.stage * F::kTileBytes;
     Operands<F> operands, keys;
     load_values<F>(operands, values);
     start_values<F>(n.values, operands, values, weights);
+    if (!last) await_tile(barriers, ring);
     if (F::kBlocks > 3) wgmma_wait<0>();  // no registers for both operands
     load_keys<F>(keys, next);
     start_scores<F>(s, keys, next, query);

@@ -255,8 +255,8 @@ __device__ __forceinline__ void walk_many(const AttentionCall& c, const Unit& u,
       weigh<F, false>(c, u, tile, s, n, weights, base, at, k_stage, v_stage, edge);
     if (!edge && !F::kF8) await_tile(barriers, ring);
     ring.next(c.stages);
-    if (!last) await_tile(barriers, ring);
     if constexpr (F::kF8) {
+      if (!last) await_tile(barriers, ring);
       named_sync(1, F::kConsumers);  // nobody multiplies by the matrices of the tile before any more
       release(barriers, k_stage);
       convert_values<F>(own_values, address + v_stage * F::kTileBytes);
@@ -266,6 +266,7 @@ __device__ __forceinline__ void walk_many(const AttentionCall& c, const Unit& u,
     }
     // The next tile's scores follow this one's values at once; after the last tile they are garbage that nobody reads.
     start_values<F>(n.values, weights, matrix(v_stage, own_values));
+    if (!F::kF8 && !last) await_tile(barriers, ring);
     start_scores<F>(s, queries, query, matrix(ring.stage, own_keys));
     wgmma_wait<0>();
     pin(s);
