@@ -1,21 +1,30 @@
 #pragma once
 
-// cuda.attention.wgmma_split_kv: paged attention for few query tokens (decode, verify). S = K·Qᵀ and Oᵀ = Vᵀ·Pᵀ: keys and head_dim lie along the 64
-// rows of wgmma, the rows of a KV head (query tokens × its query heads) along its columns, so that 4 rows cost little and 64 rows nothing more.
+// cuda.attention.wgmma_split_kv: paged attention for few query tokens (decode, verify), and chunks of more.
 //
-// A block is a warp that copies pages into a ring of tiles of 64 keys, and one or two groups of 4 warps that consume them, each for kColumns rows.
-// Keys are cut at absolute multiples of kChunk; a chunk starts fresh accumulators, in it the maximum is carried from tile to tile. Chunks are joined
-// by the binary tree over their absolute index: a block joins an aligned run of 2ⁿ chunks; if a row has several runs, the block that finishes last
-// joins them. So a row's bits depend neither on the batch nor on how keys are split. Hidden keys: scores are selected to −∞, rows of V zeroed.
+// A block is a warp that copies pages into a ring of tiles of 64 keys, and a group of 4 warps that consumes them. Up to 16 rows of a KV head (query
+// tokens × its query heads): attention_few_rows.cuh, S = K·Qᵀ; 64 rows: attention_many_rows.cuh, S = Q·Kᵀ. Keys are cut at absolute multiples of
+// kChunk; a chunk starts fresh accumulators, in it the maximum is carried from tile to tile. Chunks are joined by the binary tree over their absolute
+// index: a block joins an aligned run of 2ⁿ chunks; if a row has several runs, the block that finishes last joins them, or, of many rows, each block
+// joins some. So a row's bits depend neither on the batch nor on how keys are split, nor on the phase.
 //
-// What each version took on one H200 (µs; block 16, graph replay, cold L2; 32×4k decode bf16 | f8_e4m3 | verify of 16 tokens, 32×4k bf16, 1×4k):
+// What each version took on one H200 (µs; graph replay, cold L2; 32×4k decode bf16 | f8_e4m3 | verify of 16 tokens, 32×4k bf16, 1×4k; block 16, from
+// 5 on 64):
 //   1  two blocks a multiprocessor, units in turn                                          144 |  87 | 233 | 38
 //   2  next scores start with this tile's values; a ticket hands out units;
 //      64 rows in one warpgroup; outputs by rows through memory                            140 | 109 | 198 | 51
 //   3  rows of q are loaded at once; joins of runs overlap their loads                     140 |  98 | 190 | 42
-//   4  three tiles of 16-bit keys in flight instead of six                                 136
-// What bounds it: bf16 decode the memory system at 4.1 TB/s of 4.35; one short batch 3.5 µs of planning and 3 µs to the first tile in every block;
-// e4m3 and 64 rows the consumers, a barrier and a fence twice a tile; the join of many rows by one block (20 µs of verify 1×4k).
+//   4  three tiles of 16-bit keys in flight instead of six                                 136; block 64: 131 | 89 | 197 | 42
+//   5  counters that launches leave at 0, a plan (by a warp, of few sequences) before the predecessor is done, the successor let go at once, shared
+//      memory that keeps its blocks off (else they stand three to a multiprocessor here, one there: 15 % lost); 64 rows upright; blocks that wait for
+//      each other share the join of many rows; chunks of 256                              127 |  84 | 251 | 19.4
+//   6  waiting nodes stored and loaded 16 bytes at a time; e4m3: four blocks a multiprocessor, both halves converted without shifts
+//                                                                                          129 |  82 | 194 | 19.9
+//   7  chunks of 512 again: boundaries cost the many rows 3 µs each                        128 |  78 | 168 | 22.4
+//   8  the values' product starts before the next keys are waited for                      127.6 | 77.5 | 167 | 22.3
+// What bounds it: bf16 decode the memory system; e4m3 the latency of a tile's chain (two barriers, conversions) at four warps a scheduler; 64 rows
+// the joins of chunks (bf16) and the conversion through shared memory (e4m3); one short batch the wait for the predecessor, the first tile and the
+// join.
 #include "kernels/cuda/attention_few_rows.cuh"
 #include "kernels/cuda/attention_many_rows.cuh"
 
