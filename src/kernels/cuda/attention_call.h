@@ -109,14 +109,15 @@ struct Layout {
 struct Shape {
   int blocks, stages, shared_levels, bytes;
 };
-/// As many tiles in flight as fit beside the waiting nodes, of which at most three levels. Few rows of 16-bit keys do best with 48 KiB a block in
-/// flight: more costs 1 to 3 % of the bandwidth.
+/// As many tiles in flight as fit beside the waiting nodes, of which at most three levels. Few rows do best with 128 KiB in flight a multiprocessor:
+/// 96 and, of e4m3, 160 cost 1 to 3 % of the bandwidth.
 constexpr Shape shape_of(int rows, int dim, bool f8, int levels) {
   constexpr int kMultiprocessor = 228 * 1024, kReserved = 1024, kMostStages = 16;
   const int few_stages = is_wide(rows) || dim > 128 ? 3 : 5;
   Shape s{most_blocks(rows, dim, f8), kMostStages, levels < 3 ? levels : 3, 0};
   const int room = kMultiprocessor / s.blocks - kReserved;
-  const int in_flight = !f8 && rows <= 16 ? 48 * 1024 / (kTile * dim * 2) : kMostStages;
+  const bool many = rows > 16 || (f8 && dim > 128);
+  const int in_flight = many ? kMostStages : 128 * 1024 / s.blocks / (kTile * dim * (f8 ? 1 : 2));
   s.stages = in_flight < 3 ? 3 : in_flight;
   while (s.shared_levels > 0 && Layout(rows, dim, f8, few_stages, s.shared_levels).end > room) --s.shared_levels;
   while (s.stages > 2 && Layout(rows, dim, f8, s.stages, s.shared_levels).end > room) --s.stages;
