@@ -22,6 +22,7 @@
 //                                                                                          129 |  82 | 194 | 19.9
 //   7  chunks of 512 again: boundaries cost the many rows 3 µs each                        128 |  78 | 168 | 22.4
 //   8  the values' product starts before the next keys are waited for                      127.6 | 77.5 | 167 | 22.3
+//   9  128 KiB in flight a multiprocessor                                                 126 |  75 | 167 | 22.4
 // What bounds it: bf16 decode the memory system; e4m3 the latency of a tile's chain (two barriers, conversions) at four warps a scheduler; 64 rows
 // the joins of chunks (bf16) and the conversion through shared memory (e4m3); one short batch the wait for the predecessor, the first tile and the
 // join.
