@@ -87,12 +87,13 @@ void add_odd(std::vector<AttentionAnchor>& out) {
   add(std::move(ragged));
 }
 
-void add_prefill(std::vector<AttentionAnchor>& out) {
+void add_prefill(std::vector<AttentionAnchor>& out, int64_t block) {
   const auto add = [&](int64_t batch, int64_t tokens, const char* peer, double tflop) {
-    out.push_back(row({.block_size = 64}, batch, tokens, tokens));
+    out.push_back(row({.block_size = block}, batch, tokens, tokens));
     out.back().goal_tflop = 300, out.back().peer = peer, out.back().peer_tflop = tflop;
   };
   add(1, 4096, "", 0);
+  add(4, 4096, "", 0);
   add(1, 8192, "", 0);
   add(2, 8192, "FA3, paged", 624);
   add(1, 16384, "FA3, paged", 646);
@@ -108,8 +109,8 @@ void add_short(std::vector<AttentionAnchor>& out) {
 
 std::vector<AttentionAnchor> gpu_anchors() {
   std::vector<AttentionAnchor> out;
-  for (const int64_t block : {16, 64}) add_decode(out, block), add_verify(out, block);
-  add_extras(out), add_odd(out), add_short(out), add_prefill(out);
+  for (const int64_t block : {16, 64}) add_decode(out, block), add_verify(out, block), add_prefill(out, block);
+  add_extras(out), add_odd(out), add_short(out);
   return out;
 }
 

@@ -3,6 +3,7 @@
 
 #include "build_info.h"
 #include "kernels/cuda/attention_call.h"
+#include "kernels/cuda/attention_prefill.h"
 #include "kernels/cuda/kernels.h"
 
 namespace attune {
@@ -19,7 +20,39 @@ constexpr Rule<AttentionDesc> kAttentionRules[] = {
     {"keys and values are f8_e4m3, or of the queries' type", [](const AttentionDesc& d) { return is_f8(d.kv_dtype) || d.kv_dtype == d.q_dtype; }},
 };
 
+constexpr Rule<AttentionDesc> kPrefillRules[] = {
+    {"keys and values are of the queries' type", [](const AttentionDesc& d) { return d.kv_dtype == d.q_dtype; }},
+};
+
 constexpr AttentionKernel kAttention[] = {
+    {.info = {.name = "cuda.attention.wgmma_prefill",
+              .tier = Tier::specialized,
+              .reduction = "down.tile128.wgmma.p_bf16",
+              .device = kHopper,
+              .graph = GraphLevel::mixed,
+              .mark = Mark::run,
+              .preferred_block_size = 64},
+     .can = {.q_dtype = one_of({DType::bf16, DType::f16}),
+             .kv_dtype = one_of({DType::bf16, DType::f16}),
+             .out_dtype = one_of({DType::bf16, DType::f16, DType::f32}),
+             .num_kv_heads = any,
+             .gqa_group = range{1, cuda::kPrefillRows},
+             .head_dim = one_of({64, 80, 96, 112, 128, 192, 256}),
+             .block_size = multiple_of{16},
+             .phase = one_of({Phase::prefill}),
+             .kv_source = one_of({KvSource::self_paged, KvSource::cross_paged}),
+             .kv_layout = any,
+             .mask = one_of({Mask::none, Mask::causal, Mask::per_request}),
+             .window = any,
+             .window_right = any,
+             .softcap = any,
+             .alibi = any,
+             .sinks = flag,
+             .lse = flag},
+     .rules = kPrefillRules,
+     .shared_memory = cuda::prefill_shared_memory,
+     .workspace = cuda::prefill_workspace,
+     .launch = built<kOn, &cuda::attention_wgmma_prefill>()},
     {.info = {.name = "cuda.attention.wgmma_split_kv",
               .tier = Tier::specialized,
               .version = 2,

@@ -124,7 +124,14 @@ __device__ inline void copy_box(uint32_t to, const CUtensorMap* map, int32_t col
                : "memory");
 }
 
-/// The same into every block of the cluster named in `blocks` (a bit each), at the same address, counted at the barrier of each.
+/// The box of a map of three dimensions at (column, head, row).
+__device__ inline void copy_heads(uint32_t to, const CUtensorMap* map, int32_t column, int32_t head, int32_t row, uint32_t barrier) {
+  asm volatile("cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %4}], [%5];" ::"r"(to), "l"(map),
+               "r"(column), "r"(head), "r"(row), "r"(barrier)
+               : "memory");
+}
+
+/// A box of a matrix into every block of the cluster named in `blocks` (a bit each), at the same address, counted at the barrier of each.
 __device__ inline void copy_box_to(uint32_t to, const CUtensorMap* map, int32_t column, int32_t row, uint32_t barrier, uint16_t blocks) {
   asm volatile(
       "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1, {%2, %3}], [%4], %5;" ::"r"(to),

@@ -21,6 +21,9 @@ void matmul_wgmma_split2(const ExecContext& ctx, const MatmulDesc& desc, const M
 /// Paged attention for decode, verify and prefill. Lengths are not read on the host.
 void attention_wgmma_split_kv(const ExecContext& ctx, const AttentionDesc& desc, const AttentionParams& params);
 
+/// Paged attention for many query tokens. The scale must be above 0. Lengths are not read on the host.
+void attention_wgmma_prefill(const ExecContext& ctx, const AttentionDesc& desc, const AttentionParams& params);
+
 /// cuBLASLt, opened at run time: one call for segments that are adjacent in memory; DeviceError if the library is absent.
 void matmul_cublaslt(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params);
 

@@ -19,4 +19,7 @@ inline bool is_mappable(const void* data, int64_t stride) { return reinterpret_c
 /// outside are zeros. Throws DeviceError if the driver refuses.
 CUtensorMap matrix_map(const void* data, DType dtype, int64_t rows, int64_t columns, int64_t stride, int box_rows);
 
+/// The same of a (rows, heads, columns) tensor whose heads follow each other, read in boxes of (box_rows, box_heads, kBoxColumns).
+CUtensorMap heads_map(const void* data, DType dtype, int64_t rows, int64_t heads, int64_t columns, int64_t stride, int box_rows, int box_heads);
+
 }  // namespace attune::cuda
