@@ -14,6 +14,7 @@ from pathlib import Path
 MOST_KERNELS, MOST_BYTES = 60, 30_000_000  # __global__ functions an op and phase; of the stripped program
 SYSTEM = re.compile(r"(libc|libm|libdl|librt|libpthread|libstdc\+\+|libgcc_s|ld-linux-x86-64)\.so\.\d+")
 ATTEND = re.compile(r"attendINS0_4FormI.+?ELi\d+ELi(\d+)E")  # Form<type, 8-bit keys, head dimension, rows, …>
+PREFILL = "7prefill6attendI"  # attune::cuda::prefill::attend<Form<…>>
 
 
 def run(*command):
@@ -32,6 +33,8 @@ def phase_of(name):
     """(op, phase) by the source file that a name carries; forms of attention with up to 16 rows serve decode, the others verify and prefill."""
     source = re.search(r"_GLOBAL__N__[0-9a-f]+_\d+_(\w+?)_cu_", name)
     attend = ATTEND.search(name)
+    if PREFILL in name:
+        return ("attention", "prefill")
     if attend:
         return ("attention", "decode" if int(attend[1]) <= 16 else "verify and prefill")
     if not source:
