@@ -107,12 +107,14 @@ class Eval {
   }
 
   void report(double seconds) const {
-    const double accuracy = total_ + failed_ > 0 ? static_cast<double>(correct_) / static_cast<double>(total_ + failed_) : 0;
+    const int64_t ended = total_ + failed_;
+    const double accuracy = ended > 0 ? static_cast<double>(correct_) / static_cast<double>(ended) : 0;
     const double rate = seconds > 0 ? static_cast<double>(generated_) / seconds : 0;
     if (args_.has("--json")) {
-      write_out(json_line({{"exact_match", accuracy},
+      write_out(json_line({{"exact_match", ended > 0 ? Json(accuracy) : Json(nullptr)},
                            {"correct", correct_},
-                           {"total", total_ + failed_},
+                           {"total", ended},
+                           {"interrupted", interrupted() != 0},
                            {"failed", failed_},
                            {"cut_off", unfinished_},
                            {"generated_tokens", generated_},
@@ -122,8 +124,11 @@ class Eval {
                            {"fingerprint", engine_.model().fingerprint}}));
       return;
     }
-    write_out(fmt::format("exact match {:.2f} % ({} of {}; {} failed, {} cut off)\n{} tokens in {:.1f} s, {:.1f} tokens/s\n", 100 * accuracy,
-                          correct_, total_ + failed_, failed_, unfinished_, generated_, seconds, rate));
+    const std::string match =
+        ended > 0 ? fmt::format("exact match {:.2f} % ({} of {}; {} failed, {} cut off)", 100 * accuracy, correct_, ended, failed_, unfinished_)
+                  : "no problem was finished";
+    write_out(fmt::format("{}{}\n{} tokens in {:.1f} s, {:.1f} tokens/s\n", match, interrupted() ? "; interrupted: of those finished until then" : "",
+                          generated_, seconds, rate));
   }
 
   const Arguments& args_;

@@ -65,8 +65,9 @@ std::string command_help(const std::string& command, bool all) {
     if (o.group != group) out += fmt::format("\n{}\n", o.group);
     group = o.group;
     std::string left = fmt::format("  {}{}", o.short_name.empty() ? "" : std::string(o.short_name) + ", ", o.name);
-    if (!o.is_switch()) left += " " + std::string(o.metavar);
-    std::string right(o.help);
+    const OptionSpec::Meaning meaning = o.meaning_for(command);
+    if (!o.is_switch()) left += " " + std::string(meaning.metavar);
+    std::string right(meaning.help);
     if (o.repeatable) right += " (repeatable)";
     if (!o.default_text.empty()) right += fmt::format(" [{}]", o.default_text);
     out += row(left, right);

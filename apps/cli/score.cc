@@ -42,8 +42,10 @@ class Score {
     Driver driver(engine_, std::move(w), 2 * args_.integer("--max-num-seqs", EngineOptions{}.max_num_seqs));
     const int code = driver.run();
     driver.require_lines(reader_.path());
-    write_note(fmt::format("perplexity {:.4f} over {} tokens in {} texts", tokens_ > 0 ? std::exp(-sum_ / static_cast<double>(tokens_)) : 1.0,
-                           tokens_, texts_));
+    const std::string perplexity = tokens_ > 0
+                                       ? fmt::format("perplexity {:.4f} over {} tokens", std::exp(-sum_ / static_cast<double>(tokens_)), tokens_)
+                                       : "no perplexity: no token was scored";
+    write_note(fmt::format("{} in {} texts{}", perplexity, texts_, interrupted() ? "; interrupted before the end" : ""));
     write_trace(args_, engine_);
     return code;
   }
@@ -88,9 +90,10 @@ class Score {
     for (const TokenLogprob& t : item.prompt_logprobs) sum += t.logprob;
     sum_ += sum, tokens_ += static_cast<int64_t>(item.prompt_logprobs.size()), ++texts_;
     if (args_.has("--json")) return write_out(json_line(score_json(item, top_ > 0)));
-    const auto scored = std::max<size_t>(item.prompt_logprobs.size(), 1);
-    write_out(fmt::format("line {}: {} tokens, logprob {:.4f}, perplexity {:.4f}\n", item.line, item.prompt_tokens, sum,
-                          std::exp(-sum / static_cast<double>(scored))));
+    const size_t scored = item.prompt_logprobs.size();
+    const std::string found =
+        scored > 0 ? fmt::format("logprob {:.4f}, perplexity {:.4f}", sum, std::exp(-sum / static_cast<double>(scored))) : "none has one before it";
+    write_out(fmt::format("line {}: {} tokens, {}\n", item.line, item.prompt_tokens, found));
   }
 
   const Arguments& args_;

@@ -27,9 +27,16 @@ struct OptionSpec {
   std::string_view short_name = {};  ///< "-v"
   bool repeatable = false;           ///< may be given more than once; in the environment separated by commas
   bool rare = false;                 ///< shown by --help-all alone
+  /// What the flag is to some of its commands, where that is something else.
+  struct Meaning {
+    std::string_view commands, metavar, help;
+  };
+  Meaning other = {};
 
   bool is_switch() const { return metavar.empty(); }
   bool taken_by(std::string_view command) const;
+  /// Metavar and help as `command` is to read them.
+  Meaning meaning_for(std::string_view command) const;
   /// "ATTUNE_MAX_NUM_SEQS" for "--max-num-seqs".
   std::string variable() const;
 };

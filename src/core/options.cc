@@ -194,7 +194,13 @@ const std::vector<OptionSpec>& options() {
       rare({"--no-enable-prefix-caching", "", "", "Engine", kEngineUsers, "compute every prompt anew"}),
       {"--threads", "N", "physical cores", "Engine", "generate score eval explain bench verify", "CPU threads", "-t"},
 
-      {"--kernel", "OP[.ROLE]=NAME", "", "Kernels", kKernelUsers, "require it; =prefer:NAME falls back", {}, true},
+      {.name = "--kernel",
+       .metavar = "OP[.ROLE]=NAME",
+       .group = "Kernels",
+       .commands = kKernelUsers,
+       .help = "require it; =prefer:NAME falls back",
+       .repeatable = true,
+       .other = {"verify", "GLOB", "these kernels alone, such as 'cpu.attention.*'"}},
       {"--disable-kernel", "GLOB", "", "Kernels", kSelectionUsers, "never choose these", {}, true},
       rare({"--no-probe", "", "", "Kernels", kEngineUsers, "do not check kernels at load"}),
       rare({"--trace-kernels", "", "", "Kernels", "generate score eval", "list the launched kernels on stderr"}),
@@ -235,6 +241,10 @@ const std::vector<OptionSpec>& options() {
 }
 
 bool OptionSpec::taken_by(std::string_view command) const { return commands == "*" || has_word(commands, command); }
+
+OptionSpec::Meaning OptionSpec::meaning_for(std::string_view command) const {
+  return has_word(other.commands, command) ? other : Meaning{commands, metavar, help};
+}
 
 std::string OptionSpec::variable() const {
   std::string out{kPrefix};
@@ -312,8 +322,10 @@ std::string options_page() {
     }
     const std::string flag =
         fmt::format("{}{}{}{}", o.name, o.is_switch() ? "" : " ", o.metavar, o.short_name.empty() ? "" : fmt::format("`, `{}", o.short_name));
+    const std::string help =
+        o.other.commands.empty() ? std::string(o.help) : fmt::format("{}; {}: {}, {}", o.help, o.other.commands, o.other.metavar, o.other.help);
     out += fmt::format("| `{}`{} | `{}` | {} | {} | {} |\n", escape_cell(flag), o.repeatable ? ", repeatable" : "", o.variable(),
-                       o.default_text.empty() ? (o.is_switch() ? "off" : "") : o.default_text, escape_cell(o.help),
+                       o.default_text.empty() ? (o.is_switch() ? "off" : "") : o.default_text, escape_cell(help),
                        o.commands == "*" ? "all" : o.commands);
   }
   return out;

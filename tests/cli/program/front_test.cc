@@ -34,7 +34,8 @@ TEST(Front, HelpOfACommandHoldsItsFlagsAndNoOthers) {
     EXPECT_EQ(help.code, 0) << help.err;
     EXPECT_LE(longest_line(help.out), 80u) << c.name;
     for (const auto& o : options()) {
-      const bool named = help.out.find(" " + std::string(o.name) + (o.is_switch() ? "" : " " + std::string(o.metavar))) != std::string::npos;
+      const bool named =
+          help.out.find(" " + std::string(o.name) + (o.is_switch() ? "" : " " + std::string(o.meaning_for(c.name).metavar))) != std::string::npos;
       EXPECT_EQ(named, o.taken_by(c.name)) << c.name << " " << o.name;
     }
   }

@@ -104,6 +104,28 @@ TEST(Eval, TokenIdsNeedNoTokenizer) {
   EXPECT_THAT(asked("\"5\"").out, HasSubstr("answer: expected a list of token ids, as the model has no tokenizer"));
 }
 
+/// What was finished before counts; the rest is no wrong answer.
+TEST(Eval, InterruptedItReportsThoseFinished) {
+  const std::vector<std::string> args{"eval", "--json", "--model", golden("qwen2-linear"), "--max-tokens", "3", "--ignore-eos", "--data", "-"};
+  const std::string answer = attune(args, "{\"token_ids\":[5,6,7],\"answer\":[1]}\n").json().at(0)["answer"];
+  Running program(args);
+  program.write("{\"token_ids\":[5,6,7],\"answer\":" + answer + "}\n");
+  EXPECT_EQ(Json::parse(program.read_line())["line"], 1);
+  program.interrupt();
+  const Json report = Json::parse(program.read_line());
+  EXPECT_EQ(report["exact_match"], 1);
+  EXPECT_EQ(report["total"], 1);
+  EXPECT_EQ(report["interrupted"], true);
+  EXPECT_EQ(program.wait(), 130);
+}
+
+TEST(Score, WhatHasNoTokenToScoreSaysSo) {
+  const auto o = attune({"score", "--model", golden("qwen2-linear"), "--input", "-"}, "{\"token_ids\":[5]}\n");
+  EXPECT_EQ(o.code, 0) << o.err;
+  EXPECT_THAT(o.err, HasSubstr("no token was scored"));
+  EXPECT_THAT(o.out + o.err, testing::Not(HasSubstr("perplexity 1")));
+}
+
 TEST(Tokenize, ThereAndBack) {
   const std::string text = "Ben has 12 marbles, caf\xc3\xa9 \xf0\x9f\x98\x80";
   const auto ids = attune({"tokenize", "--json", text}).json().at(0);
