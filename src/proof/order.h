@@ -19,7 +19,16 @@ std::vector<uint8_t> output_bits(const Kernel<Op>& kernel, const Case<Op>& c, co
 /// masks are outside the property.
 std::string check_order(const AttentionKernel& kernel, const Case<Attention>& c, const LaunchSite& site);
 
-/// Runs single rows and pairs of rows and compares bits with the whole call.
+/// Runs single rows and pairs of rows and compares bits with the whole call; of norm and rope also one row of a group and one head.
 std::string check_order(const MatmulKernel& kernel, const Case<Matmul>& c, const LaunchSite& site);
+std::string check_order(const NormKernel& kernel, const Case<Norm>& c, const LaunchSite& site);
+std::string check_order(const RopeKernel& kernel, const Case<Rope>& c, const LaunchSite& site);
+std::string check_order(const ActivationKernel& kernel, const Case<ActivationOp>& c, const LaunchSite& site);
+std::string check_order(const EmbedKernel& kernel, const Case<Embed>& c, const LaunchSite& site);
+std::string check_order(const SampleKernel& kernel, const Case<Sample>& c, const LaunchSite& site);
+
+/// The same; a part writes to other slots, in a cache of its own.
+std::string check_order(const KvWriteKernel& kernel, const Case<KvWrite>& c, const LaunchSite& site);
+std::string check_order(const RopeKvWriteKernel& kernel, const Case<RopeKvWrite>& c, const LaunchSite& site);
 
 }  // namespace attune

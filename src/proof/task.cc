@@ -30,11 +30,9 @@ void run(const Task& task, const Kernel<Op>& kernel, const LaunchSite& site, Tas
   RunOptions options{.style = {.guard = task.guard}, .samples = task.samples, .tolerance = task.tolerance, .pool = site.pool, .device = site.device};
   out.result = run_case(kernel, c, options);
   if (!out.result.passed || !task.order) return;
-  if constexpr (std::is_same_v<Op, Attention> || std::is_same_v<Op, Matmul>) {
-    out.ordered = true;
-    out.result.text = check_order(kernel, c, site);
-    out.result.passed = out.result.text.empty();
-  }
+  out.ordered = true;
+  out.result.text = check_order(kernel, c, site);
+  out.result.passed = out.result.text.empty();
 }
 
 template <class Op>
