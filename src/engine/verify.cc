@@ -131,7 +131,11 @@ VerifyOutcome check(const VerifyQuery& q, VerifyOptions o) {
     say_failures(q, k.failures, k.failed);
   };
   o.on_tag = [&](const TagReport& t) {
-    say(q, fmt::format("{} = {} ({}): {} cases, {}", t.kernel, t.other, t.reduction, t.cases, t.failures.empty() ? "equal bits" : "OTHER BITS"));
+    const std::string found = !t.reason.empty()    ? "not compared: " + t.reason
+                              : t.cases == 0       ? "NOT COMPARED"
+                              : t.failures.empty() ? fmt::format("{} cases, equal bits", t.cases)
+                                                   : fmt::format("{} cases, OTHER BITS", t.cases);
+    say(q, fmt::format("{} = {} ({}): {}", t.kernel, t.other, t.reduction, found));
     say_failures(q, t.failures, static_cast<int64_t>(t.failures.size()));
   };
   o.perform = performer(q, o.device.name);

@@ -76,7 +76,11 @@ std::string to_json(const VerifyReport& r, const VerifyOptions& o, const std::st
   j["kernels"] = Json::array(), j["tags"] = Json::array();
   for (const auto& k : r.kernels) j["kernels"].push_back(kernel_json(k));
   for (const auto& t : r.tags)
-    j["tags"].push_back({{"reduction", t.reduction}, {"kernels", {t.kernel, t.other}}, {"cases", t.cases}, {"failures", failures_json(t.failures)}});
+    j["tags"].push_back({{"reduction", t.reduction},
+                         {"kernels", {t.kernel, t.other}},
+                         {"cases", t.cases},
+                         {"not_compared", t.reason.empty() ? Json(nullptr) : Json(t.reason)},
+                         {"failures", failures_json(t.failures)}});
   j["required_not_run"] = r.required_not_run;
   j["seconds"] = r.seconds;
   return j.dump(-1, ' ', false, Json::error_handler_t::replace);

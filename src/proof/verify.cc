@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "proof/covering.h"
+#include "proof/field_apart.h"
 #include "proof/length_sets.h"
 #include "proof/planted.h"
 #include "proof/suites.h"
@@ -57,7 +58,9 @@ class OpVerifier {
     for (const Kernel<Op>* kernel : asked()) {
       KernelReport r = verify(*kernel);
       if (r.status == KernelReport::Status::not_run) {
-        if (matches_any(o_.require, kernel->info.name)) report_.required_not_run.push_back(r.kernel);
+        auto& missing = report_.required_not_run;
+        const bool known = std::find(missing.begin(), missing.end(), r.kernel) != missing.end();
+        if (!known && matches_any(o_.require, kernel->info.name)) missing.push_back(r.kernel);
       } else {
         ran.push_back(kernel);
       }
@@ -286,12 +289,10 @@ class OpVerifier {
 
   TagReport compare(const Kernel<Op>& a, const Kernel<Op>& b) {
     TagReport t{.reduction = std::string(a.info.reduction), .kernel = std::string(a.info.name), .other = std::string(b.info.name)};
-    KernelReport unused;
-    const auto plan = plan_of(a, unused);
-    const size_t step = o_.all ? 1 : std::max<size_t>(1, plan.size() / 40);
-    for (size_t i = 0; i < plan.size(); i += step) {
-      const Case<Op>& c = plan[i].problem;
-      if (!admits(b, c.desc)) continue;
+    const auto cases = common_cases(a, b);
+    const size_t step = o_.all ? 1 : std::max<size_t>(1, cases.size() / 40);
+    for (size_t i = 0; i < cases.size(); i += step) {
+      const Case<Op>& c = cases[i];
       ++t.cases;
       Task task = task_of(a, repro_line(a, c) + fmt::format(" --kernel {}{}", b.info.name, on_device()));
       task.kind = Task::Kind::tag, task.other = b.info.name, task.problem = to_text(c);
@@ -328,6 +329,22 @@ void check_names(const VerifyOptions& o) {
   if (!op_known) invalid("--op", "one of " + known_ops, printable(o.op));
   for (size_t i = 0; i < globs.size(); ++i)
     if (!used[i]) invalid("--kernel", "a name, or a glob such as cpu.attention.*, that some kernel has (attune kernels)", printable(globs[i]));
+  /// Cases of a plan that both admit; of the first kernel's, else of the second's, else drawn ones.
+  std::vector<Case<Op>> common_cases(const Kernel<Op>& a, const Kernel<Op>& b) const {
+    std::vector<Case<Op>> out;
+    KernelReport unused;
+    for (const auto& [one, other] : {std::pair(&a, &b), std::pair(&b, &a)}) {
+      if (!out.empty()) break;
+      for (auto& p : plan_of(*one, unused))
+        if (admits(*other, p.problem.desc)) out.push_back(std::move(p.problem));
+    }
+    constexpr uint64_t kDraws = 2000;
+    const bool whole = o_.desc.empty() && o_.suite == VerifySuite::everything;
+    for (uint64_t i = 0; whole && out.empty() && i < kDraws; ++i)
+      if (auto c = random_case(a, o_.seed * kDraws + i); c && admits(b, c->desc)) out.push_back(std::move(*c));
+    return out;
+  }
+
 }
 
 /// The ops that have a kernel asked for.
@@ -342,9 +359,24 @@ std::vector<std::string> ops_of(const VerifyOptions& o) {
     if (o.suite == VerifySuite::laws && Op::kName != "sample") return;
     bool any_kernel = globs.empty();
     for (const auto* k : catalogue().kernels<Op>()) any_kernel = any_kernel || matches_any(globs, k->info.name);
+    if (t.cases == 0) judge_uncompared(a, b, t);
     if (const Kernel<Op>* k = find_planted<Op>(o.plant)) any_kernel = any_kernel || matches_any(globs, k->info.name);
     if (any_kernel) out.emplace_back(Op::kName);
   });
+  /// Nothing compared is a failure, unless nothing can be.
+  void judge_uncompared(const Kernel<Op>& a, const Kernel<Op>& b, TagReport& t) const {
+    const std::string field = field_apart(a, b);
+    if (!field.empty())
+      t.reason = fmt::format("no {} is both's", field);
+    else if (!o_.desc.empty())
+      t.reason = "the desc is not both's";
+    else if (o_.suite != VerifySuite::everything)
+      t.reason = "no case of this suite is both's";
+    else
+      t.failures.push_back({fmt::format("{} and {} share the tag {}, but no case compares them", t.kernel, t.other, t.reduction),
+                            fmt::format("attune verify --kernel {} --kernel {} --seed {}{}", t.kernel, t.other, o_.seed, on_device())});
+  }
+
   return out;
 }
 
@@ -357,7 +389,7 @@ std::string_view to_text(KernelReport::Status s) {
 
 bool VerifyReport::held() const {
   const bool all_kernels = std::none_of(kernels.begin(), kernels.end(), [](const auto& k) { return k.status == KernelReport::Status::failed; });
-  return all_kernels && required_not_run.empty() && std::all_of(tags.begin(), tags.end(), [](const auto& t) { return t.failures.empty(); });
+  return all_kernels && required_not_run.empty() && std::all_of(tags.begin(), tags.end(), [](const auto& t) { return t.held(); });
 }
 
 namespace {

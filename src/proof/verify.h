@@ -62,7 +62,10 @@ struct TagReport {
 
 struct VerifyReport {
   std::vector<KernelReport> kernels;
+  std::string reason;  ///< why no case compares them, where none can; none without a reason is a failure
   std::vector<TagReport> tags;
+
+  bool held() const { return failures.empty() && (cases > 0 || !reason.empty()); }
   std::vector<std::string> required_not_run;  ///< kernels of --require that did not run
   double seconds = 0;
 

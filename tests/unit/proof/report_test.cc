@@ -6,6 +6,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "proof/field_apart.h"
+
 namespace attune {
 namespace {
 
@@ -53,6 +55,26 @@ TEST(VerifyReport, JsonHoldsEveryKernelAndFailure) {
   EXPECT_FALSE(absent.contains("cases"));
   EXPECT_EQ(j["tags"][0]["kernels"], nlohmann::json::parse(R"(["cpu.norm.avx2","cpu.norm.plain"])"));
   EXPECT_EQ(j["required_not_run"][0], "cuda.norm");
+}
+
+/// A pair of kernels with one tag that nothing compared has not held, unless nothing can compare it.
+TEST(VerifyReport, ATagThatNoCaseComparedDoesNotHold) {
+  TagReport tag{.reduction = "row", .kernel = "a", .other = "b", .cases = 3};
+  EXPECT_TRUE((VerifyReport{.tags = {tag}}).held());
+  tag.cases = 0;
+  EXPECT_FALSE((VerifyReport{.tags = {tag}}).held());
+  tag.reason = "no head_dim is both's";
+  EXPECT_TRUE((VerifyReport{.tags = {tag}}).held());
+  const auto j = nlohmann::json::parse(to_json({.tags = {tag}}, {}, "check"));
+  EXPECT_EQ(j["tags"][0]["not_compared"], tag.reason);
+}
+
+TEST(VerifyReport, TheFieldThatKeepsKernelsApart) {
+  NormKernel a, b;
+  a.can = {.x_dtype = any, .hidden = range{1, 512}}, b.can = {.x_dtype = any, .hidden = range{1024, 4096}};
+  EXPECT_EQ(field_apart(a, b), "hidden");
+  b.can.hidden = range{512, 4096};
+  EXPECT_EQ(field_apart(a, b), "");
 }
 
 TEST(VerifyReport, MergeReplacesWhatRanAndKeepsTheRest) {
