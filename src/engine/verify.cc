@@ -40,9 +40,11 @@ std::string kernel_line(const KernelReport& k) {
   if (k.status == KernelReport::Status::not_run) return fmt::format("{:<30} not run: {}", k.kernel, k.reason);
   std::string out = fmt::format("{:<30} {} {:>5} cases, error {:.3f} of the bound, mean square {:.2f} of 4, {:.1f} s", k.kernel,
                                 k.held() ? "passed" : "FAILED", k.cases, k.max_error_over_bound, k.nmse_ratio, k.seconds);
+  if (k.lean_ratio > 0) out += fmt::format("; lean {:.2f} of the allowed", k.lean_ratio);
   if (k.max_of_tolerance > 0) out += fmt::format("; {:.3f} of the suite's tolerance", k.max_of_tolerance);
   if (k.orders > 0) out += fmt::format("; {} in other orders", k.orders);
   if (k.replays > 0) out += fmt::format("; {} graph replays", k.replays);
+  if (!k.skipped.empty()) out += fmt::format("; {} cases skipped: {}", k.skipped.size(), k.skipped[0].text);
   if (k.draws > 0) out += fmt::format("; {} draws", k.draws);
   if (!k.where.empty()) out += "; worst at " + k.where;
   return out;
@@ -53,9 +55,12 @@ void say_support(const VerifyQuery& q, const KernelReport& k) {
   for (const auto& [field, values] : k.exercised) {
     std::string out;
     for (const auto& [value, cases] : values) out += fmt::format("{}{} ×{}", out.empty() ? "" : ", ", value, cases);
-    say(q, fmt::format("  {:<14} {}", field, out));
+    const auto declared = k.declared.find(field);
+    say(q, fmt::format("  {:<14} {}{}", field, out, declared == k.declared.end() ? "" : fmt::format("  (declared: {})", declared->second)));
   }
-  say(q, fmt::format("  pairs of values {} of {} possible", k.pairs_covered, k.pairs_possible));
+  say(q, fmt::format("  pairs of values {} of {} possible{}", k.pairs_covered, k.pairs_possible,
+                     k.pairs_too_large > 0 ? fmt::format(", and {} too large to be run", k.pairs_too_large) : ""));
+  for (const std::string& end : k.beyond_reach) say(q, "  TOO LARGE TO BE RUN " + end);
   for (const std::string& missing : k.unexercised) say(q, "  NOT EXERCISED " + missing);
 }
 

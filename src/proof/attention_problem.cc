@@ -319,30 +319,53 @@ double clamped(DType t, double x) {
 
 }  // namespace
 
+void Problem<Attention>::compare_values(const AttentionRow& row, const DeclaredRounding& declared, int64_t seq, int64_t token, int64_t head,
+                                        Comparison& out) const {
+  const int64_t dim = desc_.head_dim;
+  const double divisor = desc_.out_scale ? std::abs(params.out_scale[0]) : 1;
+  // Where roundings are not independent they say nothing of a lean: rows of one or two keys may be copies of one another; a scale of values that is
+  // folded into rounded weights rounds the largest weight, which is 1, in every row alike; 8-bit floats are too coarse.
+  constexpr double kFewKeys = 0.45;
+  const bool leans =
+      row.facts.weight_squares < kFewKeys * row.share * row.share && !is_f8(desc_.out_dtype) && (declared.p == 0 || desc_.kv_scale == Scales::none);
+  Lean lean{.variance = relative_variance(declared.p) * row.along / std::pow(divisor, 4)};
+  std::vector<double> got(static_cast<size_t>(dim));
+  load_values(params.out, desc_.out_dtype, token * params.out_stride + head * dim, dim, got.data());
+  for (int64_t i = 0; i < dim; ++i) {
+    const auto at = static_cast<size_t>(i);
+    const double exact = row.out[at] / divisor, want = clamped(desc_.out_dtype, exact);
+    ErrorBound bound{};  // a row without a visible key is exactly 0
+    if (row.facts.keys > 0) {
+      const ErrorBound computed = attention_bound(row.facts, declared, row.magnitude[at] / divisor, row.squares[at] / (divisor * divisor));
+      bound = stored(computed, desc_.out_dtype, exact);
+      lean.error += (got[at] - want) * want, lean.size += want * want, lean.common += std::abs(want) * bound.common;
+      lean.variance +=
+          (rounding_variance(desc_.out_dtype, want) + relative_variance(declared.v) * row.squares[at] / (divisor * divisor)) * want * want;
+    }
+    out.add(got[at], want, bound, [&] { return fmt::format("sequence {}, row {}, head {}, element {}", seq, token - params.q_start[seq], head, i); });
+  }
+  if (leans) out.add_lean(OutputKind::values, head, lean);
+}
+
 void Problem<Attention>::compare(std::string_view reduction, int64_t samples, Comparison& out) const {
   const int64_t heads = desc_.num_q_heads(), dim = desc_.head_dim;
   const DeclaredRounding declared = declared_rounding(reduction);
-  AttentionRows rows(desc_, params);
-  std::vector<double> got(static_cast<size_t>(heads * dim));
+  AttentionRows rows(desc_, params, declared.p > 0 || declared.v > 0);
   for (const Pair& p : sampled_pairs(params, heads, samples, case_.seed)) {
     const AttentionRow& row = rows.row(p.seq, p.token, p.head);
-    load_values(params.out, desc_.out_dtype, p.token * params.out_stride + p.head * dim, dim, got.data());
-    const double divisor = desc_.out_scale ? params.out_scale[0] : 1;
-    for (int64_t i = 0; i < dim; ++i) {
-      const auto at = static_cast<size_t>(i);
-      const auto where = [&] { return fmt::format("sequence {}, row {}, head {}, element {}", p.seq, p.token - params.q_start[p.seq], p.head, i); };
-      const double want = row.out[at] / divisor;
-      ErrorBound bound{};  // a row without a visible key is exactly 0
-      if (row.facts.keys > 0) bound = stored(attention_bound(row.facts, declared, row.magnitude[at] / std::abs(divisor)), desc_.out_dtype, want);
-      out.add(got[at], clamped(desc_.out_dtype, want), bound, where);
-    }
+    compare_values(row, declared, p.seq, p.token, p.head, out);
     if (!desc_.lse) continue;
     ErrorBound bound = softmax_bound(row.facts, declared);
-    bound = stored({bound.worst + 0x1.0p-22 * std::abs(row.lse), bound.typical + 0x1.0p-22 * std::abs(row.lse)}, DType::f32, row.lse);
+    const double far = 0x1.0p-22 * std::abs(row.lse), got = params.lse[p.token * heads + p.head];
+    bound = stored({bound.worst + far, bound.typical + far, bound.common + far}, DType::f32, row.lse);
     if (!std::isfinite(row.lse)) bound = {};
-    out.add(params.lse[p.token * heads + p.head], row.lse, bound,
-            [&] { return fmt::format("lse of sequence {}, row {}, head {}", p.seq, p.token - params.q_start[p.seq], p.head); });
+    out.add(
+        got, row.lse, bound, [&] { return fmt::format("lse of sequence {}, row {}, head {}", p.seq, p.token - params.q_start[p.seq], p.head); },
+        OutputKind::lse);
+    const double spread = relative_variance(declared.p) * row.facts.weight_squares + rounding_variance(DType::f32, row.lse);
+    out.add_lean(OutputKind::lse, p.head, {got - row.lse, 1, spread, bound.common});
   }
+  std::vector<double> got(static_cast<size_t>(heads * dim));
   // What was not compared must at least be finite.
   for (int64_t t = 0; t < tokens_; ++t) {
     load_values(params.out, desc_.out_dtype, t * params.out_stride, heads * dim, got.data());

@@ -107,18 +107,35 @@ const AttentionRow& AttentionRows::row(int64_t seq, int64_t token, int64_t head)
   }
   for (const Scored& s : scored_) sum += std::exp(s.score - largest);
   row_.lse = largest == kNothing ? kNothing : largest + std::log(sum);
-  const int64_t dim = d_.head_dim;
-  row_.out.assign(static_cast<size_t>(dim), 0);
-  row_.magnitude.assign(static_cast<size_t>(dim), 0);
-  for (const Scored& s : scored_) {
-    const double p = std::exp(s.score - largest) / sum;
-    const double* v = &v_[static_cast<size_t>(s.key * dim)];
-    for (int64_t i = 0; i < dim; ++i) {
-      row_.out[static_cast<size_t>(i)] += p * v[i];
-      row_.magnitude[static_cast<size_t>(i)] += p * std::abs(v[i]);
-    }
+  row_.share = 0;
+  for (Scored& s : scored_) {
+    s.score = std::exp(s.score - largest) / sum;
+    row_.share += s.score, row_.facts.weight_squares += s.score * s.score;
   }
+  add_values();
   return row_;
+}
+
+void AttentionRows::add_values() {
+  const auto dim = static_cast<size_t>(d_.head_dim);
+  row_.out.assign(dim, 0), row_.magnitude.assign(dim, 0), row_.squares.assign(dim, 0);
+  row_.along = 0;
+  for (const Scored& s : scored_) {
+    const double* v = &v_[static_cast<size_t>(s.key) * dim];
+    for (size_t i = 0; i < dim; ++i) {
+      const double x = s.score * v[i];
+      row_.out[i] += x;
+      row_.magnitude[i] += std::abs(x);
+    }
+    for (size_t i = 0; spread_ && i < dim; ++i) row_.squares[i] += s.score * v[i] * (s.score * v[i]);
+  }
+  if (!spread_) return;
+  for (const Scored& s : scored_) {
+    const double* v = &v_[static_cast<size_t>(s.key) * dim];
+    double dot = 0;
+    for (size_t i = 0; i < dim; ++i) dot += v[i] * row_.out[i];
+    row_.along += s.score * dot * (s.score * dot);
+  }
 }
 
 }  // namespace attune

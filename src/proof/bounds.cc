@@ -45,6 +45,15 @@ double half_ulp(DType t, double magnitude) {
   return std::max(unit_roundoff(t) * std::abs(magnitude), smallest);
 }
 
+double rounding_variance(DType t, double magnitude) {
+  int exponent = 0;
+  std::frexp(magnitude, &exponent);
+  const double half = half_ulp(t, magnitude == 0 ? 0 : std::ldexp(0.5, exponent));
+  return half * half / 3;
+}
+
+double relative_variance(double roundoff) { return 0.541 * roundoff * roundoff / 3; }
+
 double gamma(double n, double u) { return n * u < 0.5 ? n * u / (1 - n * u) : 1; }
 
 DeclaredRounding declared_rounding(std::string_view reduction) {
@@ -59,7 +68,7 @@ ErrorBound dot_bound(double n, double magnitude, double input_roundoff, double a
 
 ErrorBound stored(ErrorBound computed, DType out, double value) {
   const double half = half_ulp(out, std::abs(value) + computed.worst);
-  return {computed.worst + half, computed.typical + half / std::sqrt(3.0)};
+  return {computed.worst + half, computed.typical + half / std::sqrt(3.0), computed.common};
 }
 
 ErrorBound softmax_bound(const AttentionRowFacts& f, const DeclaredRounding& declared) {
@@ -67,13 +76,15 @@ ErrorBound softmax_bound(const AttentionRowFacts& f, const DeclaredRounding& dec
   const double functions = 4 * kU * (a + b) + 16 * kU * f.softcap;
   const double score = (gamma(f.head_dim + 8) + declared.q + declared.k) * a + functions;
   const double score_typical = (4 * kU + (declared.q + declared.k) / std::sqrt(f.head_dim)) * a + functions;
-  return {2 * (score + 8 * kU + gamma(f.keys + 64)) + declared.p, 2 * (score_typical + 8 * kU) + declared.p};
+  const double common = 2 * (score_typical + 8 * kU);
+  return {2 * (score + 8 * kU + gamma(f.keys + 64)) + declared.p, common + declared.p * std::sqrt(f.weight_squares / 3), common};
 }
 
-ErrorBound attention_bound(const AttentionRowFacts& f, const DeclaredRounding& declared, double weighted_magnitude) {
+ErrorBound attention_bound(const AttentionRowFacts& f, const DeclaredRounding& declared, double weighted_magnitude, double squares) {
   const ErrorBound eta = softmax_bound(f, declared);
+  const double common = (std::expm1(std::min(eta.common, 50.0)) + 8 * kU) * weighted_magnitude + kTiny;
   return {(std::expm1(std::min(eta.worst, 50.0)) + gamma(f.keys + 64) + declared.v) * weighted_magnitude + kTiny,
-          (std::expm1(std::min(eta.typical, 50.0)) + 8 * kU + declared.v) * weighted_magnitude + kTiny};
+          common + std::hypot(declared.p, declared.v) * std::sqrt(squares / 3), common};
 }
 
 }  // namespace attune

@@ -15,14 +15,23 @@ double unit_roundoff(DType t);
 /// The largest rounding error of storing a value of this magnitude (subnormals included).
 double half_ulp(DType t, double magnitude);
 
+/// The expected square of that error: a twelfth of the square of the distance between the type's values there.
+double rounding_variance(DType t, double magnitude);
+
+/// The expected square of the relative error of rounding a value of any size with this unit roundoff: u²/3, and 0.541 of it as the logarithm of
+/// the mantissa is uniform.
+double relative_variance(double roundoff);
+
 /// γ_n = n·u / (1 − n·u): the relative error of n roundings in a row (Higham, Accuracy and Stability, section 3.1).
 double gamma(double n, double u = 0x1.0p-24);
 
 /// worst: no correct kernel exceeds it. typical: the root mean square expected when roundings are independent (errors grow with √n); over
-/// many outputs the mean square must stay below 4 typical², which catches a small systematic defect.
+/// many outputs the mean square must stay below 4 typical², which catches a small systematic defect. common: the part of typical that outputs may
+/// have in common (an exponential that is always a little large), so that it does not cancel over many of them.
 struct ErrorBound {
   double worst = 0;
   double typical = 0;
+  double common = 0;
 };
 
 /// The unit roundoffs of the intermediate roundings that a reduction tag declares; 0: kept in f32 or wider. Words of a tag, separated by
@@ -43,6 +52,7 @@ ErrorBound stored(ErrorBound computed, DType out, double value);
 struct AttentionRowFacts {
   double head_dim = 0;
   double keys = 0;             ///< visible ones
+  double weight_squares = 0;   ///< Σp²: independent roundings of the weights give their sum a relative error of roundoff·√(Σp²)
   double score_magnitude = 0;  ///< |scale|·‖q‖·max‖k‖, which bounds Σ|q·k|
   double bias_magnitude = 0;   ///< largest |ALiBi term| or |sink|
   double softcap = 0;
@@ -50,11 +60,12 @@ struct AttentionRowFacts {
 
 /// The relative perturbation of softmax weights: p̂ = p·e^η with |η| ≤ worst. A score is off by at most
 ///   δ = (γ_{D+8} + roundings of q, k)·A + 4u·(A + B) [+ 16u·softcap],   A = score_magnitude, B = bias_magnitude;
-/// numerator and denominator each bring δ, an exponential (8u) and the sum over keys (γ_{n+64}, rescalings included), and the
-/// numerator the declared rounding of p.
+/// numerator and denominator each bring δ, an exponential (8u) and the sum over keys (γ_{n+64}, rescalings included), and one of them, or both,
+/// the declared rounding of p. That of the sum of weights is the bound of the log-sum-exp; typically the roundings of p make r·√(Σp²/3) of it.
 ErrorBound softmax_bound(const AttentionRowFacts& facts, const DeclaredRounding& declared);
 
-/// The error of Σ p·v: (e^η − 1 + γ_{n+64} + rounding of v)·Σ p|v|.
-ErrorBound attention_bound(const AttentionRowFacts& facts, const DeclaredRounding& declared, double weighted_magnitude);
+/// The error of Σ p·v: (e^η − 1 + γ_{n+64} + rounding of v)·Σ p|v|, typically with r·√(Σ(p·v)²/3) for the roundings of p and v.
+/// `squares`: Σ (p·v)².
+ErrorBound attention_bound(const AttentionRowFacts& facts, const DeclaredRounding& declared, double weighted_magnitude, double squares);
 
 }  // namespace attune

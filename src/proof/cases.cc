@@ -43,8 +43,6 @@ std::vector<int64_t> parse_list(std::string_view key, std::string_view text) {
 }
 
 constexpr int64_t kLargestPool = 65536;
-template <class Op>
-constexpr bool kHasPool = std::is_same_v<Op, Attention> || std::is_same_v<Op, KvWrite>;
 
 constexpr std::string_view rows_key(std::string_view op) { return op == "matmul" ? "m" : "rows"; }
 
@@ -96,7 +94,7 @@ std::optional<typename Op::Desc> draw_desc(const Kernel<Op>& kernel, uint64_t se
       value = pick(field_corners<Op>(name, can, domain, fallback), seed + (usual ? 1 : 0), field, at, random);
     });
     repair(desc);
-    if (is_valid<Op>(desc) && admits(kernel, desc)) return desc;
+    if (is_valid<Op>(desc) && is_affordable(desc) && admits(kernel, desc)) return desc;
   }
   return std::nullopt;
 }
@@ -106,8 +104,9 @@ template <class Op, class T>
 T random_value(FieldName name, const Constraint<T>& can, const Constraint<T>& domain, T fallback, Rng& rng) {
   const auto known = field_corners<Op>(name, can, domain, fallback);
   if constexpr (std::is_same_v<T, int64_t>) {
+    constexpr int64_t kLargestDrawn = 4096;
     const auto [least, most] = std::minmax_element(known.begin(), known.end());
-    int64_t x = *least + rng.below(*most - *least + 1);
+    int64_t x = *least + rng.below(std::max<int64_t>(std::min(*most, kLargestDrawn) - *least, 0) + 1);
     if (can.kind() == ConstraintKind::multiples) x -= x % can.value(0);
     if (rng.below(3) == 0 && can.admits(x, fallback) && domain.admits(x, fallback)) return x;
   }
@@ -247,7 +246,7 @@ std::optional<Case<Op>> random_case(const Kernel<Op>& kernel, uint64_t seed) {
       value = random_value<Op>(name, can, domain, fallback, rng);
     });
     repair(desc);
-    if (is_valid<Op>(desc) && admits(kernel, desc)) return case_of<Op>(desc, seed);
+    if (is_valid<Op>(desc) && is_affordable(desc) && admits(kernel, desc)) return case_of<Op>(desc, seed);
   }
   return std::nullopt;
 }
@@ -258,6 +257,28 @@ std::vector<std::string> declared_corners(const Kernel<Op>& kernel) {
   const typename Op::Desc desc{}, defaults{};
   Op::for_each_field(kernel.can, desc, defaults, [&](FieldName name, const auto& can, const auto&, const auto& fallback, const auto& domain) {
     for (const auto value : field_corners<Op>(name, can, domain, fallback)) out.push_back(std::string(name.field) + "=" + value_text(value));
+  });
+  return out;
+}
+
+template <class Op>
+std::vector<std::string> beyond_reach(const Kernel<Op>& kernel) {
+  std::vector<std::string> out;
+  const typename Op::Desc desc{}, defaults{};
+  Op::for_each_field(kernel.can, desc, defaults, [&]<class T>(FieldName name, const auto& can, const T&, const auto& fallback, const auto& domain) {
+    std::vector<T> beyond;
+    field_corners<Op>(name, can, domain, fallback, &beyond);
+    for (const auto value : beyond) out.push_back(std::string(name.field) + "=" + value_text(value));
+  });
+  return out;
+}
+
+template <class Op>
+std::vector<std::pair<std::string, std::string>> declared_fields(const Kernel<Op>& kernel) {
+  std::vector<std::pair<std::string, std::string>> out;
+  const typename Op::Desc desc{}, defaults{};
+  Op::for_each_field(kernel.can, desc, defaults, [&](FieldName name, const auto& can, const auto&, const auto& fallback, const auto& domain) {
+    out.emplace_back(name.field, declared_text(can, domain, fallback));
   });
   return out;
 }
@@ -298,6 +319,8 @@ template std::optional<Case<Attention>> draw_case(const Kernel<Attention>&, uint
 template std::optional<Case<Attention>> random_case(const Kernel<Attention>&, uint64_t);
 template std::vector<std::string> declared_corners(const Kernel<Attention>&);
 template std::vector<std::string> unexercised(const Kernel<Attention>&, const std::vector<Case<Attention>>&);
+template std::vector<std::string> beyond_reach(const Kernel<Attention>&);
+template std::vector<std::pair<std::string, std::string>> declared_fields(const Kernel<Attention>&);
 template std::vector<Outside<Attention>> outside_descs(const Kernel<Attention>&, uint64_t);
 template std::string to_text(const Case<KvWrite>&);
 template Case<KvWrite> parse_case<KvWrite>(std::string_view);
@@ -308,6 +331,8 @@ template std::optional<Case<KvWrite>> draw_case(const Kernel<KvWrite>&, uint64_t
 template std::optional<Case<KvWrite>> random_case(const Kernel<KvWrite>&, uint64_t);
 template std::vector<std::string> declared_corners(const Kernel<KvWrite>&);
 template std::vector<std::string> unexercised(const Kernel<KvWrite>&, const std::vector<Case<KvWrite>>&);
+template std::vector<std::string> beyond_reach(const Kernel<KvWrite>&);
+template std::vector<std::pair<std::string, std::string>> declared_fields(const Kernel<KvWrite>&);
 template std::vector<Outside<KvWrite>> outside_descs(const Kernel<KvWrite>&, uint64_t);
 template std::string to_text(const Case<Matmul>&);
 template Case<Matmul> parse_case<Matmul>(std::string_view);
@@ -318,6 +343,8 @@ template std::optional<Case<Matmul>> draw_case(const Kernel<Matmul>&, uint64_t, 
 template std::optional<Case<Matmul>> random_case(const Kernel<Matmul>&, uint64_t);
 template std::vector<std::string> declared_corners(const Kernel<Matmul>&);
 template std::vector<std::string> unexercised(const Kernel<Matmul>&, const std::vector<Case<Matmul>>&);
+template std::vector<std::string> beyond_reach(const Kernel<Matmul>&);
+template std::vector<std::pair<std::string, std::string>> declared_fields(const Kernel<Matmul>&);
 template std::vector<Outside<Matmul>> outside_descs(const Kernel<Matmul>&, uint64_t);
 template std::string to_text(const Case<Norm>&);
 template Case<Norm> parse_case<Norm>(std::string_view);
@@ -328,6 +355,8 @@ template std::optional<Case<Norm>> draw_case(const Kernel<Norm>&, uint64_t, int6
 template std::optional<Case<Norm>> random_case(const Kernel<Norm>&, uint64_t);
 template std::vector<std::string> declared_corners(const Kernel<Norm>&);
 template std::vector<std::string> unexercised(const Kernel<Norm>&, const std::vector<Case<Norm>>&);
+template std::vector<std::string> beyond_reach(const Kernel<Norm>&);
+template std::vector<std::pair<std::string, std::string>> declared_fields(const Kernel<Norm>&);
 template std::vector<Outside<Norm>> outside_descs(const Kernel<Norm>&, uint64_t);
 template std::string to_text(const Case<Rope>&);
 template Case<Rope> parse_case<Rope>(std::string_view);
@@ -338,6 +367,8 @@ template std::optional<Case<Rope>> draw_case(const Kernel<Rope>&, uint64_t, int6
 template std::optional<Case<Rope>> random_case(const Kernel<Rope>&, uint64_t);
 template std::vector<std::string> declared_corners(const Kernel<Rope>&);
 template std::vector<std::string> unexercised(const Kernel<Rope>&, const std::vector<Case<Rope>>&);
+template std::vector<std::string> beyond_reach(const Kernel<Rope>&);
+template std::vector<std::pair<std::string, std::string>> declared_fields(const Kernel<Rope>&);
 template std::vector<Outside<Rope>> outside_descs(const Kernel<Rope>&, uint64_t);
 template std::string to_text(const Case<RopeKvWrite>&);
 template Case<RopeKvWrite> parse_case<RopeKvWrite>(std::string_view);
@@ -348,6 +379,8 @@ template std::optional<Case<RopeKvWrite>> draw_case(const Kernel<RopeKvWrite>&, 
 template std::optional<Case<RopeKvWrite>> random_case(const Kernel<RopeKvWrite>&, uint64_t);
 template std::vector<std::string> declared_corners(const Kernel<RopeKvWrite>&);
 template std::vector<std::string> unexercised(const Kernel<RopeKvWrite>&, const std::vector<Case<RopeKvWrite>>&);
+template std::vector<std::string> beyond_reach(const Kernel<RopeKvWrite>&);
+template std::vector<std::pair<std::string, std::string>> declared_fields(const Kernel<RopeKvWrite>&);
 template std::vector<Outside<RopeKvWrite>> outside_descs(const Kernel<RopeKvWrite>&, uint64_t);
 template std::string to_text(const Case<ActivationOp>&);
 template Case<ActivationOp> parse_case<ActivationOp>(std::string_view);
@@ -358,6 +391,8 @@ template std::optional<Case<ActivationOp>> draw_case(const Kernel<ActivationOp>&
 template std::optional<Case<ActivationOp>> random_case(const Kernel<ActivationOp>&, uint64_t);
 template std::vector<std::string> declared_corners(const Kernel<ActivationOp>&);
 template std::vector<std::string> unexercised(const Kernel<ActivationOp>&, const std::vector<Case<ActivationOp>>&);
+template std::vector<std::string> beyond_reach(const Kernel<ActivationOp>&);
+template std::vector<std::pair<std::string, std::string>> declared_fields(const Kernel<ActivationOp>&);
 template std::vector<Outside<ActivationOp>> outside_descs(const Kernel<ActivationOp>&, uint64_t);
 template std::string to_text(const Case<Embed>&);
 template Case<Embed> parse_case<Embed>(std::string_view);
@@ -368,6 +403,8 @@ template std::optional<Case<Embed>> draw_case(const Kernel<Embed>&, uint64_t, in
 template std::optional<Case<Embed>> random_case(const Kernel<Embed>&, uint64_t);
 template std::vector<std::string> declared_corners(const Kernel<Embed>&);
 template std::vector<std::string> unexercised(const Kernel<Embed>&, const std::vector<Case<Embed>>&);
+template std::vector<std::string> beyond_reach(const Kernel<Embed>&);
+template std::vector<std::pair<std::string, std::string>> declared_fields(const Kernel<Embed>&);
 template std::vector<Outside<Embed>> outside_descs(const Kernel<Embed>&, uint64_t);
 template std::string to_text(const Case<Sample>&);
 template Case<Sample> parse_case<Sample>(std::string_view);
@@ -378,6 +415,8 @@ template std::optional<Case<Sample>> draw_case(const Kernel<Sample>&, uint64_t, 
 template std::optional<Case<Sample>> random_case(const Kernel<Sample>&, uint64_t);
 template std::vector<std::string> declared_corners(const Kernel<Sample>&);
 template std::vector<std::string> unexercised(const Kernel<Sample>&, const std::vector<Case<Sample>>&);
+template std::vector<std::string> beyond_reach(const Kernel<Sample>&);
+template std::vector<std::pair<std::string, std::string>> declared_fields(const Kernel<Sample>&);
 template std::vector<Outside<Sample>> outside_descs(const Kernel<Sample>&, uint64_t);
 
 }  // namespace attune

@@ -24,6 +24,16 @@ struct Case {
   bool operator==(const Case&) const = default;
 };
 
+/// Ops whose cases have a KV pool.
+template <class Op>
+inline constexpr bool kHasPool = std::is_same_v<Op, Attention> || std::is_same_v<Op, KvWrite>;
+
+/// Bytes of a large pool, keys and values; 0 without one.
+template <class Op>
+requires kHasPool<Op> int64_t pool_bytes(const Case<Op>& c) {
+  return 2 * c.pool * c.desc.num_kv_heads * c.desc.block_size * c.desc.head_dim * static_cast<int64_t>(size_of(c.desc.kv_dtype));
+}
+
 /// Case text: desc text, then `q_lens=1*3,5 kv_lens=7*3,129 seed=4` (attention; also `pool=32768`, `contents=report`), `m=5 seed=4` (matmul)
 /// or `rows=5 seed=4` (kv_write: also `pool=`). `7*3` is three sevens.
 template <class Op>
@@ -62,6 +72,14 @@ std::vector<std::string> declared_corners(const Kernel<Op>& kernel);
 /// "field=value" for each corner of the kernel's fields that none of the cases has: a declaration nobody ran.
 template <class Op>
 std::vector<std::string> unexercised(const Kernel<Op>& kernel, const std::vector<Case<Op>>& cases);
+
+/// "field=value" for each end of a declared range that is too large to be run: no corner, and not claimed to be exercised.
+template <class Op>
+std::vector<std::string> beyond_reach(const Kernel<Op>& kernel);
+
+/// Each field with what the kernel admits of it: ("head_dim", "1..512").
+template <class Op>
+std::vector<std::pair<std::string, std::string>> declared_fields(const Kernel<Op>& kernel);
 
 /// A desc that differs from an admitted one in `field` alone, by a value the kernel does not claim.
 template <class Op>

@@ -1,8 +1,11 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <map>
 #include <string>
+#include <string_view>
 
 #include "proof/bounds.h"
 
@@ -13,6 +16,48 @@ struct Tolerance {
   double atol = 0, rtol = 0;
 };
 
+/// Outputs whose mean squares are judged apart, for one kind would hide the other.
+enum class OutputKind : uint8_t { values, lse, logprobs, far };
+constexpr std::string_view to_text(OutputKind kind) {
+  constexpr std::string_view kNames[] = {"values", "log-sum-exps", "log-probabilities", "far values"};
+  return kNames[static_cast<int>(kind)];
+}
+
+/// The errors e of outputs w that belong together, such as one row of one head, against a factor common to all: with independent roundings Σe·w is
+/// as often above 0 as below, and small.
+struct Lean {
+  double error = 0;     ///< Σ e·w
+  double size = 0;      ///< Σ w²
+  double variance = 0;  ///< expected square of `error` if roundings are independent
+  double common = 0;    ///< Σ |w|·(ErrorBound::common)
+};
+
+/// The leans of a head of any call (−1: of all heads), each row weighed by how sure it is.
+class Levers {
+ public:
+  struct Lever {
+    double error = 0, size = 0, variance = 0, common = 0;
+    /// What six standard deviations of independent roundings and twice the common part make of `error`.
+    double limit() const { return 6 * std::sqrt(variance) + 2 * common; }
+    double ratio() const { return size > 0 ? std::abs(error) / limit() : 0; }
+  };
+  using Key = std::pair<OutputKind, int64_t>;
+
+  /// Adds to what is known of a head, and of all heads together. What is not finite is left out.
+  void add(OutputKind kind, int64_t head, const Lean& lean);
+  void add(const Key& of, const Lever& lever);
+  void add(const Levers& other);
+  const std::map<Key, Lever>& all() const { return all_; }
+
+  /// The largest lean over its limit; at most 1.
+  double ratio() const;
+  /// "values of head 3 lean by …": empty if none leans too far.
+  std::string verdict() const;
+
+ private:
+  std::map<Key, Lever> all_;
+};
+
 /// Collects outputs against their expected values and bounds.
 class Comparison {
  public:
@@ -21,7 +66,7 @@ class Comparison {
 
   /// `where` is called for the worst output only: "token 3, head 1, element 17".
   template <class Where>
-  void add(double got, double want, const ErrorBound& bound, Where&& where) {
+  void add(double got, double want, const ErrorBound& bound, Where&& where, OutputKind kind = OutputKind::values) {
     ++count_;
     const bool same = got == want;  // covers infinities
     double error = same ? 0 : std::abs(got - want);
@@ -30,8 +75,11 @@ class Comparison {
     const double ratio = error == 0 ? 0 : bound.worst > 0 ? error / bound.worst : INFINITY;
     if (error > max_error_) max_error_ = error;
     if (std::isfinite(error)) {
+      Squares& s = squares_[static_cast<size_t>(kind)];
+      ++s.count;
+      s.error += error * error;
+      s.typical += bound.typical * bound.typical;
       squared_error_ += error * error;
-      squared_typical_ += bound.typical * bound.typical;
       squared_want_ += std::isfinite(want) ? want * want : 0;
     }
     if (ratio > max_ratio_ || where_.empty()) {
@@ -43,6 +91,10 @@ class Comparison {
     }
   }
 
+  /// Adds the errors of a row of a head.
+  void add_lean(OutputKind kind, int64_t head, const Lean& lean) { levers_.add(kind, head, lean); }
+  const Levers& levers() const { return levers_; }
+
   int64_t count() const { return count_; }
   double max_error() const { return max_error_; }
   double max_ratio() const { return max_ratio_; }
@@ -51,18 +103,33 @@ class Comparison {
   double max_of_tolerance() const { return max_of_tolerance_; }
   double nmse() const { return squared_want_ > 0 ? squared_error_ / squared_want_ : 0; }
 
-  /// Mean squared error over the expected one of independent roundings; judged from 256 outputs on.
-  double typical_ratio() const { return squared_typical_ > 0 ? squared_error_ / squared_typical_ : 0; }
+  /// Mean squared error over the expected one of independent roundings: the largest of the parts with enough outputs for a judgement.
+  double typical_ratio() const;
 
-  /// Empty if every output is within its bound and the mean square within four times the expected one.
+  /// Outputs of parts too small for a judgement of their own, and the sum of their parts' ratios: for one over many cases.
+  struct Few {
+    int64_t outputs = 0;
+    double ratios = 0;
+  };
+  Few few() const;
+
+  /// Empty if every output is within its bound, the mean square within four times the expected one, and no part's errors lean to one side.
   std::string verdict() const;
 
  private:
+  struct Squares {
+    int64_t count = 0;
+    double error = 0, typical = 0;
+    bool judged(OutputKind kind) const { return typical > 0 && count >= (kind == OutputKind::values ? 256 : 64); }
+    double ratio() const { return typical > 0 ? error / typical : 0; }
+  };
   Tolerance tolerance_;
   double max_of_tolerance_ = 0;
   int64_t count_ = 0;
   double max_error_ = 0, max_ratio_ = 0;
-  double squared_error_ = 0, squared_typical_ = 0, squared_want_ = 0;
+  double squared_error_ = 0, squared_want_ = 0;
+  std::array<Squares, 4> squares_;
+  Levers levers_;
   std::string where_;
   double got_ = 0, want_ = 0, bound_ = 0;
 };

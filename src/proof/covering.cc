@@ -79,15 +79,18 @@ class Cover {
  public:
   using Desc = typename Op::Desc;
 
-  Cover(const Kernel<Op>& kernel, uint64_t seed) : kernel_(kernel), fill_(seed ^ 0xc0fe), pairs_(sizes(kernel)) {}
+  Cover(const Kernel<Op>& kernel, uint64_t seed) : kernel_(kernel), fill_(seed ^ 0xc0fe), corners_(corners_of(kernel)), pairs_(sizes(corners_)) {}
 
   std::vector<Desc> run(PairCoverage& coverage) {
     std::vector<Desc> out;
     int64_t impossible = 0;
     pairs_.for_each_open([&](const Pair& p) {
-      const auto found = best_with(p);
+      bool too_large = false;
+      auto found = best_with(p);
+      if (!found) found = any_with(p, too_large);
       if (!found) {
         pairs_.close(p), ++impossible;
+        coverage.too_large += too_large;
         return;
       }
       rows_.push_back(found->row);
@@ -104,29 +107,99 @@ class Cover {
     Row row;
     int64_t gain;
   };
+  /// A value of a field of any type.
+  struct Corner {
+    int64_t integer = 0;
+    double real = 0;
+    template <class T>
+    explicit Corner(T x) {
+      if constexpr (std::is_same_v<T, double>)
+        real = x;
+      else
+        integer = static_cast<int64_t>(x);
+    }
+    template <class T>
+    T as() const {
+      if constexpr (std::is_same_v<T, double>)
+        return real;
+      else
+        return static_cast<T>(integer);
+    }
+    bool operator==(const Corner&) const = default;
+  };
+  using Corners = std::vector<std::vector<Corner>>;
 
-  static std::vector<int> sizes(const Kernel<Op>& kernel) {
-    std::vector<int> out;
+  static Corners corners_of(const Kernel<Op>& kernel) {
+    Corners out;
     const Desc desc{}, defaults{};
     Op::for_each_field(kernel.can, desc, defaults, [&](FieldName name, const auto& can, const auto&, const auto& fallback, const auto& domain) {
-      out.push_back(static_cast<int>(field_corners<Op>(name, can, domain, fallback).size()));
+      out.emplace_back();
+      for (const auto value : field_corners<Op>(name, can, domain, fallback)) out.back().emplace_back(value);
     });
     return out;
+  }
+
+  static std::vector<int> sizes(const Corners& corners) {
+    std::vector<int> out;
+    for (const auto& of_field : corners) out.push_back(static_cast<int>(of_field.size()));
+    return out;
+  }
+
+  /// The row's desc, if the kernel admits it and it still holds the pair.
+  std::optional<Found> judge(const Row& wish, const Pair& p, bool* too_large = nullptr) const {
+    Desc desc = desc_of(wish);
+    repair(desc);
+    const Row row = row_of(desc);
+    if (row[p.f] != p.a || row[p.g] != p.b || !is_valid<Op>(desc) || !admits(kernel_, desc)) return std::nullopt;
+    if (!is_affordable(desc)) {
+      if (too_large) *too_large = true;
+      return std::nullopt;
+    }
+    return Found{desc, row, 0};
   }
 
   std::optional<Found> best_with(const Pair& p) {
     constexpr int kGreedy = 6, kTries = 40;
     std::optional<Found> best;
     for (int i = 0; i < kTries && (i < kGreedy || !best); ++i) {
-      const Row wish = i < kGreedy ? greedy(p) : neighbour(p);
-      Desc desc = desc_of(wish);
-      repair(desc);
-      const Row row = row_of(desc);
-      if (row[p.f] != p.a || row[p.g] != p.b || !is_valid<Op>(desc) || !admits(kernel_, desc)) continue;
-      const int64_t gain = pairs_.gain(row);
-      if (!best || gain > best->gain) best = Found{desc, row, gain};
+      auto found = judge(i < kGreedy ? greedy(p) : neighbour(p), p);
+      if (!found) continue;
+      found->gain = pairs_.gain(found->row);
+      if (!best || found->gain > best->gain) best = std::move(found);
     }
     return best;
+  }
+
+  /// The first admitted desc with the pair that differs from the defaults, or from the last admitted rows, in at most two fields more.
+  std::optional<Found> any_with(const Pair& p, bool& too_large) {
+    constexpr size_t kRows = 2;
+    std::vector<Row> bases = {default_row()};
+    for (size_t i = 0; i < kRows && i < rows_.size(); ++i) bases.push_back(rows_[rows_.size() - 1 - i]);
+    std::optional<Found> found;
+    for (Row& row : bases) {
+      row[p.f] = p.a, row[p.g] = p.b;
+      if ((found = judge(row, p, &too_large))) return found;
+    }
+    const auto fixed = [&](size_t field) { return field == p.f || field == p.g; };
+    for (Row& row : bases)
+      for (size_t f = 0; f < row.size(); ++f)
+        for (int a = 0, kept = row[f]; !fixed(f) && a < pairs_.size(f); ++a, row[f] = kept) {
+          row[f] = a;
+          if ((found = judge(row, p, &too_large))) return found;
+          for (size_t g = f + 1; g < row.size(); ++g)
+            for (int b = 0, was = row[g]; !fixed(g) && b < pairs_.size(g); ++b, row[g] = was) {
+              row[g] = b;
+              if ((found = judge(row, p, &too_large))) return found;
+            }
+        }
+    return std::nullopt;
+  }
+
+  /// The corner of each field that is the desc's default, or its first.
+  Row default_row() const {
+    Row row = row_of(Desc{});
+    for (int& a : row) a = std::max(a, 0);
+    return row;
   }
 
   Row greedy(const Pair& p) {
@@ -163,26 +236,28 @@ class Cover {
     Desc desc{};
     const Desc defaults{};
     size_t f = 0;
-    Op::for_each_field(kernel_.can, desc, defaults, [&](FieldName name, const auto& can, auto& value, const auto& fallback, const auto& domain) {
-      value = field_corners<Op>(name, can, domain, fallback)[static_cast<size_t>(row[f++])];
+    Op::for_each_field(kernel_.can, desc, defaults, [&]<class T>(FieldName, const auto&, T& value, const auto&, const auto&) {
+      value = corners_[f][static_cast<size_t>(std::max(row[f], 0))].template as<T>();
+      ++f;
     });
     return desc;
   }
 
   Row row_of(const Desc& desc) const {
     Row row;
+    row.reserve(corners_.size());
     const Desc defaults{};
-    Op::for_each_field(kernel_.can, desc, defaults,
-                       [&](FieldName name, const auto& can, const auto& value, const auto& fallback, const auto& domain) {
-                         const auto all = field_corners<Op>(name, can, domain, fallback);
-                         const auto at = std::find(all.begin(), all.end(), value);
-                         row.push_back(at == all.end() ? -1 : static_cast<int>(at - all.begin()));
-                       });
+    Op::for_each_field(kernel_.can, desc, defaults, [&](FieldName, const auto&, const auto& value, const auto&, const auto&) {
+      const auto& all = corners_[row.size()];
+      const auto at = std::find(all.begin(), all.end(), Corner(value));
+      row.push_back(at == all.end() ? -1 : static_cast<int>(at - all.begin()));
+    });
     return row;
   }
 
   const Kernel<Op>& kernel_;
   Fill fill_;
+  Corners corners_;
   Pairs pairs_;
   std::vector<Row> rows_;
 };

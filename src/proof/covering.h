@@ -6,9 +6,11 @@
 
 namespace attune {
 
-/// How many pairs of corner values (of two fields each) stand together in some case, and how many a kernel admits.
+/// How many pairs of corner values (of two fields each) stand together in some case, and how many a kernel admits. A pair counts as impossible only
+/// if no desc is admitted that has it and differs from an admitted desc (or from the defaults) in at most two fields more. `too_large`: admitted, but
+/// only in descs that would take gigabytes; not counted as possible.
 struct PairCoverage {
-  int64_t covered = 0, possible = 0;
+  int64_t covered = 0, possible = 0, too_large = 0;
 };
 
 /// Cases whose descs hold every pair of corners of any two fields that the kernel admits together: the smallest, largest, odd and prime

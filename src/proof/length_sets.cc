@@ -109,6 +109,28 @@ bool make_cheap(const AttentionKernel& kernel, Case<Attention>& c, double most_f
   return flops_of(c) <= most_flops;
 }
 
+/// Larger blocks and more heads until the pool's last element lies beyond 32 bits, as far as the kernel admits and the cost allows.
+void make_far(const AttentionKernel& kernel, Case<Attention>& c, double most_flops) {
+  const auto far = [](const Case<Attention>& x) { return x.pool * x.desc.num_kv_heads * x.desc.block_size * x.desc.head_dim > int64_t{1} << 32; };
+  const auto take = [&](const AttentionDesc& desc) {
+    Case<Attention> next = c;
+    next.desc = desc;
+    if (admits(kernel, desc) && flops_of(next) <= most_flops) c = next;
+  };
+  for (const int64_t block : {64, 128, 256}) {
+    if (far(c) || c.desc.block_size >= block) continue;
+    AttentionDesc desc = c.desc;
+    desc.block_size = block;
+    take(desc);
+  }
+  for (const int64_t heads : {2, 4, 8, 16}) {
+    if (far(c) || c.desc.num_kv_heads >= heads) continue;
+    AttentionDesc desc = c.desc;
+    desc.num_kv_heads = heads, desc.gqa_group = 1;
+    take(desc);
+  }
+}
+
 }  // namespace
 
 const std::vector<LengthSet>& length_sets() {
@@ -128,6 +150,7 @@ std::vector<Case<Attention>> length_set_cases(const AttentionKernel& kernel, uin
         if (!desc) continue;
         Case<Attention> c{.desc = *desc, .q_lens = set.q_lens, .kv_lens = set.kv_lens, .seed = seed * 7919 + turn, .pool = set.pool};
         if (!make_cheap(kernel, c, most_flops)) continue;
+        if (c.pool > 0 && c.desc.kv_source != KvSource::ragged) make_far(kernel, c, most_flops);
         out.push_back(std::move(c));
         break;
       }

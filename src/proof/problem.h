@@ -9,6 +9,8 @@
 
 namespace attune {
 
+struct AttentionRow;
+
 /// How a problem is laid out in memory. In `wild` problems table tails hold block numbers far outside the pool, else a block of poison.
 struct ProblemStyle {
   Guard guard = Guard::after;
@@ -52,6 +54,7 @@ class Problem<Attention> {
   void add_masks(Fill& fill);
   void add_outputs(Fill& fill);  // and the terms a head or the output has: sinks, slopes, scale
   std::vector<uint8_t> seen_keys(int64_t seq) const;
+  void compare_values(const AttentionRow& row, const DeclaredRounding& declared, int64_t seq, int64_t token, int64_t head, Comparison& out) const;
 
   Case<Attention> case_;
   const AttentionDesc& desc_;

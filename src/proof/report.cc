@@ -30,12 +30,14 @@ Json kernel_json(const KernelReport& k) {
   j["cases"] = k.cases, j["order_cases"] = k.orders, j["graph_replays"] = k.replays, j["refusals"] = k.refusals, j["draws"] = k.draws,
   j["outputs"] = k.outputs;
   j["max_error_over_bound"] = cache_number(k.max_error_over_bound), j["nmse_ratio"] = cache_number(k.nmse_ratio), j["nmse"] = cache_number(k.nmse);
+  j["lean_ratio"] = cache_number(k.lean_ratio);
   if (k.max_of_tolerance > 0) j["max_error_over_tolerance"] = cache_number(k.max_of_tolerance);
   j["worst_case"] = k.worst_case, j["where"] = k.where;
-  j["pairs"] = {{"covered", k.pairs_covered}, {"possible", k.pairs_possible}};
+  j["pairs"] = {{"covered", k.pairs_covered}, {"possible", k.pairs_possible}, {"too_large", k.pairs_too_large}};
+  j["declared"] = Json(k.declared);
   j["exercised"] = Json::object();
   for (const auto& [field, values] : k.exercised) j["exercised"][field] = Json(values);
-  j["unexercised"] = k.unexercised;
+  j["unexercised"] = k.unexercised, j["beyond_reach"] = k.beyond_reach;
   for (const SuiteResult& c : k.suite)
     j["suite"].push_back({{"case", c.name},
                           {"passed", c.passed},
@@ -44,6 +46,8 @@ Json kernel_json(const KernelReport& k) {
                           {"over_tolerance", cache_number(c.error_over_tolerance)},
                           {"atol", c.atol},
                           {"rtol", c.rtol}});
+  j["skipped"] = Json::array();
+  for (const Failure& f : k.skipped) j["skipped"].push_back({{"reason", f.text}, {"case", f.repro}});
   j["failed"] = k.failed, j["failures"] = failures_json(k.failures), j["seconds"] = k.seconds;
   return j;
 }

@@ -68,6 +68,8 @@ void compare(const Kernel<Op>& kernel, const Problem<Op>& problem, const RunOpti
     result.where = comparison.where();
   }
   result.typical_ratio = std::max(result.typical_ratio, comparison.typical_ratio());
+  result.levers.add(comparison.levers());
+  result.few.outputs += comparison.few().outputs, result.few.ratios += comparison.few().ratios;
   result.max_of_tolerance = std::max(result.max_of_tolerance, comparison.max_of_tolerance());
   if (result.text.empty() && result.max_of_tolerance > 1)
     result.text = fmt::format("{:.3g} times the tolerance {} + {}·|x|", result.max_of_tolerance, options.tolerance.atol, options.tolerance.rtol);

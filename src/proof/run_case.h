@@ -17,6 +17,8 @@ struct CaseResult {
   double max_error_over_bound = 0;
   double nmse = 0;
   double typical_ratio = 0;     ///< mean square error over that of independent roundings, at most 4
+  Comparison::Few few;          ///< outputs too few for a mean square of their own: judged over many cases
+  Levers levers;                ///< how far errors lean to one side
   double max_of_tolerance = 0;  ///< largest error over RunOptions::tolerance
   std::string where;            ///< the output nearest to (or farthest beyond) its bound
   std::string text;             ///< what is wrong; empty if passed

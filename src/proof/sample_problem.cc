@@ -84,9 +84,13 @@ void Problem<Sample>::compare(std::string_view, int64_t, Comparison& out) const 
     double sum = 0;
     for (int64_t i = 0; i < d.vocab; ++i) sum += std::exp(z[i] - top);
     const double want = z[token[at]] - top - std::log(sum);
-    // The sum's terms are positive: relative γ_n, and eight ulps an exponential; then the subtractions.
-    const double error = gamma(static_cast<double>(d.vocab)) + 8 * 0x1.0p-23 + 2 * 0x1.0p-23 * (std::abs(top) + std::abs(want));
-    out.add(params.logprob[r], want, {error, error}, [&] { return fmt::format("log-probability of row {}", r); });
+    // The sum's terms are positive: relative γ_n, typically √n·u where roundings are independent, and eight ulps an exponential, typically two;
+    // then the subtractions.
+    constexpr double kUlp = 0x1.0p-23;
+    const double n = static_cast<double>(d.vocab), ends = kUlp * (std::abs(top) + std::abs(want));
+    const double worst = gamma(n) + 8 * kUlp + 2 * ends, typical = std::min(worst, std::sqrt(n) * kUlp / 2 + 2 * kUlp + ends / 2);
+    out.add(
+        params.logprob[r], want, {worst, typical}, [&] { return fmt::format("log-probability of row {}", r); }, OutputKind::logprobs);
   }
 }
 

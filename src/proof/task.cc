@@ -141,12 +141,17 @@ std::string to_line(const TaskResult& r) {
          {"max_error_over_bound", number(c.max_error_over_bound)},
          {"nmse", number(c.nmse)},
          {"typical_ratio", number(c.typical_ratio)},
+         {"levers", Json::array()},
+         {"few_outputs", c.few.outputs},
+         {"few_ratios", number(c.few.ratios)},
          {"max_of_tolerance", number(c.max_of_tolerance)},
          {"device_lost", c.device_lost},
          {"inconclusive", c.inconclusive},
          {"ordered", r.ordered},
          {"seconds", r.seconds},
          {"laws", Json::array()}};
+  for (const auto& [of, l] : c.levers.all())
+    j["levers"].push_back({static_cast<int>(of.first), of.second, number(l.error), number(l.size), number(l.variance), number(l.common)});
   for (const LawResult& law : r.laws) j["laws"].push_back({{"law", law.law}, {"draws", law.draws}, {"text", law.text}});
   return line_of(j);
 }
@@ -159,6 +164,10 @@ TaskResult parse_task_result(std::string_view line) {
     j.at("replays").get_to(c.replays), j.at("device_lost").get_to(c.device_lost), j.at("inconclusive").get_to(c.inconclusive),
         j.at("ordered").get_to(r.ordered), j.at("seconds").get_to(r.seconds);
     c.max_error = real(j.at("max_error")), c.max_error_over_bound = real(j.at("max_error_over_bound")), c.nmse = real(j.at("nmse"));
+    for (const Json& l : j.at("levers"))
+      c.levers.add({static_cast<OutputKind>(l.at(0).get<int>()), l.at(1).get<int64_t>()},
+                   {real(l.at(2)), real(l.at(3)), real(l.at(4)), real(l.at(5))});
+    c.few = {j.at("few_outputs").get<int64_t>(), real(j.at("few_ratios"))};
     c.typical_ratio = real(j.at("typical_ratio")), c.max_of_tolerance = real(j.at("max_of_tolerance"));
     for (const Json& law : j.at("laws"))
       r.laws.push_back({.law = law.at("law").get<std::string>(), .draws = law.at("draws").get<int64_t>(), .text = law.at("text").get<std::string>()});

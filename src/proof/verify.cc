@@ -104,8 +104,9 @@ class OpVerifier {
       r.status = KernelReport::Status::not_run, r.reason = o_.desc.empty() ? "no case of this suite suits it" : refusal(kernel);
       return r;
     }
-    for (const auto& p : plan) run_one(kernel, p, r);
+    std::erase_if(plan, [&](const auto& p) { return !run_one(kernel, p, r); });
     if (o_.fuzz_seconds > 0) fuzz(kernel, r);
+    judge_together(kernel, r);
     const bool planned = o_.desc.empty() && o_.fuzz_seconds == 0;
     if (planned && o_.suite == VerifySuite::everything) judge_declaration(kernel, plan, r);
     if (planned && (o_.suite == VerifySuite::everything || o_.suite == VerifySuite::laws)) judge_laws(kernel, r);
@@ -163,7 +164,7 @@ class OpVerifier {
     constexpr int64_t kUsualDraws = 36;
     PairCoverage coverage;
     std::vector<Case<Op>> cases = covering_cases(kernel, o_.seed, &coverage);
-    r.pairs_covered = coverage.covered, r.pairs_possible = coverage.possible;
+    r.pairs_covered = coverage.covered, r.pairs_possible = coverage.possible, r.pairs_too_large = coverage.too_large;
     const int64_t drawn = o_.samples > 0 ? o_.samples : kUsualDraws * (o_.all ? 10 : 1);
     for (int64_t i = 0; i < drawn; ++i)
       if (auto c = draw_case(kernel, o_.seed, i)) cases.push_back(std::move(*c));
@@ -205,12 +206,15 @@ class OpVerifier {
     return {.op = std::string(Op::kName), .kernel = std::string(kernel.info.name), .repro = repro};
   }
 
-  void run_one(const Kernel<Op>& kernel, const Planned<Op>& p, KernelReport& r) {
+  /// False if the case was skipped: a device has not the memory for its pool.
+  bool run_one(const Kernel<Op>& kernel, const Planned<Op>& p, KernelReport& r) {
+    if (const std::string reason = lacks_memory(p.problem); !reason.empty()) return skip(r, p.problem, reason);
     Task task = task_of(kernel, repro(kernel, p.problem));
     task.problem = to_text(p.problem), task.guard = p.guard, task.order = p.order && is_ordered(kernel.info), task.tolerance = p.tolerance;
     task.samples = flops_of(p.problem) <= (o_.all ? kWholeReferenceOfAll : kWholeReference) ? 0 : 64;
     const TaskResult done = perform_(task);
     const CaseResult& result = done.result;
+    if (result.inconclusive && !result.device_lost && p.problem.pool > 0) return skip(r, p.problem, result.text);
     ++r.cases;
     r.orders += done.ordered, r.outputs += result.outputs, r.replays += result.replays;
     note_values(kernel, p.problem, r);
@@ -218,12 +222,32 @@ class OpVerifier {
       r.max_error_over_bound = result.max_error_over_bound;
       r.worst_case = task.problem, r.where = result.where, r.nmse = result.nmse;
     }
-    if (result.outputs >= 256) r.nmse_ratio = std::max(r.nmse_ratio, result.typical_ratio);
+    r.nmse_ratio = std::max(r.nmse_ratio, result.typical_ratio), r.lean_ratio = std::max(r.lean_ratio, result.levers.ratio());
+    r.levers.add(result.levers);
+    r.few.outputs += result.few.outputs, r.few.ratios += result.few.ratios;
     r.max_of_tolerance = std::max(r.max_of_tolerance, result.max_of_tolerance);
     if (!p.name.empty())
       r.suite.push_back(
           {p.name, result.passed, result.max_error, result.max_error_over_bound, result.max_of_tolerance, p.tolerance.atol, p.tolerance.rtol});
     if (!result.passed) fail(r, result.text, task.repro);
+    return true;
+  }
+
+  bool skip(KernelReport& r, const Case<Op>& c, std::string reason) const {
+    r.skipped.push_back({std::move(reason), to_text(c)});
+    return false;
+  }
+
+  /// A GPU holds the whole of a large pool, which is address space alone on a CPU.
+  std::string lacks_memory(const Case<Op>& c) const {
+    constexpr double kShare = 0.8;
+    if constexpr (kHasPool<Op>) {
+      const auto needed = static_cast<double>(pool_bytes(c)), there = kShare * static_cast<double>(o_.device.memory);
+      if (o_.device.kind != DeviceKind::cpu && needed > there)
+        return fmt::format("its pool needs {:.1f} GB, {:.0f} % of the device's memory are {:.1f} GB", needed / 1e9, 100 * kShare, there / 1e9);
+    }
+    (void)c;
+    return "";
   }
 
   void note_values(const Kernel<Op>& kernel, const Case<Op>& c, KernelReport& r) const {
@@ -233,13 +257,32 @@ class OpVerifier {
     });
   }
 
+  /// What one case is too small to show: the mean square of outputs that come in small numbers, and how far errors lean.
+  void judge_together(const Kernel<Op>& kernel, KernelReport& r) const {
+    constexpr int64_t kEnough = 64;
+    const auto again = [&] {
+      return fmt::format("attune verify --kernel {} --seed {}{}{}{}", kernel.info.name, o_.seed, o_.plant.empty() ? "" : " --plant " + o_.plant,
+                         o_.all ? " --all" : "", on_device());
+    };
+    r.lean_ratio = std::max(r.lean_ratio, r.levers.ratio());
+    if (const std::string text = r.levers.verdict(); !text.empty() && r.failed == 0) fail(r, "over all cases " + text, again());
+    if (r.few.outputs < kEnough) return;
+    const double ratio = r.few.ratios / static_cast<double>(r.few.outputs);
+    r.nmse_ratio = std::max(r.nmse_ratio, ratio);
+    if (ratio > 4)
+      fail(r,
+           fmt::format("mean square error {:.3g} times that of independent roundings, expected at most 4, over {} outputs of many cases", ratio,
+                       r.few.outputs),
+           again());
+  }
+
   /// A new random case until the time is over; the seeds follow from the first.
   void fuzz(const Kernel<Op>& kernel, KernelReport& r) {
     const auto start = Clock::now();
     for (uint64_t i = 0; seconds_since(start) < fuzz_share_ && r.failed < static_cast<int64_t>(kFailuresKept); ++i) {
       const auto c = random_case(kernel, o_.seed * 1'000'000'007 + i);
       if (!c) continue;
-      run_one(kernel, {*c, i % 2 == 0 ? Guard::after : Guard::before, i % 4 == 0, {}}, r);
+      static_cast<void>(run_one(kernel, {*c, i % 2 == 0 ? Guard::after : Guard::before, i % 4 == 0, {}}, r));
     }
   }
 
@@ -248,7 +291,8 @@ class OpVerifier {
   void judge_declaration(const Kernel<Op>& kernel, const std::vector<Planned<Op>>& plan, KernelReport& r) {
     std::vector<Case<Op>> cases;
     for (const auto& p : plan) cases.push_back(p.problem);
-    r.unexercised = unexercised(kernel, cases);
+    r.unexercised = unexercised(kernel, cases), r.beyond_reach = beyond_reach(kernel);
+    for (auto& [field, text] : declared_fields(kernel)) r.declared[field] = text;
     const std::string again = fmt::format("attune verify --mode support --kernel {} --seed {}{}", kernel.info.name, o_.seed, on_device());
     for (const std::string& value : r.unexercised) fail(r, "declared, but in no case: " + value, again);
     for (const Outside<Op>& outside : outside_descs(kernel, o_.seed)) {
@@ -287,6 +331,22 @@ class OpVerifier {
       }
   }
 
+  /// Cases of a plan that both admit; of the first kernel's, else of the second's, else drawn ones.
+  std::vector<Case<Op>> common_cases(const Kernel<Op>& a, const Kernel<Op>& b) const {
+    std::vector<Case<Op>> out;
+    KernelReport unused;
+    for (const auto& [one, other] : {std::pair(&a, &b), std::pair(&b, &a)}) {
+      if (!out.empty()) break;
+      for (auto& p : plan_of(*one, unused))
+        if (admits(*other, p.problem.desc)) out.push_back(std::move(p.problem));
+    }
+    constexpr uint64_t kDraws = 2000;
+    const bool whole = o_.desc.empty() && o_.suite == VerifySuite::everything;
+    for (uint64_t i = 0; whole && out.empty() && i < kDraws; ++i)
+      if (auto c = random_case(a, o_.seed * kDraws + i); c && admits(b, c->desc)) out.push_back(std::move(*c));
+    return out;
+  }
+
   TagReport compare(const Kernel<Op>& a, const Kernel<Op>& b) {
     TagReport t{.reduction = std::string(a.info.reduction), .kernel = std::string(a.info.name), .other = std::string(b.info.name)};
     const auto cases = common_cases(a, b);
@@ -299,7 +359,22 @@ class OpVerifier {
       const TaskResult done = perform_(task);
       if (!done.result.passed && t.failures.size() < kFailuresKept) t.failures.push_back({done.result.text, task.repro});
     }
+    if (t.cases == 0) judge_uncompared(a, b, t);
     return t;
+  }
+
+  /// Nothing compared is a failure, unless nothing can be.
+  void judge_uncompared(const Kernel<Op>& a, const Kernel<Op>& b, TagReport& t) const {
+    const std::string field = field_apart(a, b);
+    if (!field.empty())
+      t.reason = fmt::format("no {} is both's", field);
+    else if (!o_.desc.empty())
+      t.reason = "the desc is not both's";
+    else if (o_.suite != VerifySuite::everything)
+      t.reason = "no case of this suite is both's";
+    else
+      t.failures.push_back({fmt::format("{} and {} share the tag {}, but no case compares them", t.kernel, t.other, t.reduction),
+                            fmt::format("attune verify --kernel {} --kernel {} --seed {}{}", t.kernel, t.other, o_.seed, on_device())});
   }
 
   const VerifyOptions& o_;
@@ -329,22 +404,6 @@ void check_names(const VerifyOptions& o) {
   if (!op_known) invalid("--op", "one of " + known_ops, printable(o.op));
   for (size_t i = 0; i < globs.size(); ++i)
     if (!used[i]) invalid("--kernel", "a name, or a glob such as cpu.attention.*, that some kernel has (attune kernels)", printable(globs[i]));
-  /// Cases of a plan that both admit; of the first kernel's, else of the second's, else drawn ones.
-  std::vector<Case<Op>> common_cases(const Kernel<Op>& a, const Kernel<Op>& b) const {
-    std::vector<Case<Op>> out;
-    KernelReport unused;
-    for (const auto& [one, other] : {std::pair(&a, &b), std::pair(&b, &a)}) {
-      if (!out.empty()) break;
-      for (auto& p : plan_of(*one, unused))
-        if (admits(*other, p.problem.desc)) out.push_back(std::move(p.problem));
-    }
-    constexpr uint64_t kDraws = 2000;
-    const bool whole = o_.desc.empty() && o_.suite == VerifySuite::everything;
-    for (uint64_t i = 0; whole && out.empty() && i < kDraws; ++i)
-      if (auto c = random_case(a, o_.seed * kDraws + i); c && admits(b, c->desc)) out.push_back(std::move(*c));
-    return out;
-  }
-
 }
 
 /// The ops that have a kernel asked for.
@@ -359,24 +418,9 @@ std::vector<std::string> ops_of(const VerifyOptions& o) {
     if (o.suite == VerifySuite::laws && Op::kName != "sample") return;
     bool any_kernel = globs.empty();
     for (const auto* k : catalogue().kernels<Op>()) any_kernel = any_kernel || matches_any(globs, k->info.name);
-    if (t.cases == 0) judge_uncompared(a, b, t);
     if (const Kernel<Op>* k = find_planted<Op>(o.plant)) any_kernel = any_kernel || matches_any(globs, k->info.name);
     if (any_kernel) out.emplace_back(Op::kName);
   });
-  /// Nothing compared is a failure, unless nothing can be.
-  void judge_uncompared(const Kernel<Op>& a, const Kernel<Op>& b, TagReport& t) const {
-    const std::string field = field_apart(a, b);
-    if (!field.empty())
-      t.reason = fmt::format("no {} is both's", field);
-    else if (!o_.desc.empty())
-      t.reason = "the desc is not both's";
-    else if (o_.suite != VerifySuite::everything)
-      t.reason = "no case of this suite is both's";
-    else
-      t.failures.push_back({fmt::format("{} and {} share the tag {}, but no case compares them", t.kernel, t.other, t.reduction),
-                            fmt::format("attune verify --kernel {} --kernel {} --seed {}{}", t.kernel, t.other, o_.seed, on_device())});
-  }
-
   return out;
 }
 

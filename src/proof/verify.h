@@ -37,17 +37,22 @@ struct KernelReport {
   int64_t outputs = 0;   ///< elements compared
   double max_error_over_bound = 0;
   double nmse_ratio = 0;  ///< largest mean square error over that of independent roundings; at most 4
+  double lean_ratio = 0;  ///< largest lean of errors to one side over what independent roundings allow; at most 1
+  Levers levers;          ///< of all cases together
+  Comparison::Few few;    ///< outputs that were too few in their case
   double nmse = 0;
   double max_of_tolerance = 0;  ///< a suite's own tolerance; 0 without a suite
   std::string worst_case, where;
   double seconds = 0;
   std::vector<SuiteResult> suite;  ///< each case of the seed suite
+  std::vector<Failure> skipped;    ///< cases that the device has no memory for: why, and the case
   int64_t failed = 0;              ///< all failures; the first few follow
   std::vector<Failure> failures;
-  int64_t pairs_covered = 0, pairs_possible = 0;
-  /// field -> value -> cases that had it; and "field=value" declared but in no case.
+  int64_t pairs_covered = 0, pairs_possible = 0, pairs_too_large = 0;
+  /// field -> what is declared of it, and value -> cases that had it; "field=value" declared but in no case; ends of ranges too large to be run.
+  std::map<std::string, std::string> declared;
   std::map<std::string, std::map<std::string, int64_t>> exercised;
-  std::vector<std::string> unexercised;
+  std::vector<std::string> unexercised, beyond_reach;
 
   bool held() const { return status == Status::passed; }
 };
@@ -57,15 +62,15 @@ std::string_view to_text(KernelReport::Status s);
 struct TagReport {
   std::string reduction, kernel, other;
   int64_t cases = 0;
+  std::string reason;  ///< why no case compares them, where none can; none without a reason is a failure
   std::vector<Failure> failures;
+
+  bool held() const { return failures.empty() && (cases > 0 || !reason.empty()); }
 };
 
 struct VerifyReport {
   std::vector<KernelReport> kernels;
-  std::string reason;  ///< why no case compares them, where none can; none without a reason is a failure
   std::vector<TagReport> tags;
-
-  bool held() const { return failures.empty() && (cases > 0 || !reason.empty()); }
   std::vector<std::string> required_not_run;  ///< kernels of --require that did not run
   double seconds = 0;
 

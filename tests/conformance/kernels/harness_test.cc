@@ -105,6 +105,56 @@ TEST(Comparison, FailsOnNanInfinityExcessAndDrift) {
   EXPECT_NE(drift.verdict().find("independent roundings"), std::string::npos);
 }
 
+/// Errors that are small for each output, but all of one sign, or of one part among many others.
+TEST(Comparison, FailsOnALeanAndJudgesPartsApart) {
+  const auto where = [] { return std::string("here"); };
+  Comparison leaning, fair, two;
+  for (int row = 0; row < 100; ++row) {
+    const double error = row % 2 == 0 ? 0.1 : -0.1;
+    leaning.add_lean(OutputKind::values, 3, {0.1 + error / 10, 1, 0.01, 0});
+    fair.add_lean(OutputKind::values, 3, {error, 1, 0.01, 0});
+  }
+  EXPECT_NE(leaning.verdict().find("values of all heads lean by 0.1"), std::string::npos) << leaning.verdict();
+  EXPECT_EQ(fair.verdict(), "");
+  for (int i = 0; i < 5000; ++i) two.add(1, 1, {1, 0.1, 0}, where);
+  for (int i = 0; i < 100; ++i) two.add(1.5, 1, {1, 0.1, 0}, where, OutputKind::lse);
+  EXPECT_NE(two.verdict().find("over 100 log-sum-exps"), std::string::npos) << two.verdict();
+  Comparison few;
+  for (int i = 0; i < 10; ++i) few.add(1.5, 1, {1, 0.1, 0}, where, OutputKind::logprobs);
+  EXPECT_EQ(few.verdict(), "");
+  EXPECT_EQ(few.few().outputs, 10);
+  EXPECT_NEAR(few.few().ratios, 250, 1e-6);
+}
+
+/// A mean square that no single output's bound would show.
+TEST(Typical, ActivationsAFewUnitsOffAreCaught) {
+  const auto c = parse_case<ActivationOp>("x=f32 out=f32 act=silu rows=65 seed=5");
+  ActivationKernel kernel = *catalogue().kernels<ActivationOp>().back();
+  EXPECT_EQ(run_case(kernel, c).text, "");
+  kernel.launch = [](const ExecContext& ctx, const ActivationDesc& d, const ActivationParams& p) {
+    activation_ref(ctx, d, p);
+    for (int64_t i = 0; i < p.rows * p.width; ++i) static_cast<float*>(p.out)[i] *= 1 + 4 * 0x1.0p-23f;
+  };
+  EXPECT_NE(run_case(kernel, c).text.find("mean square error"), std::string::npos) << run_case(kernel, c).text;
+}
+
+TEST(Bounds, RoundingsHaveTheVarianceThatIsClaimed) {
+  Fill fill(3);
+  for (DType t : {DType::f16, DType::bf16, DType::f8_e4m3}) {
+    double squares = 0, expected = 0, relative = 0;
+    constexpr int kDraws = 20000;
+    for (int i = 0; i < kDraws; ++i) {
+      const auto x = static_cast<float>(std::exp(fill.between(-2, 4)));
+      uint32_t bits = 0;
+      store_from_float(&bits, t, 0, x);
+      const double error = static_cast<double>(load_as_float(&bits, t, 0)) - x;
+      squares += error * error, expected += rounding_variance(t, x), relative += error / x * (error / x);
+    }
+    EXPECT_NEAR(squares / expected, 1, 0.05) << to_text(t);
+    EXPECT_NEAR(relative / kDraws / relative_variance(unit_roundoff(t)), 1, 0.05) << to_text(t);
+  }
+}
+
 TEST(CaseText, RoundTripsAndRefuses) {
   const auto c = parse_case<Attention>("q=bf16 kv=f8_e4m3 heads=8:2 head_dim=80 block=32 mask=tree q_lens=1*3,5 kv_lens=7*3,129 seed=4");
   EXPECT_EQ(c.q_lens, (std::vector<int64_t>{1, 1, 1, 5}));

@@ -14,6 +14,7 @@
 #include "proof/run_case.h"
 #include "proof/sample_law.h"
 #include "proof/suites.h"
+#include "proof/verify.h"
 
 namespace attune {
 namespace {
@@ -52,6 +53,54 @@ TEST(Covering, CountsOnlyPairsThatTheRulesAdmit) {
   EXPECT_EQ(met.size(), 4u);
 }
 
+/// A pair that needs company of a rare kind is possible all the same, and is run.
+TEST(Covering, FindsPairsThatNeedRareCompany) {
+  static constexpr Rule<AttentionDesc> kRules[] = {{"ranges and a softcap need head_dim 17 and blocks of 7", [](const AttentionDesc& d) {
+                                                      return !d.ranges || d.softcap == 0 || (d.head_dim == 17 && d.block_size == 7);
+                                                    }}};
+  AttentionKernel kernel = *catalogue().kernels<Attention>().back();
+  kernel.rules = kRules;
+  for (const uint64_t seed : {1, 2, 3, 4}) {
+    PairCoverage coverage;
+    std::set<double> met;
+    for (const auto& c : covering_cases(kernel, seed, &coverage))
+      if (c.desc.ranges && c.desc.softcap > 0) met.insert(c.desc.softcap);
+    EXPECT_EQ(met.size(), 3u) << "seed " << seed;
+    EXPECT_EQ(coverage.covered, coverage.possible);
+  }
+}
+
+/// What a kernel lists is run, however large; the ends of its ranges are, up to what can be.
+TEST(Corners, LargeSizesAreRunAndCounted) {
+  NormKernel kernel = *catalogue().kernels<Norm>().back();
+  kernel.can.hidden = one_of({64, 5120, 100'000});
+  EXPECT_THAT(declared_corners(kernel), testing::IsSupersetOf({"hidden=64", "hidden=5120", "hidden=100000"}));
+  EXPECT_THAT(unexercised(kernel, covering_cases(kernel, 1)), testing::IsEmpty());
+  EXPECT_THAT(unexercised(kernel, std::vector<Case<Norm>>{}), testing::Contains("hidden=100000"));
+  kernel.can.hidden = range{1, 8192};
+  EXPECT_THAT(declared_corners(kernel), testing::IsSupersetOf({"hidden=1", "hidden=8192"}));
+  EXPECT_THAT(beyond_reach(kernel), testing::IsEmpty());
+  kernel.can.hidden = range{3, 1 << 20};
+  EXPECT_THAT(declared_corners(kernel), testing::Contains("hidden=3"));
+  EXPECT_THAT(beyond_reach(kernel), testing::ElementsAre("hidden=1048576"));
+  kernel.can.hidden = multiple_of{24};
+  EXPECT_THAT(declared_corners(kernel), testing::Contains("hidden=24"));
+  kernel.can.hidden = any;
+  for (const auto& [field, text] : declared_fields(kernel))
+    if (field == "hidden") EXPECT_EQ(text, "any of 1..16777216");
+}
+
+TEST(Covering, PairsThatWouldTakeGigabytesAreCountedApart) {
+  MatmulKernel kernel = *catalogue().kernels<Matmul>().back();
+  kernel.can = {.n = one_of({64, 151'936}), .k = one_of({64, 14'336})};
+  kernel.rules = {};
+  PairCoverage coverage;
+  const auto cases = covering_cases(kernel, 1, &coverage);
+  EXPECT_EQ(coverage.too_large, 1);
+  EXPECT_EQ(coverage.covered, coverage.possible);
+  EXPECT_THAT(unexercised(kernel, cases), testing::IsEmpty());
+}
+
 TEST(LengthSets, HoldWhatTheFieldHasAndReachEveryKernel) {
   std::vector<std::string> texts;
   for (const LengthSet& s : length_sets()) {
@@ -85,6 +134,42 @@ TEST(LengthSets, HoldWhatTheFieldHasAndReachEveryKernel) {
   }
 }
 
+/// Whatever the seed: an offset kept in 32 bits must show.
+TEST(LengthSets, LargePoolsLieBeyond32Bits) {
+  for (const AttentionKernel* kernel : catalogue().kernels<Attention>())
+    for (const uint64_t seed : {0, 1, 2, 3}) {
+      if (kernel->info.tier == Tier::reference) continue;
+      int64_t largest = 0;
+      for (const auto& c : length_set_cases(*kernel, seed, 2e8, 1, false))
+        largest = std::max(largest, c.pool * c.desc.num_kv_heads * c.desc.block_size * c.desc.head_dim);
+      EXPECT_GT(largest, int64_t{1} << 32) << kernel->info.name << ", seed " << seed;
+    }
+}
+
+/// Reads the block that a 32-bit offset would reach.
+void wrap_offsets(const ExecContext& ctx, const AttentionDesc& d, const AttentionParams& p) {
+  const int64_t reach = (int64_t{1} << 32) / (d.num_kv_heads * d.block_size * d.head_dim);
+  std::vector<int32_t> table(p.block_table, p.block_table + p.num_seqs * p.max_blocks);
+  for (int32_t& block : table)
+    if (block < p.num_blocks) block = static_cast<int32_t>(block % reach);
+  AttentionParams wrong = p;
+  wrong.block_table = table.data();
+  unplanted_attention().launch(ctx, d, wrong);
+}
+
+TEST(LengthSets, AnOffsetThatWrapsIsCaughtWhateverTheSeed) {
+  AttentionKernel kernel = unplanted_attention();
+  kernel.launch = wrap_offsets;
+  for (const uint64_t seed : {0, 1, 2, 3}) {
+    int caught = 0;
+    for (const auto& c : length_set_cases(kernel, seed, 2e7, 1, false)) {
+      const int64_t block = c.desc.num_kv_heads * c.desc.block_size * c.desc.head_dim;
+      if (c.pool * block > int64_t{1} << 32) caught += !run_case(kernel, c, {.samples = 16, .twice = false}).passed;
+    }
+    EXPECT_GT(caught, 0) << "seed " << seed;
+  }
+}
+
 /// A product that is too large to be compared whole must still show a small systematic defect.
 TEST(SampledOutputs, AreEnoughForTheMeanSquare) {
   MatmulKernel kernel = *catalogue().kernels<Matmul>().back();
@@ -96,6 +181,59 @@ TEST(SampledOutputs, AreEnoughForTheMeanSquare) {
       for (int64_t n = 0; n < d.n; ++n) static_cast<float*>(p.out)[m * p.out_stride + n] *= 1.0001f;
   };
   EXPECT_THAT(run_case(kernel, c, {.samples = 64}).text, testing::HasSubstr("mean square error"));
+}
+
+/// A run on an invented GPU whose cases another pretends to do.
+KernelReport pretended_run(VerifySuite suite, int64_t memory, const CaseResult& result) {
+  VerifyOptions o{.op = "attention", .kernels = {"gpu.attention.split_kv"}, .suite = suite};
+  for (const DeviceProps& device : invented_devices())
+    if (device.name == "h100") o.device = device;
+  o.device.memory = memory;
+  o.perform = [&](const Task&) { return TaskResult{.result = result}; };
+  for (KernelReport& k : run_verify(o).kernels)
+    if (k.status != KernelReport::Status::not_run) return std::move(k);
+  ADD_FAILURE() << "the kernel was not run";
+  return {};
+}
+
+TEST(Verify, ADeviceWithTooLittleMemorySkipsLargePoolsAndSaysSo) {
+  const KernelReport small = pretended_run(VerifySuite::lengths, int64_t{8} << 30, {.passed = true});
+  ASSERT_FALSE(small.skipped.empty());
+  EXPECT_THAT(small.skipped[0].text, testing::HasSubstr("its pool needs"));
+  EXPECT_THAT(small.skipped[0].repro, testing::HasSubstr("pool=32768"));
+  EXPECT_TRUE(small.held());
+  const KernelReport large = pretended_run(VerifySuite::lengths, int64_t{1} << 40, {.passed = true});
+  EXPECT_TRUE(large.skipped.empty());
+  EXPECT_EQ(large.cases, small.cases + static_cast<int64_t>(small.skipped.size()));
+}
+
+/// Each case has a few of them, whose mean square alone says nothing.
+TEST(Verify, OutputsThatComeInSmallNumbersAreJudgedOverAllCases) {
+  const auto with = [](double ratio) { return pretended_run(VerifySuite::lengths, int64_t{1} << 40, {.passed = true, .few = {5, 5 * ratio}}); };
+  EXPECT_TRUE(with(1).held());
+  EXPECT_FALSE(with(5).held());
+  EXPECT_THAT(with(5).failures[0].text, testing::HasSubstr("outputs of many cases"));
+}
+
+/// Log-probabilities off by far less than the worst sum of so many terms allows: five a case, too few to judge there.
+TEST(Typical, LogProbabilitiesALittleOffAreCaughtOverManyCases) {
+  SampleKernel kernel = reference_sample();
+  const auto ratio = [&] {
+    Comparison::Few few;
+    for (uint64_t seed = 1; seed <= 40; ++seed) {
+      const CaseResult r = run_case(kernel, parse_case<Sample>(fmt::format("vocab=32000 greedy_only=yes rows=4 seed={}", seed)), {.twice = false});
+      EXPECT_TRUE(r.passed) << r.text;
+      few.outputs += r.few.outputs, few.ratios += r.few.ratios;
+    }
+    EXPECT_GE(few.outputs, 64);
+    return few.ratios / static_cast<double>(few.outputs);
+  };
+  EXPECT_LT(ratio(), 1);
+  kernel.launch = [](const ExecContext& ctx, const SampleDesc& d, const SampleParams& p) {
+    sample_ref(ctx, d, p);
+    for (int64_t r = 0; p.logprob && r < p.rows; ++r) p.logprob[r] += 1e-4f;
+  };
+  EXPECT_GT(ratio(), 4);
 }
 
 TEST(SeedSuite, HasItsSixtyFiveCasesAndTolerances) {
