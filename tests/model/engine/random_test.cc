@@ -2,6 +2,7 @@
 // step, and each request's tokens equal its run alone. A long run: bin/model_engine --gtest_filter='*EngineRandom*' --gtest_repeat=2500
 #include <gtest/gtest.h>
 
+#include <cstdio>
 #include <map>
 #include <tuple>
 
@@ -76,7 +77,22 @@ Spec draw_spec(Rng& rng) {
           rng.below(5) == 0 ? static_cast<int>(2 + rng.below(2)) : 1, rng.below(2) == 0};
 }
 
-class EngineRandom : public testing::TestWithParam<bool> {};
+int64_t worked = 0, idle = 0;  // steps of the random courses, over all repetitions
+
+class EngineRandom : public testing::TestWithParam<bool> {
+ public:
+  static void TearDownTestSuite() {
+    std::printf("random courses so far: %lld steps that worked, %lld with nothing to do\n", static_cast<long long>(worked),
+                static_cast<long long>(idle));
+  }
+
+ protected:
+  static bool advance(Engine& engine) {
+    const bool more = engine.step();
+    ++(more ? worked : idle);
+    return more;
+  }
+};
 
 /// With steps launched ahead of the tokens they follow (true), and without.
 INSTANTIATE_TEST_SUITE_P(Ahead, EngineRandom, testing::Bool());
@@ -101,11 +117,11 @@ TEST_P(EngineRandom, BlocksAreConservedAndTokensEqualARunAlone) {
       l.cancelled = true;
       engine.cancel(l.id);
     }
-    engine.step();
+    advance(engine);
     const EngineStats s = engine.stats();
     ASSERT_EQ(s.free_blocks + s.used_blocks, s.total_blocks);
   }
-  while (engine.step()) {
+  while (advance(engine)) {
   }
   EXPECT_EQ(engine.stats().used_blocks, 0);
   EXPECT_EQ(engine.stats().overlapped_steps > 0, GetParam());
