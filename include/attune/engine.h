@@ -78,6 +78,7 @@ struct ModelInfo {
   int64_t workspace_bytes = 0;   ///< scratch memory of the kernels, fixed at load: the most that one of them may need
   std::string workspace_kernel;  ///< that one; empty: none needs any
   std::string block_size_set_by;
+  std::string kv_scales;    ///< of 8-bit keys and values: the checkpoint's, or made for each token and head; empty: none
   std::string fingerprint;  ///< of the selections: same inputs and same fingerprint, same bits
 };
 

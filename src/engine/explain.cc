@@ -203,7 +203,8 @@ std::string kv_text(const KvPlan& plan, const std::vector<KvLayer>& layers, int6
     const int64_t needed = std::min(context, l.window + plan.block_size);
     wasted += (context - needed) * KvCache::bytes_per_token({l}, plan.dtype, plan.scales);
   }
-  std::string out = fmt::format("kv  {} in pages of {} tokens ({}), layout hnd, {} bytes a token\n", to_text(plan.dtype), plan.block_size,
+  const std::string scales = plan.scales == Scales::none ? "" : " (" + scales_text(plan.scales) + ")";
+  std::string out = fmt::format("kv  {}{} in pages of {} tokens ({}), layout hnd, {} bytes a token\n", to_text(plan.dtype), scales, plan.block_size,
                                 plan.set_by, KvCache::bytes_per_token(layers, plan.dtype, plan.scales));
   if (windowed > 0)
     out += fmt::format(
@@ -217,15 +218,18 @@ struct ModelDecisions {
   std::string kv;
 };
 
-/// The decisions of a model, from its config alone: the same code as a load, over weights that nobody reads.
+/// The decisions of a model, from its config, and from the scales of its checkpoint for 8-bit keys and values: the same code as a load, over
+/// weights that nobody reads.
 ModelDecisions select_model(const ExplainQuery& q, const DeviceProps& device) {
   const auto folder = resolve_model(q.model, q.hf_cache);
   const ModelConfig config = ModelConfig::load(folder, supported_architectures());
   KernelBinder binder(binder_of(q, device));
-  const Weights weights(std::make_unique<ShapesOnly>(config.dtype.value_or(DType::f32)));
   LoadOptions l;
   l.compute = compute_dtype(q.dtype, config.dtype);
   l.kv_dtype = kv_dtype(q.kv_cache_dtype, l.compute);
+  std::optional<Weights> stored;
+  if (is_f8(l.kv_dtype) && Weights::in(folder)) stored = Weights::open(folder);
+  const Weights weights(std::make_unique<ShapesOnly>(config.dtype.value_or(DType::f32), std::move(stored)));
   l.block_size = q.block_size;
   l.copy_weights = false, l.max_tokens = device.kind == DeviceKind::cpu ? 512 : 2048;
   ModelBuilder builder(config, weights, binder, l);

@@ -65,7 +65,8 @@ void make_kv_cache(LoadedModel& m, const EngineOptions& o, const KvPlan& plan, D
   }
   m.kv = std::make_unique<KvCache>(runtime, layers, plan.dtype, plan.scales, blocks, plan.block_size);
   m.info.num_blocks = blocks, m.info.block_size = plan.block_size, m.info.block_size_set_by = plan.set_by;
-  m.info.kv_bytes_per_token = per_token, m.info.kv_cache_dtype = to_text(plan.dtype);
+  m.info.kv_bytes_per_token = per_token, m.info.kv_cache_dtype = to_text(plan.dtype), m.info.kv_scales = scales_text(plan.scales);
+  if (!m.info.kv_scales.empty()) log_info("KV cache: {}, {}", m.info.kv_cache_dtype, m.info.kv_scales);
 }
 
 void check_tokenizer(const LoadedModel& m) {

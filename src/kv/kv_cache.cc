@@ -1,9 +1,24 @@
 #include "kv/kv_cache.h"
 
+#include "core/error.h"
+
 namespace attune {
+namespace {
+
+Buffer scales_on(Device& device, const std::vector<float>& scales, size_t expected, const Stream& stream) {
+  if (scales.size() != expected) fail(ErrorCode::internal, "KV scales", std::to_string(expected), std::to_string(scales.size()));
+  const size_t bytes = scales.size() * sizeof(float);
+  Buffer out = device.allocate(bytes, "KV scales");
+  device.copy(out.data(), scales.data(), bytes, stream);
+  return out;
+}
+
+}  // namespace
 
 KvCache::KvCache(Device& device, std::vector<KvLayer> layers, DType dtype, Scales scales, int64_t num_blocks, int64_t block_size)
     : device_(device), layers_(std::move(layers)), dtype_(dtype), scales_(scales), num_blocks_(num_blocks), block_size_(block_size) {
+  const bool given = scales == Scales::tensor || scales == Scales::head;
+  const Stream stream = given ? device.make_stream() : Stream();
   for (const KvLayer& l : layers_) {
     const auto slots = static_cast<size_t>(num_blocks * l.num_kv_heads * block_size);
     const size_t bytes = slots * static_cast<size_t>(l.head_dim) * size_of(dtype);
@@ -12,8 +27,14 @@ KvCache::KvCache(Device& device, std::vector<KvLayer> layers, DType dtype, Scale
       p.k_scale = device.allocate(slots * sizeof(float), "KV scales");
       p.v_scale = device.allocate(slots * sizeof(float), "KV scales");
     }
+    if (given) {
+      const size_t count = scales == Scales::tensor ? 1 : static_cast<size_t>(l.num_kv_heads);
+      p.k_scale = scales_on(device, l.k_scale, count, stream);
+      p.v_scale = scales_on(device, l.v_scale, count, stream);
+    }
     pages_.push_back(std::move(p));
   }
+  if (given) device.synchronize(stream);
 }
 
 void KvCache::copy_block(int32_t from, int32_t to, const Stream& stream) {
@@ -26,6 +47,7 @@ void KvCache::copy_block(int32_t from, int32_t to, const Stream& stream) {
     const size_t page = slots * static_cast<size_t>(layers_[i].head_dim) * size_of(dtype_);
     copy(k(i), page);
     copy(v(i), page);
+    if (scales_ != Scales::token_head) continue;
     copy(k_scale(i), slots * sizeof(float));
     copy(v_scale(i), slots * sizeof(float));
   }

@@ -180,10 +180,18 @@ void read_tokens_and_dtype(const JsonFields& fields, const Defaults& row, ModelC
   }
 }
 
+/// A checkpoint of compressed-tensors whose weights are as they were, with scales for 8-bit float keys and values beside them.
+bool scales_keys_and_values_alone(const json& quantization) {
+  const auto member = [](const json& of, const char* key) { return of.is_object() && of.contains(key) ? of[key] : json(); };
+  const json groups = member(quantization, "config_groups"), scheme = member(quantization, "kv_cache_scheme");
+  return member(quantization, "quant_method") == "compressed-tensors" && (groups.is_null() || groups.empty()) && member(scheme, "num_bits") == 8 &&
+         member(scheme, "type") == "float" && member(scheme, "symmetric") != false;
+}
+
 void refuse_quantization(const JsonFields& fields) {
   for (const char* key : {"quantization_config", "compression_config"}) {
     const json* quantization = fields.find(key);
-    if (!quantization) continue;
+    if (!quantization || scales_keys_and_values_alone(*quantization)) continue;
     const bool named = quantization->is_object() && quantization->contains("quant_method");
     fail(ErrorCode::not_supported, fmt::format("{}: {}", fields.where(), key), "weights that are not quantized",
          named ? "quant_method " + printable_json((*quantization)["quant_method"]) : "a quantized checkpoint");

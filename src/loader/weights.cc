@@ -139,6 +139,8 @@ Weights Weights::open(const std::filesystem::path& folder) {
   fail(ErrorCode::io_error, printable(folder.string(), 512), fmt::format("{} or {}", kSingle, kIndex), other_weights(folder));
 }
 
+bool Weights::in(const std::filesystem::path& folder) { return present(folder / kSingle) || present(folder / kIndex); }
+
 Weights Weights::dummy(DType dtype, uint64_t seed) { return Weights(make_dummy_weights(dtype, seed)); }
 
 TensorView Weights::get(const std::string& name, const Shape& shape) const {

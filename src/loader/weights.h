@@ -32,6 +32,8 @@ class Weights {
   /// Opens `folder`/model.safetensors, else the shards that `folder`/model.safetensors.index.json lists. Every header is checked, and so is
   /// that each listed tensor stands in its shard.
   static Weights open(const std::filesystem::path& folder);
+  /// Whether open() has a file to open.
+  static bool in(const std::filesystem::path& folder);
   /// Random weights from a seed: get() makes a tensor of `dtype`, with a standard deviation of 0.02, and around 1 where the name says that
   /// it is the weight of a norm. The same seed, name and shape give the same bits on every machine.
   static Weights dummy(DType dtype, uint64_t seed = 0);

@@ -15,6 +15,15 @@ Phase phase_at(int i) { return static_cast<Phase>(i); }
 
 }  // namespace
 
+std::string scales_text(Scales scales) {
+  switch (scales) {
+    case Scales::none: return "";
+    case Scales::tensor: return "scales of the checkpoint, one a layer";
+    case Scales::head: return "scales of the checkpoint, one a head";
+    default: return "a scale for each token and head";
+  }
+}
+
 ModelBuilder::ModelBuilder(const ModelConfig& config, const Weights& weights, KernelBinder& binder, const LoadOptions& options)
     : config_(config), weights_(weights), binder_(binder), options_(options), upload_(binder.runtime(), options.pool) {
   const std::vector<float> inv_freq = rope_inverse_frequencies(config.rope, config.head_dim);
@@ -23,6 +32,7 @@ ModelBuilder::ModelBuilder(const ModelConfig& config, const Weights& weights, Ke
   memory_used_ = memory_.back().bytes();
   inv_freq_ = memory_.back().as<float>();
   upload_.send(memory_.back().data(), inv_freq.data(), bytes);
+  if (is_f8(options.kv_dtype)) kv_scales_ = read_kv_scales(weights, config.num_layers, config.num_kv_heads);
 }
 
 void* ModelBuilder::allocate(size_t bytes) {
@@ -239,7 +249,7 @@ const KvPlan& ModelBuilder::kv_plan() {
   if (kv_plan_) return *kv_plan_;
   KvPlan plan;
   plan.dtype = options_.kv_dtype;
-  plan.scales = is_f8(plan.dtype) ? Scales::token_head : Scales::none;
+  if (is_f8(plan.dtype)) plan.scales = kv_scales_.empty() ? Scales::token_head : kv_scales_[0].k.size() == 1 ? Scales::tensor : Scales::head;
   std::string why;
   if (options_.block_size > 0) {
     if (!kv_served(options_.block_size, plan.scales, why))
@@ -319,7 +329,8 @@ SelfAttention ModelBuilder::self_attention(size_t layer, const std::string& head
 
 std::vector<KvLayer> ModelBuilder::kv_layers() const {
   std::vector<KvLayer> layers;
-  for (const int64_t window : config_.windows) layers.push_back({config_.num_kv_heads, config_.head_dim, window});
+  for (const int64_t window : config_.windows) layers.push_back({config_.num_kv_heads, config_.head_dim, window, {}, {}});
+  for (size_t i = 0; i < kv_scales_.size(); ++i) layers[i].k_scale = kv_scales_[i].k, layers[i].v_scale = kv_scales_[i].v;
   return layers;
 }
 

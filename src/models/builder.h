@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "device/upload.h"
+#include "loader/kv_scales.h"
 #include "loader/weights.h"
 #include "models/layers.h"
 #include "models/model.h"
@@ -29,6 +30,9 @@ struct KvPlan {
   int64_t block_size = 16;
   std::string set_by;
 };
+
+/// Who scales 8-bit keys and values: "scales of the checkpoint, one a layer", "a scale for each token and head"; empty for wider ones.
+std::string scales_text(Scales scales);
 
 /// Makes layers: finds and places their weights, selects their kernels. Keeps the weights' memory.
 class ModelBuilder {
@@ -101,6 +105,7 @@ class ModelBuilder {
   std::vector<Buffer> memory_;
   size_t memory_used_ = 0;
   std::set<std::string> placed_;
+  std::vector<LayerKvScales> kv_scales_;  // of the checkpoint, for an 8-bit KV dtype
   TensorView embedding_table_;
   const float* inv_freq_;
   std::unique_ptr<KvPlan> kv_plan_;

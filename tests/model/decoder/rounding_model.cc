@@ -129,7 +129,7 @@ RoundingModel::Rows RoundingModel::attend(const Rows& q, const Rows& k, const Ro
   return out;
 }
 
-void RoundingModel::add_attention(Rows& x, int64_t layer, const Round& round) const {
+void RoundingModel::add_attention(Rows& x, int64_t layer, const Round& round, const Store& store) const {
   const std::string at = layer_name(layer);
   const auto q_rows = static_cast<size_t>(config_.num_q_heads * config_.head_dim);
   const auto kv_rows = static_cast<size_t>(config_.num_kv_heads * config_.head_dim);
@@ -141,6 +141,10 @@ void RoundingModel::add_attention(Rows& x, int64_t layer, const Round& round) co
   for (const auto& [rows, point] : {std::pair{&q, Point::q}, {&k, Point::k}, {&v, Point::v}})
     for (auto& row : *rows)
       for (double& value : row) value = round(point, value);
+  if (store)
+    for (const auto& [rows, point] : {std::pair{&k, Point::k}, {&v, Point::v}})
+      for (auto& row : *rows)
+        for (size_t i = 0; i < row.size(); ++i) row[i] = store(point, static_cast<size_t>(layer), i / static_cast<size_t>(config_.head_dim), row[i]);
   Rows branch = linear(attend(q, k, v, config_.windows[static_cast<size_t>(layer)], round), at + "self_attn.o_proj", x[0].size());
   if (gemma_) branch = norm(branch, at + "post_attention_layernorm", {}, Point::normed);
   add(x, branch);
@@ -159,7 +163,7 @@ void RoundingModel::add_mlp(Rows& x, int64_t layer, const Round& round) const {
   add(x, branch);
 }
 
-std::vector<double> RoundingModel::logprobs(const std::vector<int32_t>& tokens, const Round& round) const {
+std::vector<double> RoundingModel::logprobs(const std::vector<int32_t>& tokens, const Round& round, const Store& store) const {
   const std::vector<double>& table = weight("model.embed_tokens.weight");
   const auto hidden = static_cast<size_t>(config_.hidden_size);
   Rows x;
@@ -167,7 +171,7 @@ std::vector<double> RoundingModel::logprobs(const std::vector<int32_t>& tokens, 
     x.emplace_back();
     for (size_t i = 0; i < hidden; ++i) x.back().push_back(embedding_scale_ * table[static_cast<size_t>(id) * hidden + i]);
   }
-  for (int64_t layer = 0; layer < config_.num_layers; ++layer) add_attention(x, layer, round), add_mlp(x, layer, round);
+  for (int64_t layer = 0; layer < config_.num_layers; ++layer) add_attention(x, layer, round, store), add_mlp(x, layer, round);
   const Rows last = norm(x, "model.norm", round, Point::final_normed);
   const Rows logits = linear(last, config_.tie_word_embeddings ? "model.embed_tokens" : "lm_head", static_cast<size_t>(config_.vocab_size));
   std::vector<double> out;

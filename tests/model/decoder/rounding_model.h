@@ -17,6 +17,9 @@ enum class Point { normed, q, k, v, softmax_weight, attended, activated, final_n
 
 using Round = std::function<double(Point, double)>;
 
+/// What is read back of a key or value (k or v) of a layer and KV head that was stored.
+using Store = std::function<double(Point, size_t layer, size_t head, double)>;
+
 /// A decoder of any supported architecture, written down again in double, with a hook at every rounding point.
 class RoundingModel {
  public:
@@ -24,7 +27,8 @@ class RoundingModel {
   RoundingModel(const std::filesystem::path& folder, bool bf16_weights);
 
   /// log p(token i + 1 | tokens <= i) of every position but the last.
-  std::vector<double> logprobs(const std::vector<int32_t>& tokens, const Round& round) const;
+  std::vector<double> logprobs(const std::vector<int32_t>& tokens, const Round& round, const Store& store = {}) const;
+  const ModelConfig& config() const { return config_; }
 
  private:
   using Rows = std::vector<std::vector<double>>;  ///< (tokens, width)
@@ -35,7 +39,7 @@ class RoundingModel {
   void norm_heads(Rows& x, const std::string& name) const;
   void rotate(Rows& x) const;
   Rows attend(const Rows& q, const Rows& k, const Rows& v, int64_t window, const Round& round) const;
-  void add_attention(Rows& x, int64_t layer, const Round& round) const;
+  void add_attention(Rows& x, int64_t layer, const Round& round, const Store& store) const;
   void add_mlp(Rows& x, int64_t layer, const Round& round) const;
 
   ModelConfig config_;

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "../scaled_checkpoint.h"
 #include "attune/error.h"
 #include "attune/kernels.h"
 #include "attune/log.h"
@@ -190,9 +191,7 @@ TEST(Engine, StopIdsEndAndMinTokensHoldThemBack) {
   for (size_t i = 0; i < 5; ++i) EXPECT_NE(out.ids[0][i], ids[2]);
 }
 
-/// 8-bit KV without checkpoint scales: dynamic token-head scales, written once, so that bits still do not depend on chunks or hits.
-TEST(Engine, Fp8KvKeepsTheOrderOfArithmetic) {
-  EngineOptions o = options();
+void expect_order_of_arithmetic_in_fp8(EngineOptions o) {
   o.kv_cache_dtype = "fp8";
   const Out whole = alone(o, prompt(100), sampled(3));
   EXPECT_NE(whole, alone(options(), prompt(100), sampled(3))) << "8 bits are not 16";
@@ -208,6 +207,23 @@ TEST(Engine, Fp8KvKeepsTheOrderOfArithmetic) {
   EXPECT_EQ(warm.cached, 96);
   EXPECT_EQ(whole, cold);
   EXPECT_EQ(whole, warm);
+}
+
+/// 8-bit KV without checkpoint scales: dynamic token-head scales, written once, so that bits still do not depend on chunks or hits.
+TEST(Engine, Fp8KvKeepsTheOrderOfArithmetic) { expect_order_of_arithmetic_in_fp8(options()); }
+
+TEST(Engine, Fp8KvWithScalesOfTheCheckpointKeepsTheOrderOfArithmetic) {
+  for (const size_t heads : {1, 2}) {
+    const auto folder = std::filesystem::path(testing::TempDir()) / ("attune-engine-scales-" + std::to_string(getpid()));
+    test::copy_with_scales(options().model, folder, test::some_scales(2, heads));
+    EngineOptions o = options();
+    o.model = folder.string();
+    expect_order_of_arithmetic_in_fp8(o);
+    o.kv_cache_dtype = "fp8";
+    Engine e(o);
+    EXPECT_EQ(e.model().kv_scales, heads == 1 ? "scales of the checkpoint, one a layer" : "scales of the checkpoint, one a head");
+    std::filesystem::remove_all(folder);
+  }
 }
 
 /// A kernel that fails its probe is passed over, and so is one the user disables.

@@ -85,6 +85,19 @@ TEST(KvCache, CopiesAPageOfEveryLayer) {
   EXPECT_EQ(KvCache::bytes_per_token(kv.layers(), kv.dtype(), kv.scales()), 2 * (16 + 16) + 2 * 4 * 3);
 }
 
+TEST(KvCache, HoldsTheScalesItIsGiven) {
+  const auto device = open_device(find_device("cpu"));
+  KvCache kv(*device, {{2, 8, 0, {0.5f, 2}, {3, 4}}, {1, 16, 0, {5}, {6}}}, DType::f8_e4m3, Scales::head, 4, 16);
+  EXPECT_EQ(kv.k_scale(0)[1], 2);
+  EXPECT_EQ(kv.v_scale(0)[0], 3);
+  EXPECT_EQ(kv.v_scale(1)[0], 6);
+  kv.copy_block(0, 1, device->make_stream());
+  EXPECT_EQ(kv.k_scale(0)[0], 0.5f);
+  EXPECT_EQ(KvCache::bytes_per_token(kv.layers(), kv.dtype(), kv.scales()), 2 * (16 + 16));
+  KvCache one(*device, {{2, 8, 0, {0.5f}, {3}}}, DType::f8_e4m3, Scales::tensor, 4, 16);
+  EXPECT_EQ(one.k_scale(0)[0], 0.5f);
+}
+
 /// Random sequences that grow, share, register, hit and go away: blocks are conserved, and a hit returns the tokens' own block.
 RC_GTEST_PROP(BlockPool, BlocksAreConserved, ()) {
   const auto size = static_cast<int64_t>(*rc::gen::element(1, 2, 4));

@@ -213,6 +213,21 @@ TEST(ModelConfig, RefusesWhatNoModelDoes) {
         << text;
   EXPECT_EQ(refusal(config("Qwen3ForCausalLM", R"({"quantization_config":{"quant_method":"gptq"}})")),
             "NotSupported config.json: quantization_config: expected weights that are not quantized; got quant_method \"gptq\"");
+  const auto scheme = [](const std::string& groups, const std::string& kv) {
+    return config("Qwen3ForCausalLM", fmt::format(R"({{"quantization_config":{{"quant_method":"compressed-tensors","config_groups":{},
+                                                      "kv_cache_scheme":{}}}}})",
+                                                  groups, kv)
+                                          .c_str());
+  };
+  const std::string f8 = R"({"num_bits":8,"type":"float","symmetric":true,"strategy":"tensor"})";
+  EXPECT_EQ(refusal(scheme("{}", f8)), "") << "scales of keys and values alone";
+  EXPECT_EQ(refusal(scheme("null", f8)), "");
+  const std::string refused =
+      "NotSupported config.json: quantization_config: expected weights that are not quantized; got quant_method \"compressed-tensors\"";
+  EXPECT_EQ(refusal(scheme(R"({"group_0":{}})", f8)), refused);
+  EXPECT_EQ(refusal(scheme("{}", R"({"num_bits":8,"type":"int"})")), refused);
+  EXPECT_EQ(refusal(scheme("{}", R"({"num_bits":8,"type":"float","symmetric":false})")), refused);
+  EXPECT_EQ(refusal(scheme("{}", "8")), refused);
   EXPECT_NE(refusal(config("Qwen3ForCausalLM", R"({"hidden_act":"relu"})")).find("NotSupported config.json: hidden_act"), std::string::npos);
   EXPECT_NE(refusal(config("Gemma2ForCausalLM", R"({"use_bidirectional_attention":true})")).find("NotSupported"), std::string::npos);
 }
