@@ -19,9 +19,20 @@ bool parse(std::string_view text, T& out) {
   return error == std::errc() && end == text.data() + text.size() && !text.empty();
 }
 
+/// "--max-tokens= 5" would take the next word, whatever it is.
+void refuse_empty_values(const std::string& command, int argc, const char* const* argv) {
+  for (int i = 0; i < argc && std::string_view(argv[i]) != "--"; ++i) {
+    const std::string_view word = argv[i];
+    if (!word.starts_with("--") || word.find('=') != word.size() - 1) continue;
+    const OptionSpec* option = find_option(word.substr(0, word.size() - 1));
+    if (option && option->taken_by(command)) fail(ErrorCode::invalid_argument, option->name, "a value right after the '='", "none");
+  }
+}
+
 }  // namespace
 
 Arguments::Arguments(std::string command, int argc, const char* const* argv) : command_(std::move(command)) {
+  refuse_empty_values(command_, argc, argv);
   CLI::App app;
   app.set_help_flag();
   app.allow_extras();

@@ -16,6 +16,13 @@ int64_t positive(const Arguments& args, std::string_view flag, int64_t fallback)
   return x;
 }
 
+/// A desc says everything itself: what makes descs of a model would be ignored beside it.
+void refuse_beside_desc(const Arguments& args) {
+  for (const char* flag : {"--model", "--dtype", "--kv-cache-dtype", "--block-size"})
+    if (args.has(flag) && args.source(flag) == flag)
+      fail(ErrorCode::invalid_argument, "--desc", std::string("no ") + flag + " beside it, for a desc names all that is asked", "both");
+}
+
 }  // namespace
 
 int run_explain(const Arguments& args) {
@@ -24,7 +31,10 @@ int run_explain(const Arguments& args) {
   if (words.size() > 1) fail(ErrorCode::invalid_argument, "explain", "one OP", words[1] + " after " + words[0]);
   if (!words.empty()) q.op = words[0];
   q.desc = args.text("--desc");
-  if (q.desc.empty()) q.model = model_path(args, false);
+  if (q.desc.empty())
+    q.model = model_path(args, false);
+  else
+    refuse_beside_desc(args);
   if (!q.desc.empty() && q.op.empty()) fail(ErrorCode::invalid_argument, "--desc", "an OP whose desc it is", "none");
   q.hf_cache = hf_cache_folder();
   q.verify_record = verify_record_path();

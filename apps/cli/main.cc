@@ -63,8 +63,9 @@ int run(int argc, const char* const* argv) {
   }
   if (first == kVerifyChild && argc == 3) return run_verify_child(argv[2]);
   if (first == "--version" || first == "-V") {
-    const bool json = argc > 2 && std::string_view(argv[2]) == "--json";
+    bool json = argc > 2 && std::string_view(argv[2]) == "--json";
     if (argc > (json ? 3 : 2)) fail(ErrorCode::invalid_argument, first, "nothing or --json after it", argv[json ? 3 : 2]);
+    for (const auto& [flag, text] : environment_options()) json |= flag == "--json";  // and a misspelt variable is refused
     return write_version(json);
   }
   for (const Entry& command : kCommands) {

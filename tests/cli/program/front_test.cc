@@ -102,6 +102,19 @@ TEST(Front, AFlagWithoutItsValueIsNamed) {
   EXPECT_THAT(o.err, HasSubstr("--model"));
 }
 
+/// "--max-tokens= 5" must not take the next word for its value.
+TEST(Front, AnEmptyValueIsNamed) {
+  for (const std::string flag : {"--max-tokens", "--model", "--temperature"}) {
+    const auto o = attune({"generate", flag + "=", "5", "x"});
+    EXPECT_EQ(o.code, 2);
+    EXPECT_EQ(o.out, "");
+    EXPECT_EQ(o.err, "attune: " + flag + ": expected a value right after the '='; got none\n");
+  }
+  EXPECT_EQ(attune({"generate", "--max-tokens=a", "x"}).err, "attune: --max-tokens: expected an integer; got 'a'\n");
+  EXPECT_EQ(attune({"generate", "--max-tokens= 5", "x"}).err, "attune: --max-tokens: expected an integer; got ' 5'\n");
+  EXPECT_EQ(attune({"kernels", "--op=norm", "--", "--op="}).err, "attune: kernels: expected --op OP; got --op=\n") << "a word after --";
+}
+
 TEST(Front, AnUnknownVariableIsAnErrorThatNamesTheNearest) {
   const auto run = [](const std::string& name, const std::string& value) { return attune(Call{{"kernels"}, "", {{name, value}}, {}}); };
   const auto unknown = run("ATTUNE_MAX_SEQS", "3");
@@ -110,6 +123,11 @@ TEST(Front, AnUnknownVariableIsAnErrorThatNamesTheNearest) {
   EXPECT_THAT(unknown.err, HasSubstr("did you mean ATTUNE_MAX_NUM_SEQS?"));
   EXPECT_THAT(run("ATTUNE_ATTENTION_BACKEND", "FLASH_ATTN").err, HasSubstr("did you mean ATTUNE_KERNEL?"));
   EXPECT_EQ(run("ATTUNE_JSON", "perhaps").code, 2);
+  const auto version = attune(Call{{"--version"}, "", {{"ATTUNE_MAX_SEQS", "3"}}, {}});
+  EXPECT_EQ(version.code, 2);
+  EXPECT_EQ(version.out, "");
+  EXPECT_EQ(version.err, unknown.err);
+  EXPECT_EQ(attune(Call{{"--help"}, "", {{"ATTUNE_MAX_SEQS", "3"}}, {}}).code, 0) << "help is shown whatever the environment holds";
 }
 
 TEST(Front, AVariableStandsForItsFlagAndTheFlagWins) {
@@ -117,6 +135,7 @@ TEST(Front, AVariableStandsForItsFlagAndTheFlagWins) {
     return attune(Call{std::move(args), "", std::move(environment), {}});
   };
   EXPECT_THAT(run({"kernels", "--op", "norm"}, {{"ATTUNE_JSON", "1"}}).out, StartsWith("[{\"kernel\""));
+  EXPECT_THAT(run({"--version"}, {{"ATTUNE_JSON", "1"}}).out, StartsWith("{"));
   EXPECT_THAT(run({"kernels"}, {{"ATTUNE_JSON", "0"}, {"ATTUNE_OP", "norm"}}).out, StartsWith("norm\n"));
   EXPECT_THAT(run({"kernels", "--op", "rope"}, {{"ATTUNE_OP", "norm"}}).out, StartsWith("rope\n"));
   EXPECT_THAT(run({"explain", "attention"}, {{"ATTUNE_BATCH", "many"}}).err, HasSubstr("ATTUNE_BATCH: expected"));

@@ -171,6 +171,19 @@ TEST(Explain, APatternThatDisablesNothingIsAnError) {
   }
 }
 
+TEST(Explain, WhatADescWouldHideIsAnError) {
+  for (const std::vector<std::string>& flag :
+       {std::vector<std::string>{"--model", embedded_model()}, {"--dtype", "float32"}, {"--block-size", "32"}}) {
+    std::vector<std::string> words{"explain", "attention", "--desc", "head_dim=64"};
+    words.insert(words.end(), flag.begin(), flag.end());
+    const auto o = attune(words);
+    EXPECT_EQ(o.code, 2) << flag[0];
+    EXPECT_EQ(o.err, "attune: --desc: expected no " + flag[0] + " beside it, for a desc names all that is asked; got both\n");
+  }
+  const Call call{{"explain", "attention", "--desc", "head_dim=64"}, "", {{"ATTUNE_MODEL", embedded_model()}}, {}};
+  EXPECT_EQ(attune(call).code, 0) << "a variable is a default";
+}
+
 TEST(Explain, JsonHasEveryPart) {
   const auto one = attune({"explain", "attention", "--json"}).json();
   ASSERT_EQ(one.size(), 1u);
