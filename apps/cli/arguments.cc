@@ -19,20 +19,40 @@ bool parse(std::string_view text, T& out) {
   return error == std::errc() && end == text.data() + text.size() && !text.empty();
 }
 
-/// "--max-tokens= 5" would take the next word, whatever it is.
-void refuse_empty_values(const std::string& command, int argc, const char* const* argv) {
-  for (int i = 0; i < argc && std::string_view(argv[i]) != "--"; ++i) {
-    const std::string_view word = argv[i];
-    if (!word.starts_with("--") || word.find('=') != word.size() - 1) continue;
-    const OptionSpec* option = find_option(word.substr(0, word.size() - 1));
-    if (option && option->taken_by(command)) fail(ErrorCode::invalid_argument, option->name, "a value right after the '='", "none");
+/// Words before a "--", with short names written out (newer versions of CLI11 take no "-n" beside "--n"), and those behind it. A flag must have its
+/// value: "--max-tokens= 5" would take the next word, whatever it is.
+struct Words {
+  std::vector<std::string> flags, rest;
+
+  Words(const std::string& command, int argc, const char* const* argv) {
+    std::string waiting;  // the flag whose value comes next
+    for (int i = 0; i < argc; ++i) {
+      const std::string word = argv[i];
+      if (waiting.empty() && word == "--") {
+        rest.assign(argv + i + 1, argv + argc);
+        break;
+      }
+      const bool is_short = word.size() > 1 && word[0] == '-' && word[1] != '-';
+      const size_t length = is_short ? 2 : std::min(word.find('='), word.size());
+      const OptionSpec* o = waiting.empty() ? find_option(word.substr(0, length)) : nullptr;
+      waiting.clear();
+      if (!o || !o->taken_by(command) || (is_short && o->is_switch() && word.size() > 2)) {
+        flags.push_back(word);
+        continue;
+      }
+      if (word.ends_with('=') && word.size() == length + 1) fail(ErrorCode::invalid_argument, o->name, "a value right after the '='", "none");
+      const std::string value = word.substr(length);
+      flags.push_back(std::string(o->name) + (value.empty() || value[0] == '=' ? "" : "=") + value);
+      if (value.empty() && !o->is_switch()) waiting = word;
+    }
+    if (!waiting.empty()) fail(ErrorCode::invalid_argument, waiting, "a value", "none");
   }
-}
+};
 
 }  // namespace
 
 Arguments::Arguments(std::string command, int argc, const char* const* argv) : command_(std::move(command)) {
-  refuse_empty_values(command_, argc, argv);
+  Words words(command_, argc, argv);
   CLI::App app;
   app.set_help_flag();
   app.allow_extras();
@@ -40,43 +60,39 @@ Arguments::Arguments(std::string command, int argc, const char* const* argv) : c
   app.add_flag_callback("--help-all", [this] { help_all_ = true; });
   for (const OptionSpec& o : options()) {
     if (!o.taken_by(command_)) continue;
-    const std::string names = (o.short_name.empty() ? "" : std::string(o.short_name) + ",") + std::string(o.name);
     const std::string name(o.name);
     if (o.is_switch()) {
-      app.add_flag_callback(names, [this, name] { values_[name] = {{""}, false}; });
+      app.add_flag_callback(name, [this, name] { values_[name] = {{""}, false}; });
       continue;
     }
     const auto take = [this, name](const CLI::results_t& texts) {
       values_[name] = {texts, false};
       return true;
     };
-    app.add_option(names, take)->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    app.add_option(name, take)->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   }
-  std::vector<std::string> reversed(argv, argv + argc);
-  std::reverse(reversed.begin(), reversed.end());
+  std::reverse(words.flags.begin(), words.flags.end());
   try {
-    app.parse(reversed);
+    app.parse(words.flags);
   } catch (const CLI::ParseError& e) {
     fail(ErrorCode::invalid_argument, command_, "flags with their values (attune " + command_ + " --help)", e.what());
   }
   take_rest(app.remaining());
+  positionals_.insert(positionals_.end(), words.rest.begin(), words.rest.end());
   if (!help()) add_environment();
 }
 
 /// What CLI11 knew no flag for: positional arguments, and misspelt flags.
 void Arguments::take_rest(const std::vector<std::string>& rest) {
-  bool flags_end = false;
   for (const std::string& word : rest) {
-    if (!flags_end && word == "--") {
-      flags_end = true;
-    } else if (!flags_end && word.size() > 1 && word[0] == '-') {
-      const std::string name = word.substr(0, word.find('='));
-      const std::string near = nearest_option(name, command_);
-      fail(ErrorCode::invalid_argument, command_, "a flag that it takes (attune " + command_ + " --help)",
-           near.empty() ? name : fmt::format("{}; did you mean {}?", name, near));
-    } else {
+    if (word.size() < 2 || word[0] != '-') {
       positionals_.push_back(word);
+      continue;
     }
+    const std::string name = word.substr(0, word.find('='));
+    const std::string near = nearest_option(name, command_);
+    fail(ErrorCode::invalid_argument, command_, "a flag that it takes (attune " + command_ + " --help)",
+         near.empty() ? name : fmt::format("{}; did you mean {}?", name, near));
   }
 }
 

@@ -22,11 +22,9 @@ class Evaluator {
     Activation root;
     root.slots.resize(static_cast<size_t>(t.slots));
     here_ = &root;
-    std::string out;
-    out_ = &out;
     enter(t.scope);
     run_block(t.body);
-    return out;
+    return std::move(out_);
   }
 
  private:
@@ -41,11 +39,11 @@ class Evaluator {
 
   /// Prints into a text of its own while it lives.
   struct Capture {
-    explicit Capture(Evaluator& e) : evaluator(e), before(std::exchange(e.out_, &text)) {}
-    ~Capture() { evaluator.out_ = before; }
+    explicit Capture(Evaluator& e) : evaluator(e) { before.swap(e.out_); }
+    ~Capture() { before.swap(evaluator.out_); }
+    std::string take() { return std::exchange(evaluator.out_, {}); }
     Evaluator& evaluator;
-    std::string* before;
-    std::string text;
+    std::string before;
   };
 
   /// Makes another function the current one while it lives.
@@ -78,8 +76,8 @@ class Evaluator {
 
   void write(std::string_view s) {
     runtime_.budget.charge_bytes(s.size());
-    if (out_->size() + s.size() > max_output_bytes_) mistake(fmt::format("at most {} bytes of output", max_output_bytes_), "more");
-    *out_ += s;
+    if (out_.size() + s.size() > max_output_bytes_) mistake(fmt::format("at most {} bytes of output", max_output_bytes_), "more");
+    out_ += s;
   }
 
   void print(const Value& v) {
@@ -176,7 +174,7 @@ class Evaluator {
       Capture capture(*this);
       const Flow flow = run_block(s.blocks[0]);
       if (flow != Flow::next) return flow;
-      captured_ = runtime_.make_text(std::move(capture.text));
+      captured_ = runtime_.make_text(capture.take());
     }
     result = s.expressions[0] ? eval(*s.expressions[0]) : captured_;
     if (s.kind == StatementKind::filter_block) {
@@ -227,7 +225,7 @@ class Evaluator {
     }
     Capture capture(*this);
     run_block(s.blocks[0]);
-    return runtime_.make_text(std::move(capture.text));
+    return runtime_.make_text(capture.take());
   }
 
   /// Puts the arguments of a macro call into its variables.
@@ -404,7 +402,7 @@ class Evaluator {
   uint64_t max_output_bytes_;
   int depth_ = 0;
   Activation* here_ = nullptr;
-  std::string* out_ = nullptr;
+  std::string out_;
   Value captured_;  ///< what the filters of a set or filter block start from
 };
 

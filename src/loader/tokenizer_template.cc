@@ -32,13 +32,13 @@ void TokenTemplate::add_frame(const JsonNode& node) {
   bool has_text = false;
   for (const JsonNode& item : sequence_items(node.at("single"))) {
     if (item.has("Sequence")) {
-      const std::string& which = item.at("Sequence").at("id").text();
+      const std::string which = item.at("Sequence").at("id").text();
       if (which != "A" || has_text) invalid(item.path(), "the sequence \"A\" once", fmt::format("\"{}\"", printable(which)));
       has_text = true;
       frame.ids.push_back(kText);
       continue;
     }
-    const std::string& name = item.at("SpecialToken").at("id").text();
+    const std::string name = item.at("SpecialToken").at("id").text();
     for (const JsonNode& id : node.at("special_tokens").at(name.c_str()).at("ids").items()) {
       frame.ids.push_back(static_cast<int32_t>(id.integer(0, kMaxTokenId)));
     }

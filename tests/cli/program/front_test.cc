@@ -97,9 +97,16 @@ TEST(Front, MisspeltWordsGetTheNearest) {
 }
 
 TEST(Front, AFlagWithoutItsValueIsNamed) {
-  const auto o = attune({"generate", "x", "--model"});
-  EXPECT_EQ(o.code, 2);
-  EXPECT_THAT(o.err, HasSubstr("--model"));
+  for (const std::string flag : {"--model", "--n", "-n"}) {
+    const auto o = attune({"generate", "x", flag});
+    EXPECT_EQ(o.code, 2);
+    EXPECT_EQ(o.err, "attune: " + flag + ": expected a value; got none\n");
+  }
+  EXPECT_EQ(attune({"generate", "x", "-n", "a"}).err, "attune: --max-tokens: expected an integer; got 'a'\n");
+  EXPECT_EQ(attune({"generate", "x", "--n", "a"}).err, "attune: --n: expected an integer; got 'a'\n");
+  EXPECT_EQ(attune({"generate", "x", "--n=b"}).err, "attune: --n: expected an integer; got 'b'\n");
+  for (const std::string word : {"-na", "-n=a"})
+    EXPECT_EQ(attune({"generate", "x", word}).err, "attune: --max-tokens: expected an integer; got 'a'\n");
 }
 
 /// "--max-tokens= 5" must not take the next word for its value.
@@ -113,6 +120,9 @@ TEST(Front, AnEmptyValueIsNamed) {
   EXPECT_EQ(attune({"generate", "--max-tokens=a", "x"}).err, "attune: --max-tokens: expected an integer; got 'a'\n");
   EXPECT_EQ(attune({"generate", "--max-tokens= 5", "x"}).err, "attune: --max-tokens: expected an integer; got ' 5'\n");
   EXPECT_EQ(attune({"kernels", "--op=norm", "--", "--op="}).err, "attune: kernels: expected --op OP; got --op=\n") << "a word after --";
+  EXPECT_EQ(attune({"kernels", "--op", "--op="}).err,
+            "attune: op: expected one of attention, kv_write, matmul, norm, rope, rope_kv_write, activation, embed, sample; got --op=\n")
+      << "the value of a flag";
 }
 
 TEST(Front, AnUnknownVariableIsAnErrorThatNamesTheNearest) {
