@@ -26,8 +26,8 @@ struct PlantedReport {
 };
 
 /// Runs every planted defect: attention at one query token a sequence and at more, with and without a window; other ops on one case each.
-/// The first of the list is the kernel without a defect, of which `caught` means that it passes. Without a `perform` cases run in this process, and
+/// The first of the list is the kernel without a defect, of which `caught` means that it passes. Without `elsewhere` cases run in this process, and
 /// defects that would end it are left out.
-std::vector<PlantedReport> run_planted(uint64_t seed, const std::function<void(const PlantedReport&)>& on_defect, const Performer& perform = {});
+std::vector<PlantedReport> run_planted(uint64_t seed, const std::function<void(const PlantedReport&)>& on_defect, const Performer& elsewhere = {});
 
 }  // namespace attune

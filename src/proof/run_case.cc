@@ -40,7 +40,7 @@ class Trial {
   std::string watched(F&& f) {
     if (twin_) twin_->upload();
     try {
-      if (const std::string outside = f(); !outside.empty()) return outside;
+      if (std::string outside = f(); !outside.empty()) return outside;
     } catch (const Error& e) {
       if (e.code() == ErrorCode::device_error) throw;
       return fmt::format("the kernel refused: {}", e.what());

@@ -182,8 +182,10 @@ class OpVerifier {
         plan.push_back({std::move(c), Guard::after, order, {}, {}});
       }
     } else if constexpr (std::is_same_v<Op, Matmul>) {
-      for (auto& c : layer_cases(kernel, o_.seed, is_slow(kernel.info) ? kSlowest : 1e11, o_.all))
-        plan.push_back({std::move(c), Guard::after, flops_of(c) <= kWholeReference, {}, {}});
+      for (auto& c : layer_cases(kernel, o_.seed, is_slow(kernel.info) ? kSlowest : 1e11, o_.all)) {
+        const bool order = flops_of(c) <= kWholeReference;
+        plan.push_back({std::move(c), Guard::after, order, {}, {}});
+      }
     } else if constexpr (std::is_same_v<Op, KvWrite>) {
       for (auto& c : large_pool_cases(kernel, o_.seed)) plan.push_back({std::move(c), Guard::after, false, {}, {}});
     }
