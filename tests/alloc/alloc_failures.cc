@@ -159,7 +159,7 @@ int in_child(F&& f) {
   std::fflush(stdout);
   const pid_t child = fork();
   if (child == 0) {
-    std::freopen("/dev/null", "w", stderr);
+    if (!std::freopen("/dev/null", "w", stderr)) _exit(1);
     const rlimit limit{60, 60};  // of computing: a busy machine ends nobody
     setrlimit(RLIMIT_CPU, &limit);
     f();
