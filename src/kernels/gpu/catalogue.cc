@@ -52,14 +52,14 @@ constexpr AttentionKernel kAttention[] = {
 };
 
 // The other ops. Rows (matmul: a row and a column) are reduced in an order that depends on the desc alone.
-constexpr KernelInfo info_of(std::string_view name, std::string_view reduction, DeviceNeed need, int version = 1) {
+constexpr KernelInfo info_of(std::string_view name, std::string_view reduction, DeviceNeed need, int version = 1, Mark on_amd = Mark::emulated) {
   return {.name = name,
           .tier = Tier::portable,
           .version = version,
           .reduction = reduction,
           .device = need,
           .graph = GraphLevel::mixed,
-          .mark = need.kind == DeviceKind::cuda ? Mark::run : Mark::compiled};
+          .mark = need.kind == DeviceKind::cuda ? Mark::run : on_amd};
 }
 
 constexpr MatmulKernel matmul_of(DeviceNeed need, MatmulKernel::Launch launch) {
@@ -109,7 +109,7 @@ constexpr RopeKernel kRope[] = {
 
 // The order of gpu.norm.rows, the elements of gpu.rope.pairs and gpu.kv_write.paged: their bits.
 constexpr RopeKvWriteKernel rope_kv_write_of(DeviceNeed need, RopeKvWriteKernel::Launch launch) {
-  KernelInfo info = info_of("gpu.rope_kv_write.heads", "squares4.lanes32.simt", need, 2);
+  KernelInfo info = info_of("gpu.rope_kv_write.heads", "squares4.lanes32.simt", need, 2, Mark::compiled);
   info.preferred_block_size = 64;
   return {.info = info,
           .can = {.x_dtype = any,
@@ -165,7 +165,7 @@ constexpr KvWriteKernel kKvWrite[] = {
 };
 
 constexpr SampleKernel sample_of(DeviceNeed need, SampleKernel::Launch launch) {
-  return {.info = info_of("gpu.sample.rows", "whole_weights.simt", need),
+  return {.info = info_of("gpu.sample.rows", "whole_weights.simt", need, 1, Mark::compiled),
           .can = {.vocab = any, .greedy_only = flag},
           .workspace = gpu::sample_workspace,
           .launch = launch};
