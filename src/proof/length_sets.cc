@@ -109,7 +109,8 @@ bool make_cheap(const AttentionKernel& kernel, Case<Attention>& c, double most_f
   return flops_of(c) <= most_flops;
 }
 
-/// Larger blocks and more heads until the pool's last element lies beyond 32 bits, as far as the kernel admits and the cost allows.
+/// Larger blocks and more heads until the pool's last element lies beyond 32 bits, as far as the kernel admits and the cost allows; then twice
+/// the blocks.
 void make_far(const AttentionKernel& kernel, Case<Attention>& c, double most_flops) {
   const auto far = [](const Case<Attention>& x) { return x.pool * x.desc.num_kv_heads * x.desc.block_size * x.desc.head_dim > int64_t{1} << 32; };
   const auto take = [&](const AttentionDesc& desc) {
@@ -129,6 +130,7 @@ void make_far(const AttentionKernel& kernel, Case<Attention>& c, double most_flo
     desc.num_kv_heads = heads, desc.gqa_group = 1;
     take(desc);
   }
+  if (!far(c)) c.pool *= 2;
 }
 
 }  // namespace

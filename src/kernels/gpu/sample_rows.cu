@@ -206,7 +206,7 @@ __device__ bool weight_of(const Row& r, double distance, uint64_t& weight) {
 
 // ---- the full law: histograms ---------------------------------------------------------------------------------------------------------------
 
-/// Counts, weights and some token of each bin.
+/// Counts and weights of each bin, and its token where it has one alone (else the bits of several).
 struct Bins {
   uint32_t* count;
   uint32_t* low;  // of the weight
@@ -218,6 +218,7 @@ struct Bins {
     count[bin] = static_cast<uint32_t>(n);
     low[bin] = static_cast<uint32_t>(w);
     high[bin] = static_cast<uint32_t>(w >> 32);
+    token[bin] = 0;
   }
 };
 
@@ -273,7 +274,7 @@ struct Adder {
       add_to(bins.count + bin, count);
       const uint32_t low = static_cast<uint32_t>(weight), old = add_to(bins.low + bin, low);
       add_to(bins.high + bin, static_cast<uint32_t>(weight >> 32) + (old + low < old ? 1u : 0u));
-      bins.token[bin] = token;
+      set_bits(bins.token + bin, token);
     }
     count = 0;
     weight = 0;
