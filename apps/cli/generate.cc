@@ -38,6 +38,24 @@ void write_json(const Item& item) {
     if (c.finish_reason != FinishReason::none) write_out(json_line(answer_json(item, c)));
 }
 
+/// A word of a shell's command, in quotes where it needs them.
+std::string shell_word(const std::string& text) {
+  const bool plain = text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=:,+@%") == std::string::npos;
+  if (plain && !text.empty()) return text;
+  std::string out = "'";
+  for (const char c : text) out += c == '\'' ? "'\\''" : std::string(1, c);
+  return out + "'";
+}
+
+/// The command that explains this run's kernels: with the flags of it on which they depend. Variables hold for that command, too.
+std::string explain_command(const Arguments& args) {
+  std::string out = "attune explain";
+  for (const char* flag : {"--model", "--device", "--dtype", "--kv-cache-dtype", "--block-size", "--threads", "--kernel", "--disable-kernel"})
+    if (args.has(flag) && args.source(flag) == flag)
+      for (const std::string& value : args.list(flag)) out += fmt::format(" {} {}", flag, shell_word(value));
+  return out;
+}
+
 /// What the run of one command looked like from outside.
 struct Timing {
   Clock::time_point start = Clock::now(), first{}, last{};
@@ -53,8 +71,7 @@ struct Timing {
     const int64_t cached = engine.stats().cached_tokens;
     write_note(fmt::format("{} prompt tokens{}, {} generated; first token after {:.1f} ms; {:.1f} tokens/s", prompt_tokens,
                            cached > 0 ? fmt::format(" ({} from the prefix cache)", cached) : "", generated, 1e3 * seconds(first - start), rate));
-    write_note(fmt::format("kernels: {}; to see why: attune explain{}", engine.kernels_line(),
-                           args.has("--model") ? " --model " + args.text("--model") : ""));
+    write_note(fmt::format("kernels: {}; to see why: {}", engine.kernels_line(), explain_command(args)));
   }
 };
 

@@ -29,6 +29,17 @@ TEST(Generate, StreamsTextThenStatisticsAndKernels) {
   EXPECT_GT(json[0]["prompt_tokens"], 0);
 }
 
+TEST(Generate, NamesTheCommandThatExplainsItsKernels) {
+  const std::vector<std::string> flags{"--dtype", "float32", "--kernel", "matmul=prefer:cpu.matmul.plain", "--disable-kernel", "cpu.attention.*"};
+  std::vector<std::string> args{"generate", "--max-tokens", "1", "hi"};
+  args.insert(args.end(), flags.begin(), flags.end());
+  EXPECT_THAT(attune(args).err, EndsWith("kernels: attention ref.attention · matmul cpu.matmul.plain; to see why: attune explain --dtype float32 "
+                                         "--kernel matmul=prefer:cpu.matmul.plain --disable-kernel 'cpu.attention.*'\n"));
+  args = {"explain", "attention", "--json"};
+  args.insert(args.end(), flags.begin(), flags.end());
+  EXPECT_EQ(attune(args).json().at(0)["chosen"], "ref.attention");
+}
+
 TEST(Generate, ChatIsTheDefaultWhereThereIsATemplate) {
   const auto tokens = [](const std::vector<std::string>& more) {
     std::vector<std::string> args{"generate", "--json", "--max-tokens", "4", kProblem};
