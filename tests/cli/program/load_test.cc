@@ -115,7 +115,7 @@ std::string slow_load(bool terminal, bool interrupt = false, int code = 0) {
 /// At most the weight file, the KV cache and a tenth of both: copied layer by layer into huge pages, or used in place.
 TEST(Load, TakesItsWeightsItsKvAndATenthMore) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  GTEST_SKIP() << "sanitizers need memory of their own";
+  GTEST_SKIP() << "a sanitizer's own memory would be counted as the program's";
 #endif
   constexpr int64_t kKvBytes = 16 << 20;
   const MadeModel model(20);
@@ -132,7 +132,7 @@ TEST(Load, TakesItsWeightsItsKvAndATenthMore) {
 }
 
 TEST(Load, ATerminalShowsABarThatGoesAway) {
-  if (access("/dev/ptmx", R_OK | W_OK) != 0) GTEST_SKIP() << "no pseudo-terminals here (/dev/ptmx)";
+  if (access("/dev/ptmx", R_OK | W_OK) != 0) GTEST_SKIP() << "a progress bar needs a terminal, and /dev/ptmx gives none here";
   const std::string shown = slow_load(true);
   EXPECT_THAT(shown, testing::ContainsRegex("\rloading weights \\[#+ +\\] +[0-9]+ %"));
   EXPECT_THAT(shown, Not(HasSubstr("loading weights: ")));
