@@ -62,17 +62,10 @@ __device__ __forceinline__ void start_scores(float (&s)[F::kScores], const Opera
   for (int step = 0; step < F::kDim / 16; ++step) {
     const uint64_t b = q + (step / 4 * F::kRows * 128 + step % 4 * 32) / 16;
     const uint64_t a = k + (step / 4 * F::kPanelBytes + step % 4 * 32) / 16;
-    if constexpr (F::kF8) {
-      if (step == 0)
-        multiply_registers<typename F::T, false>(s, operands.a[step], b);
-      else
-        multiply_registers<typename F::T, true>(s, operands.a[step], b);
-    } else {
-      if (step == 0)
-        multiply<typename F::T, false, false>(s, a, b);
-      else
-        multiply<typename F::T, false, true>(s, a, b);
-    }
+    if constexpr (F::kF8)
+      wgmma_step<typename F::T>(step == 0, s, operands.a[step], b);
+    else
+      wgmma_step<typename F::T>(step == 0, s, a, b);
   }
   wgmma_commit();
 }
@@ -89,9 +82,9 @@ __device__ __forceinline__ void start_values(float (&o)[F::kDimBlocks][F::kScore
 #pragma unroll
     for (int b = 0; b < F::kDimBlocks; ++b) {
       if constexpr (F::kF8)
-        multiply_registers<typename F::T, true>(o[b], operands.a[b * 4 + step], w + step * 2);
+        wgmma_registers<typename F::T, true>(o[b], operands.a[b * 4 + step], w + step * 2);
       else
-        multiply<typename F::T, true, true>(o[b], v + (b * F::kPanelBytes + step * 2048) / 16, w + step * 2);
+        wgmma<typename F::T, true, true>(o[b], v + (b * F::kPanelBytes + step * 2048) / 16, w + step * 2);
     }
   wgmma_commit();
 }

@@ -106,17 +106,10 @@ __device__ __forceinline__ void start_scores(float (&s)[F::kScores], const Queri
 #pragma unroll
   for (int step = 0; step < F::kDim / 16; ++step) {
     const uint64_t b = k + (step / 4 * kPanel + step % 4 * 32) / 16, a = q + (step / 4 * F::kRows * 128 + step % 4 * 32) / 16;
-    if constexpr (F::kQueryWaits) {
-      if (step == 0)
-        multiply_registers<typename F::T, false>(s, queries.a[step], b);
-      else
-        multiply_registers<typename F::T, true>(s, queries.a[step], b);
-    } else {
-      if (step == 0)
-        multiply<typename F::T, false, false>(s, a, b);
-      else
-        multiply<typename F::T, false, true>(s, a, b);
-    }
+    if constexpr (F::kQueryWaits)
+      wgmma_step<typename F::T>(step == 0, s, queries.a[step], b);
+    else
+      wgmma_step<typename F::T>(step == 0, s, a, b);
   }
   wgmma_commit();
 }
@@ -132,7 +125,7 @@ __device__ __forceinline__ void start_values(float (&o)[F::kDimBlocks][F::kScore
   for (int step = 0; step < 4; ++step)
 #pragma unroll
     for (int b = 0; b < F::kDimBlocks; ++b)
-      multiply_registers<typename F::T, true, true>(o[b], weights.a[step], v + (b * kTile * 128 + step * 2048) / 16);
+      wgmma_registers<typename F::T, true, true>(o[b], weights.a[step], v + (b * kTile * 128 + step * 2048) / 16);
   wgmma_commit();
 }
 

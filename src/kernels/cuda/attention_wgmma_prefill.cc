@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "kernels/cuda/attention_host.h"
 #include "kernels/cuda/attention_prefill.h"
 #include "kernels/cuda/kernels.h"
 #include "kernels/cuda/tensor_map.h"
@@ -13,27 +14,7 @@ namespace {
 
 constexpr std::string_view kName = "cuda.attention.wgmma_prefill";
 
-void check(cudaError_t error) {
-  if (error != cudaSuccess) fail(ErrorCode::device_error, kName, "success", cudaGetErrorString(error));
-}
-
-int multiprocessors() {
-  static const int count = [] {
-    int device = 0, n = 0;
-    check(cudaGetDevice(&device));
-    check(cudaDeviceGetAttribute(&n, cudaDevAttrMultiProcessorCount, device));
-    return n;
-  }();
-  return count;
-}
-
 int64_t pool_rows(const AttentionDesc& d, const AttentionParams& p) { return p.num_blocks * d.num_kv_heads * d.block_size; }
-
-/// The cache as a matrix of one row a (block, head, slot).
-CUtensorMap pool_map(const AttentionDesc& d, const AttentionParams& p, const void* data, int box) {
-  if (!is_mappable(data, d.head_dim)) fail(ErrorCode::invalid_argument, kName, "K and V that start at a multiple of 16 bytes", "others");
-  return matrix_map(data, d.kv_dtype, pool_rows(d, p), d.head_dim, d.head_dim, box);
-}
 
 PrefillCall call_of(const AttentionDesc& d, const AttentionParams& p) {
   PrefillCall c = {};
@@ -57,19 +38,12 @@ PrefillCall call_of(const AttentionDesc& d, const AttentionParams& p) {
   return c;
 }
 
-void start(const void* kernel, PrefillCall& c, CUtensorMap q, CUtensorMap k, CUtensorMap v, int64_t blocks, int shared, cudaStream_t stream) {
-  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared));
+void start(const void* form, PrefillCall& c, CUtensorMap q, CUtensorMap k, CUtensorMap v, int64_t blocks, int shared, cudaStream_t stream) {
+  check(kName, cudaFuncSetAttribute(form, cudaFuncAttributeMaxDynamicSharedMemorySize, shared));
   void* ticket[] = {&c.ticket};
-  check(cudaLaunchKernel(prefill_clear(), dim3(1), dim3(1), ticket, 0, stream));
-  cudaLaunchAttribute overlap = {};
-  overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  overlap.val.programmaticStreamSerializationAllowed = 1;
-  cudaLaunchConfig_t config = {};
-  config.gridDim = dim3(static_cast<unsigned>(blocks)), config.blockDim = dim3(kPrefillThreads);
-  config.dynamicSmemBytes = static_cast<size_t>(shared), config.stream = stream;
-  config.attrs = &overlap, config.numAttrs = 1;
+  check(kName, cudaLaunchKernel(prefill_clear(), dim3(1), dim3(1), ticket, 0, stream));
   void* arguments[] = {&c, &q, &k, &v};
-  check(cudaLaunchKernelExC(&config, kernel, arguments));
+  start_overlapped(kName, form, blocks, kPrefillThreads, shared, arguments, stream);
 }
 
 }  // namespace
@@ -85,10 +59,10 @@ void attention_wgmma_prefill(const ExecContext& ctx, const AttentionDesc& d, con
   if (kernel == nullptr) fail(ErrorCode::internal, kName, "an instantiation", to_text(d));
   PrefillCall c = call_of(d, p);
   c.ticket = static_cast<int32_t*>(ctx.workspace.data);
-  const CUtensorMap k = pool_map(d, p, p.k, c.box), v = pool_map(d, p, p.v, c.box);
+  const CUtensorMap k = pool_map(kName, d, p.k, p.num_blocks, c.box), v = pool_map(kName, d, p.v, p.num_blocks, c.box);
   const CUtensorMap q = c.q_mapped ? heads_map(p.q, d.q_dtype, p.total_q, d.num_q_heads(), d.head_dim, p.q_stride, c.tokens, c.group) : k;
   const int64_t units = (p.num_seqs + p.total_q / c.tokens) * d.num_kv_heads;
-  start(kernel, c, q, k, v, std::min<int64_t>(units, multiprocessors()), static_cast<int>(prefill_shared_memory(d)),
+  start(kernel, c, q, k, v, std::min<int64_t>(units, multiprocessors(kName)), static_cast<int>(prefill_shared_memory(d)),
         static_cast<cudaStream_t>(ctx.stream));
 }
 

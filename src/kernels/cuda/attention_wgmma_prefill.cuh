@@ -20,7 +20,7 @@
 // What bounds it: power. The chip draws 690 of its 700 W and lowers its clock from 1980 to 1635 MHz, where the tensor cores could do 884. A wait for
 // P·V after the weights instead of before them changed nothing, nor did 256 bytes of L2 promotion. Few rows leave most blocks idle.
 #include "kernels/cuda/attention_prefill.h"
-#include "kernels/cuda/attention_prefill_products.h"
+#include "kernels/cuda/attention_products.h"
 
 namespace attune::cuda::prefill {
 
@@ -269,10 +269,7 @@ __device__ __forceinline__ void start_scores(float (&s)[F::kScores], uint32_t qu
 #pragma unroll
   for (int step = 0; step < F::kDim / 16; ++step) {
     const uint64_t a = q + (step / 4 * F::kQueryPanelBytes + step % 4 * 32) / 16, b = k + (step / 4 * F::kPanelBytes + step % 4 * 32) / 16;
-    if (step == 0)
-      multiply_keys<typename F::T, false>(s, a, b);
-    else
-      multiply_keys<typename F::T, true>(s, a, b);
+    wgmma_step<typename F::T>(step == 0, s, a, b);
   }
   wgmma_commit();
 }
@@ -285,8 +282,8 @@ __device__ __forceinline__ void start_values(float (&o)[F::kParts][F::kPart / 2]
   for (int step = 0; step < F::kTile / 16; ++step)
 #pragma unroll
     for (int part = 0; part < F::kParts; ++part)
-      multiply_values<typename F::T>(o[part], p[step],
-                                     swizzled_values(values, F::kPanelBytes) + (part * (F::kPart / 64) * F::kPanelBytes + step * 2048) / 16);
+      wgmma_registers<typename F::T, true, true>(
+          o[part], p[step], swizzled_matrix(values, F::kPanelBytes) + (part * (F::kPart / 64) * F::kPanelBytes + step * 2048) / 16);
   wgmma_commit();
 }
 

@@ -7,35 +7,14 @@
 #include <numbers>
 
 #include "core/error.h"
+#include "kernels/cuda/attention_host.h"
 #include "kernels/cuda/kernels.h"
-#include "kernels/cuda/tensor_map.h"
 
 namespace attune::cuda {
 
 namespace {
 
 constexpr std::string_view kName = "cuda.attention.wgmma_split_kv";
-
-void check(cudaError_t error) {
-  if (error != cudaSuccess) fail(ErrorCode::device_error, kName, "success", cudaGetErrorString(error));
-}
-
-/// The cache as a matrix of one row a (block, head, slot), of 16-bit elements whatever its type.
-CUtensorMap map_of(const AttentionDesc& d, const void* data, int64_t num_blocks, int box) {
-  const int64_t columns = d.head_dim * static_cast<int64_t>(size_of(d.kv_dtype)) / 2;
-  if (!is_mappable(data, columns)) fail(ErrorCode::invalid_argument, kName, "K and V that start at a multiple of 16 bytes", "others");
-  return matrix_map(data, DType::bf16, num_blocks * d.num_kv_heads * d.block_size, columns, columns, box);
-}
-
-int multiprocessors() {
-  static const int count = [] {
-    int device = 0, n = 0;
-    check(cudaGetDevice(&device));
-    check(cudaDeviceGetAttribute(&n, cudaDevAttrMultiProcessorCount, device));
-    return n;
-  }();
-  return count;
-}
 
 FormFacts form_of(const AttentionDesc& d, int rows) {
   const int dim = static_cast<int>(padded_dim(d));
@@ -79,30 +58,18 @@ void place_workspace(AttentionCall& c, int64_t node, const Workspace& w, int blo
   c.slots = c.partials + blocks;
 }
 
-/// Starts a kernel that may begin while the one before it ends.
-void start(const void* kernel, int blocks, int threads, int shared, void** arguments, cudaStream_t stream) {
-  cudaLaunchAttribute overlap = {};
-  overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  overlap.val.programmaticStreamSerializationAllowed = 1;
-  cudaLaunchConfig_t config = {};
-  config.gridDim = dim3(static_cast<unsigned>(blocks)), config.blockDim = dim3(static_cast<unsigned>(threads));
-  config.dynamicSmemBytes = static_cast<size_t>(shared), config.stream = stream;
-  config.attrs = &overlap, config.numAttrs = 1;
-  check(cudaLaunchKernelExC(&config, kernel, arguments));
-}
-
 void attend(const FormFacts& form, AttentionCall& c, const Workspace& w, CUtensorMap k, CUtensorMap v, int blocks, int shared, cudaStream_t stream) {
   if (int32_t* counters = counters_of(w.data)) {
     c.arrived = counters;
   } else {
     int count = kCounters;
     void* arguments[] = {&c.arrived, &count};
-    start(clear_counters(), 1, 512, 0, arguments, stream);
+    start_overlapped(kName, clear_counters(), 1, 512, 0, arguments, stream);
   }
   c.tickets = c.arrived + kMostPartials;
-  check(cudaFuncSetAttribute(form.kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared));
+  check(kName, cudaFuncSetAttribute(form.kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared));
   void* arguments[] = {&c, &k, &v};
-  start(form.kernel, blocks, form.threads, shared, arguments, stream);
+  start_overlapped(kName, form.kernel, blocks, form.threads, shared, arguments, stream);
 }
 
 }  // namespace
@@ -116,12 +83,12 @@ void attention_wgmma_split_kv(const ExecContext& ctx, const AttentionDesc& desc,
   const int levels = levels_below(params.longest_kv);
   const Shape shape = shape_of(rows, dim, is_f8(desc.kv_dtype), levels);
   const int64_t row_tiles = params.num_seqs + params.total_q * desc.gqa_group / rows, chunks = int64_t{1} << levels;
-  const int blocks =
-      static_cast<int>(std::min<int64_t>(std::min(multiprocessors(), kMostMultiprocessors) * shape.blocks, row_tiles * desc.num_kv_heads * chunks));
+  const int blocks = static_cast<int>(
+      std::min<int64_t>(std::min(multiprocessors(kName), kMostMultiprocessors) * shape.blocks, row_tiles * desc.num_kv_heads * chunks));
   c.stages = shape.stages, c.shared_levels = shape.shared_levels, c.spill_levels = levels - shape.shared_levels;
   c.plan_levels = std::min(kLevels, levels + 1);
   place_workspace(c, node_floats(rows, dim) * 4, ctx.workspace, blocks);
-  const CUtensorMap k = map_of(desc, params.k, params.num_blocks, c.box), v = map_of(desc, params.v, params.num_blocks, c.box);
+  const CUtensorMap k = pool_map(kName, desc, params.k, params.num_blocks, c.box), v = pool_map(kName, desc, params.v, params.num_blocks, c.box);
   attend(form, c, ctx.workspace, k, v, blocks, shape.bytes, static_cast<cudaStream_t>(ctx.stream));
 }
 

@@ -5,6 +5,8 @@
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
+#include <type_traits>
+
 #include "kernels/cuda/hopper.h"
 #include "kernels/cuda/tensor_map.h"
 #include "kernels/gpu/math.h"
@@ -15,6 +17,9 @@ namespace attune::cuda {
 inline constexpr int kMultiprocessors = 132;  ///< of an H100 or H200 with SXM; a grid for another number is correct, not best
 
 constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+template <bool kHalf>
+using Element = std::conditional_t<kHalf, __half, __nv_bfloat16>;
 
 /// A matrix of 16-bit elements as the producer reads it: by its map, or element by element where its address or stride forbids one.
 struct Matrix {

@@ -182,20 +182,20 @@ __device__ void multiply(const Call& c, const Layout<kRows>& l, const Share& sha
     int previous = -1;
     for (int step = 0; step < share.steps; ++step) {
       barrier_wait(l.full + place.stage * 8, place.parity);
-      product_fence();
+      wgmma_fence();
       const uint32_t w = l.stage(place.stage), x = w + L::kWeightBytes;
 #pragma unroll
       for (int d = 0; d < kDepth; ++d)
 #pragma unroll
         for (int part = 0; part < 4; ++part)
-          Product<kHalf, kRows>::add(sums, operand(w + d * kTileBytes) + part * 2, operand(x + d * kRows * 128) + part * 2);
-      product_commit();
-      product_wait<1>();
+          wgmma<Element<kHalf>, false, true>(sums, swizzled_matrix(w + d * kTileBytes) + part * 2, swizzled_matrix(x + d * kRows * 128) + part * 2);
+      wgmma_commit();
+      wgmma_wait<1>();
       if (previous >= 0 && lane == 0) barrier_arrive(l.empty + previous * 8);
       previous = place.stage;
       place.advance(c.stages);
     }
-    product_wait<0>();
+    wgmma_wait<0>();
     if (previous >= 0 && lane == 0) barrier_arrive(l.empty + previous * 8);
     barrier_wait(l.room, (turn & 1) ^ 1);
 #pragma unroll

@@ -236,17 +236,18 @@ __device__ void add_steps(float (&sums)[kColumns / 2], Ring<kColumns, kBlocks>& 
   int previous = -1;
   for (int step = first; step < last; ++step) {
     barrier_wait(ring.full + ring.stage * 8, ring.parity);
-    product_fence();
-    const uint64_t x = operand(ring.at(ring.stage) + group * 64 * 128), w = operand(ring.at(ring.stage) + Ring<kColumns, kBlocks>::kXBytes);
+    wgmma_fence();
+    const uint64_t x = swizzled_matrix(ring.at(ring.stage) + group * 64 * 128),
+                   w = swizzled_matrix(ring.at(ring.stage) + Ring<kColumns, kBlocks>::kXBytes);
 #pragma unroll
-    for (int part = 0; part < 4; ++part) Product<kHalf, kColumns>::add(sums, x + part * 2, w + part * 2);
-    product_commit();
-    product_wait<1>();
+    for (int part = 0; part < 4; ++part) wgmma<Element<kHalf>, false, true>(sums, x + part * 2, w + part * 2);
+    wgmma_commit();
+    wgmma_wait<1>();
     if (previous >= 0 && lane < kBlocks) barrier_arrive_remote(map_to_rank(ring.empty + previous * 8, lane));
     previous = ring.stage;
     ring.advance();
   }
-  product_wait<0>();
+  wgmma_wait<0>();
   if (previous >= 0 && lane < kBlocks) barrier_arrive_remote(map_to_rank(ring.empty + previous * 8, lane));
 }
 
