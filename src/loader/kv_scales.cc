@@ -33,6 +33,7 @@ std::vector<float> read_scale(const std::string& name, const TensorView& view, i
   for (int64_t i = 0; i < count; ++i) {
     out.push_back(element(view, i));
     if (!std::isfinite(out.back()) || out.back() <= 0) invalid(name, "a positive finite scale", fmt::format("{}", out.back()));
+    if (!std::isnormal(out.back())) invalid(name, "a scale of 2^-126 or more", fmt::format("{}", out.back()));
   }
   return out;
 }

@@ -96,6 +96,7 @@ TEST(KvScales, AreRefusedIfTheyCannotBeRight) {
   EXPECT_EQ(refusal(with(scalar("", -2))), name + "expected a positive finite scale; got -2");
   EXPECT_EQ(refusal(with(scalar("", std::numeric_limits<float>::quiet_NaN()))), name + "expected a positive finite scale; got nan");
   EXPECT_EQ(refusal(with(scalar("", std::numeric_limits<float>::infinity()))), name + "expected a positive finite scale; got inf");
+  EXPECT_EQ(refusal(with(scalar("", 1e-38f))), name + "expected a scale of 2^-126 or more; got 1e-38") << "its reciprocal overflows";
   EXPECT_EQ(refusal(with({"", {1, 2}, {2}})), name + "expected a scale of shape [], [1] or [3]; got [2]");
   EXPECT_EQ(refusal(with({"", {1, 2, 3}, {1, 3}})), name + "expected a scale of shape [], [1] or [3]; got [1, 3]");
   EXPECT_EQ(refusal(with({"", {}, {0}})), name + "expected a scale of shape [], [1] or [3]; got [0]");
