@@ -336,7 +336,8 @@ void Problem<Attention>::compare_values(const AttentionRow& row, const DeclaredR
     const double exact = row.out[at] / divisor, want = clamped(desc_.out_dtype, exact);
     ErrorBound bound{};  // a row without a visible key is exactly 0
     if (row.facts.keys > 0) {
-      const ErrorBound computed = attention_bound(row.facts, declared, row.magnitude[at] / divisor, row.squares[at] / (divisor * divisor));
+      const ErrorBound computed =
+          attention_bound(row.facts, declared, row.magnitude[at] / divisor, row.squares[at] / (divisor * divisor), row.reach[at] / divisor);
       bound = stored(computed, desc_.out_dtype, exact);
       lean.error += (got[at] - want) * want, lean.size += want * want, lean.common += std::abs(want) * bound.common;
       lean.variance +=

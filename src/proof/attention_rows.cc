@@ -118,14 +118,14 @@ const AttentionRow& AttentionRows::row(int64_t seq, int64_t token, int64_t head)
 
 void AttentionRows::add_values() {
   const auto dim = static_cast<size_t>(d_.head_dim);
-  row_.out.assign(dim, 0), row_.magnitude.assign(dim, 0), row_.squares.assign(dim, 0);
+  row_.out.assign(dim, 0), row_.magnitude.assign(dim, 0), row_.squares.assign(dim, 0), row_.reach.assign(dim, 0);
   row_.along = 0;
   for (const Scored& s : scored_) {
     const double* v = &v_[static_cast<size_t>(s.key) * dim];
     for (size_t i = 0; i < dim; ++i) {
       const double x = s.score * v[i];
       row_.out[i] += x;
-      row_.magnitude[i] += std::abs(x);
+      row_.magnitude[i] += std::abs(x), row_.reach[i] += std::abs(v[i]);
     }
     for (size_t i = 0; spread_ && i < dim; ++i) row_.squares[i] += s.score * v[i] * (s.score * v[i]);
   }

@@ -12,6 +12,7 @@ namespace attune {
 struct AttentionRow {
   std::vector<double> out;        ///< Σ p·v
   std::vector<double> magnitude;  ///< Σ p·|v|
+  std::vector<double> reach;      ///< Σ |v|
   std::vector<double> squares;    ///< Σ (p·v)²: what independent roundings of p add up to
   double along = 0;               ///< Σ p²·(v·out)²: the same, seen in the direction of out
   double share = 0;               ///< Σ p: below 1 with a sink

@@ -22,7 +22,7 @@ bool has_word(std::string_view tag, std::string_view word) {
 double declared(std::string_view tag, char what) {
   const std::string name(1, what);
   if (has_word(tag, name + "_bf16")) return unit_roundoff(DType::bf16);
-  return has_word(tag, name + "_f16") ? unit_roundoff(DType::f16) : 0;
+  return has_word(tag, name + "_f16") || has_word(tag, name + "_f16_scaled14") ? unit_roundoff(DType::f16) : 0;
 }
 
 }  // namespace
@@ -57,7 +57,9 @@ double relative_variance(double roundoff) { return 0.541 * roundoff * roundoff /
 double gamma(double n, double u) { return n * u < 0.5 ? n * u / (1 - n * u) : 1; }
 
 DeclaredRounding declared_rounding(std::string_view reduction) {
-  return {declared(reduction, 'p'), declared(reduction, 'q'), declared(reduction, 'k'), declared(reduction, 'v'), declared(reduction, 'x')};
+  return {declared(reduction, 'p'), declared(reduction, 'q'),
+          declared(reduction, 'k'), declared(reduction, 'v'),
+          declared(reduction, 'x'), has_word(reduction, "p_f16") ? 0x1.0p-25 : has_word(reduction, "p_f16_scaled14") ? 0x1.0p-39 : 0};
 }
 
 ErrorBound dot_bound(double n, double magnitude, double input_roundoff, double accumulator_roundoff) {
@@ -80,10 +82,10 @@ ErrorBound softmax_bound(const AttentionRowFacts& f, const DeclaredRounding& dec
   return {2 * (score + 8 * kU + gamma(f.keys + 64)) + declared.p, common + declared.p * std::sqrt(f.weight_squares / 3), common};
 }
 
-ErrorBound attention_bound(const AttentionRowFacts& f, const DeclaredRounding& declared, double weighted_magnitude, double squares) {
+ErrorBound attention_bound(const AttentionRowFacts& f, const DeclaredRounding& declared, double weighted_magnitude, double squares, double reach) {
   const ErrorBound eta = softmax_bound(f, declared);
   const double common = (std::expm1(std::min(eta.common, 50.0)) + 8 * kU) * weighted_magnitude + kTiny;
-  return {(std::expm1(std::min(eta.worst, 50.0)) + gamma(f.keys + 64) + declared.v) * weighted_magnitude + kTiny,
+  return {(std::expm1(std::min(eta.worst, 50.0)) + gamma(f.keys + 64) + declared.v) * weighted_magnitude + declared.p_floor * reach + kTiny,
           common + std::hypot(declared.p, declared.v) * std::sqrt(squares / 3), common};
 }
 

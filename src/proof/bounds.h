@@ -35,10 +35,11 @@ struct ErrorBound {
 };
 
 /// The unit roundoffs of the intermediate roundings that a reduction tag declares; 0: kept in f32 or wider. Words of a tag, separated by
-/// '.': `p_bf16`, `p_f16` (softmax weights), `q_bf16`, `k_bf16`, `v_bf16`, `x_bf16` (inputs of a wider type, narrowed before products).
-/// `bf16dp` and `pairs` declare none: products of bf16 inputs are exact in f32.
+/// '.': `p_bf16`, `p_f16`, `p_f16_scaled14` (softmax weights; the last times 2¹⁴), `q_bf16`, `k_bf16`, `v_bf16`, `x_bf16` (inputs of a wider type,
+/// narrowed before products). `bf16dp` and `pairs` declare none: products of bf16 inputs are exact in f32. p_floor: half the distance of the
+/// subnormals of weights.
 struct DeclaredRounding {
-  double p = 0, q = 0, k = 0, v = 0, x = 0;
+  double p = 0, q = 0, k = 0, v = 0, x = 0, p_floor = 0;
 };
 DeclaredRounding declared_rounding(std::string_view reduction);
 
@@ -64,8 +65,8 @@ struct AttentionRowFacts {
 /// the declared rounding of p. That of the sum of weights is the bound of the log-sum-exp; typically the roundings of p make r·√(Σp²/3) of it.
 ErrorBound softmax_bound(const AttentionRowFacts& facts, const DeclaredRounding& declared);
 
-/// The error of Σ p·v: (e^η − 1 + γ_{n+64} + rounding of v)·Σ p|v|, typically with r·√(Σ(p·v)²/3) for the roundings of p and v.
-/// `squares`: Σ (p·v)².
-ErrorBound attention_bound(const AttentionRowFacts& facts, const DeclaredRounding& declared, double weighted_magnitude, double squares);
+/// The error of Σ p·v: (e^η − 1 + γ_{n+64} + rounding of v)·Σ p|v| + p_floor·Σ|v|, typically with r·√(Σ(p·v)²/3) for the roundings of p and v.
+/// `squares`: Σ (p·v)²; `reach`: Σ|v|.
+ErrorBound attention_bound(const AttentionRowFacts& facts, const DeclaredRounding& declared, double weighted_magnitude, double squares, double reach);
 
 }  // namespace attune

@@ -6,16 +6,17 @@
 
 namespace attune::cuda {
 
-inline constexpr int kGroup = 128;  ///< threads of a warpgroup
-inline constexpr int kQueue = 4;    ///< units that the copying warp may be ahead
-inline constexpr int kTile = 64;    ///< keys of one product S = K·Qᵀ
-inline constexpr int kChunk = 512;  ///< keys of a leaf of the reduction tree
+inline constexpr int kGroup = 128;                             ///< threads of a warpgroup
+inline constexpr int kQueue = 4;                               ///< units that the copying warp may be ahead
+inline constexpr int kTile = 64;                               ///< keys of one product S = K·Qᵀ
+inline constexpr int kChunk = 512;                             ///< keys of a leaf of the reduction
+inline constexpr int kFoldLevel = 3, kFold = 1 << kFoldLevel;  ///< chunks that are joined in turn, from an absolute multiple on; then a tree
 inline constexpr int kTilesPerChunk = kChunk / kTile;
 inline constexpr int kLevels = 16;              ///< runs of 1, 2, 4, … chunks that a plan chooses from
 inline constexpr int kMostVerified = 32;        ///< query tokens of the verify phase
-inline constexpr int kMostRuns = 512;           ///< of one row: what the join of partial results can hold
-inline constexpr int64_t kMostPartials = 2048;  ///< runs whose results wait in the workspace
-inline constexpr int64_t kPartialBytes = 20 << 20;
+inline constexpr int kMostLeaves = 512;         ///< of one row: what the join of partial results can hold
+inline constexpr int64_t kMostPartials = 2048;  ///< results that wait in the workspace
+inline constexpr int64_t kPartialBytes = 40 << 20;
 inline constexpr int64_t kCounters = kMostPartials + 32;  ///< of a workspace: of arrived runs, and two of units
 
 /// What one launch needs beyond the tensor maps.
@@ -37,18 +38,18 @@ struct AttentionCall {
   Alibi alibi;
   DType q_dtype, out_dtype;
   Scales kv_scale;
-  bool q_aligned;     ///< 16-byte loads of q are allowed
-  bool read_once;     ///< keys and values are not needed again soon
-  int stages;         ///< tiles in flight
-  int shared_levels;  ///< of the reduction tree that wait in shared memory; deeper ones in `spill`
-  int spill_levels;
+  bool q_aligned;    ///< 16-byte loads of q are allowed
+  bool read_once;    ///< keys and values are not needed again soon
+  int stages;        ///< tiles in flight
+  int shared_nodes;  ///< that wait in shared memory; others in `spill`
+  int spill_nodes;
   int plan_levels;   ///< how many the longest sequence can need
-  int partials;      ///< runs of split rows whose results fit
+  int partials;      ///< results of split rows that fit
   int slots;         ///< those, and one for each block
   bool out_paired;   ///< two 16-bit outputs may be stored at once
   int32_t* arrived;  ///< [partials]; 0 between launches, as the next
   int32_t* tickets;  ///< units handed out beyond the first of each block; blocks that asked for their last one
-  float* spill;      ///< [blocks][spill_levels][node_floats]
+  float* spill;      ///< [blocks][spill_nodes][node_floats]
   float* results;    ///< [slots][rows][head_dim padded] then [slots][rows][2]
 };
 
@@ -70,6 +71,9 @@ constexpr int levels_below(int64_t longest_kv) {
   return levels;
 }
 
+/// Nodes of a run that wait for later chunks: the chunks of a fold so far, and a level of the tree over folds each.
+constexpr int waiting_nodes(int levels) { return levels == 0 ? 0 : 1 + (levels > kFoldLevel ? levels - kFoldLevel : 0); }
+
 /// Blocks of a multiprocessor, as far as registers go.
 constexpr int most_blocks(int rows, int dim, bool f8) {
   if (dim > 128) return rows > 8 || f8 ? 1 : 2;
@@ -81,17 +85,22 @@ constexpr int kMostMultiprocessors = 132;
 constexpr bool is_wide(int rows) { return rows >= 64; }
 constexpr bool query_waits(int dim) { return dim <= 128; }
 
+/// Of e4m3 they multiply f16 matrices, which warps beside the copying one make of tiles.
+inline constexpr int kConvertingWarps = 3, kMatrices = 3;
+
 /// Where things are in a block's shared memory (byte offsets from a multiple of 1024).
 struct Layout {
-  int converted, query, weights, scales, nodes, maxima, seen, limits, factors, slopes, plan, barriers, units, end;
-  constexpr Layout(int rows, int dim, bool f8, int stages, int levels) {
+  int matrices, query, weights, scales, matrix_scales, nodes, maxima, seen, limits, factors, slopes, plan, barriers, made, units, end;
+  constexpr Layout(int rows, int dim, bool f8, int stages, int nodes_here) {
     const bool wide = is_wide(rows), passes = wide && query_waits(dim);  // queries pass through where nodes will wait
-    const int queries = rows * dim * 2, waiting = levels * static_cast<int>(node_floats(rows, dim)) * 4;
-    converted = stages * kTile * dim * (f8 ? 1 : 2);
-    query = converted + (wide && f8 ? 2 * kTile * dim * 2 : 0);
+    const int queries = rows * dim * 2, waiting = nodes_here * static_cast<int>(node_floats(rows, dim)) * 4;
+    const int made_tiles = wide && f8 ? kMatrices : 0;
+    matrices = stages * kTile * dim * (f8 ? 1 : 2);
+    query = matrices + made_tiles * kTile * dim * 2;
     weights = query + (passes ? 0 : queries);
     scales = weights + (wide ? 0 : rows * kTile * 2);
-    nodes = scales + (f8 ? stages * kTile * 4 : 0);
+    matrix_scales = scales + (f8 ? stages * kTile * 4 : 0);
+    nodes = matrix_scales + made_tiles * kTile * 4;
     if (passes) query = nodes;
     maxima = nodes + (passes && queries > waiting ? queries : waiting);
     seen = maxima + (wide ? 0 : 2 * rows * 4 * 4);
@@ -100,29 +109,30 @@ struct Layout {
     slopes = factors + rows * 4;
     plan = slopes + rows * 4;
     barriers = (plan + (2 * (kGroup + 1) + 2 * kLevels + 10 + 1 + kQueue) * 4 + 7) / 8 * 8;
-    units = barriers + stages * 16;
+    made = barriers + stages * 16;
+    units = made + made_tiles * 16;
     end = units + kQueue * 16;
   }
 };
 
 /// How a launch uses a multiprocessor.
 struct Shape {
-  int blocks, stages, shared_levels, bytes;
+  int blocks, stages, shared_nodes, bytes;
 };
-/// As many tiles in flight as fit beside the waiting nodes, of which at most three levels. Few rows do best with 128 KiB in flight a multiprocessor:
+/// As many tiles in flight as fit beside the waiting nodes, of which at most three. Few rows do best with 128 KiB in flight a multiprocessor:
 /// 96 and, of e4m3, 160 cost 1 to 3 % of the bandwidth.
-constexpr Shape shape_of(int rows, int dim, bool f8, int levels) {
+constexpr Shape shape_of(int rows, int dim, bool f8, int waiting) {
   constexpr int kMultiprocessor = 228 * 1024, kReserved = 1024, kMostStages = 16;
   const int few_stages = is_wide(rows) || dim > 128 ? 3 : 5;
-  Shape s{most_blocks(rows, dim, f8), kMostStages, levels < 3 ? levels : 3, 0};
+  Shape s{most_blocks(rows, dim, f8), kMostStages, waiting < 3 ? waiting : 3, 0};
   const int room = kMultiprocessor / s.blocks - kReserved;
   const bool many = rows > 16 || (f8 && dim > 128);
   const int in_flight = many ? kMostStages : 128 * 1024 / s.blocks / (kTile * dim * (f8 ? 1 : 2));
   s.stages = in_flight < 3 ? 3 : in_flight;
-  while (s.shared_levels > 0 && Layout(rows, dim, f8, few_stages, s.shared_levels).end > room) --s.shared_levels;
-  while (s.stages > 2 && Layout(rows, dim, f8, s.stages, s.shared_levels).end > room) --s.stages;
+  while (s.shared_nodes > 0 && Layout(rows, dim, f8, few_stages, s.shared_nodes).end > room) --s.shared_nodes;
+  while (s.stages > 2 && Layout(rows, dim, f8, s.stages, s.shared_nodes).end > room) --s.stages;
   // One block more would not fit: else blocks of the next launch, which wait for this one, stand three to a multiprocessor here and one there.
-  const int least = kMultiprocessor / (s.blocks + 1) - kReserved + 16, used = Layout(rows, dim, f8, s.stages, s.shared_levels).end;
+  const int least = kMultiprocessor / (s.blocks + 1) - kReserved + 16, used = Layout(rows, dim, f8, s.stages, s.shared_nodes).end;
   s.bytes = used > least ? used : least;
   return s;
 }
@@ -135,14 +145,15 @@ constexpr int phase_rows(const AttentionDesc& d, int64_t tokens) {
   return rows_of(d.phase == Phase::decode ? 1 : d.phase == Phase::verify ? kMostVerified : tokens, d.gqa_group);
 }
 constexpr int64_t attention_workspace(const AttentionDesc& d, const Limits& limits) {
-  const int rows = phase_rows(d, limits.tokens), dim = static_cast<int>(padded_dim(d)), levels = levels_below(limits.longest_kv);
+  const int rows = phase_rows(d, limits.tokens), dim = static_cast<int>(padded_dim(d));
+  const int waiting = waiting_nodes(levels_below(limits.longest_kv));
   const int64_t blocks = int64_t{kMostMultiprocessors} * most_blocks(rows, dim, is_f8(d.kv_dtype));
-  const int64_t spilled = levels - shape_of(rows, dim, is_f8(d.kv_dtype), levels).shared_levels;
+  const int64_t spilled = waiting - shape_of(rows, dim, is_f8(d.kv_dtype), waiting).shared_nodes;
   return kCounters * 4 + (most_partials(rows, dim) + blocks * (1 + spilled)) * node_floats(rows, dim) * 4;
 }
 constexpr int64_t attention_shared_memory(const AttentionDesc& d) {
   constexpr int64_t kMany = 1 << 20;
-  return shape_of(phase_rows(d, kMany), static_cast<int>(padded_dim(d)), is_f8(d.kv_dtype), levels_below(kMany)).bytes;
+  return shape_of(phase_rows(d, kMany), static_cast<int>(padded_dim(d)), is_f8(d.kv_dtype), waiting_nodes(levels_below(kMany))).bytes;
 }
 
 }  // namespace attune::cuda

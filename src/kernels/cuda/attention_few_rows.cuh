@@ -201,8 +201,8 @@ __device__ __forceinline__ void end_chunk(Node<F>& n, float* maxima) {
 
 /// Walks the tiles of a unit; n becomes its node.
 template <class F>
-__device__ __forceinline__ void walk_few(const AttentionCall& c, const Unit& u, int levels, const Waiting<F>& waiting, unsigned char* base,
-                                         const Layout& at, Ring& ring, Node<F>& n) {
+__device__ __forceinline__ void walk_few(const AttentionCall& c, const Unit& u, const Waiting<F>& waiting, unsigned char* base, const Layout& at,
+                                         Ring& ring, Node<F>& n) {
   const uint32_t address = shared_address(base), barriers = address + at.barriers, query = address + at.query, weights = address + at.weights;
   float* maxima = reinterpret_cast<float*>(base + at.maxima);
   uint32_t present = 0;
@@ -248,7 +248,10 @@ __device__ __forceinline__ void walk_few(const AttentionCall& c, const Unit& u, 
     release(barriers, v_stage);
     if (!last && (tile + 1) % kTilesPerChunk != 0) continue;
     end_chunk<F>(n, maxima);
-    put_chunk<F>(waiting, present, n, tile / kTilesPerChunk, last, levels);
+    if (u.by_chunk)
+      write_partial<F>(u, stored_at<F>(c, u.slot + tile / kTilesPerChunk - u.first_leaf), n);
+    else
+      put_chunk<F>(waiting, present, n, tile / kTilesPerChunk, last);
     if (!last) n.clear();
   }
 }

@@ -41,57 +41,78 @@ struct Weights {
 
 // ---- e4m3 keys and values become f16 in shared memory, for products read B there ------------------------------------------------------------------
 
-__device__ __forceinline__ void store_16(uint32_t address, uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
-  asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(address), "r"(a), "r"(b), "r"(c), "r"(d) : "memory");
+__device__ __forceinline__ void store_16(uint32_t address, const uint32_t (&x)[4]) {
+  asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(address), "r"(x[0]), "r"(x[1]), "r"(x[2]), "r"(x[3]) : "memory");
 }
 __device__ __forceinline__ uint32_t load_4(uint32_t address) {
   uint32_t x;
-  asm volatile("ld.shared.u32 %0, [%1];" : "=r"(x) : "r"(address) : "memory");
+  asm volatile("ld.shared.u32 %0, [%1];" : "=r"(x) : "r"(address));
   return x;
 }
 
-/// Stores 16 f16 elements of a key from element 16·i on; lanes of odd halves of a panel pair start with the second half, so that banks differ.
-__device__ __forceinline__ void store_converted(uint32_t to, int key, int i, const uint32_t (&first)[4], const uint32_t (&second)[4]) {
-  const uint32_t row = to + i / 4 * kTile * 128 + key * 128;
-  const int chunk = i % 4 * 2;
-  const bool swapped = i / 4 % 2 != 0;
-  const uint32_t a = row + ((chunk ^ (key % 8)) * 16), b = row + (((chunk + 1) ^ (key % 8)) * 16);
+/// A converting lane's place: 16 elements `step` of every 64, of key `key` of every 8, so that neither loads nor stores of a warp meet in a bank. A
+/// warp takes every kConvertingWarps-th 8 keys.
+struct Lane {
+  int warp, step, key;
+};
+template <class F>
+__device__ __forceinline__ Lane lane_of() {
+  const int t = static_cast<int>(threadIdx.x) - F::kConsumers - 32, lane = t % 32;
+  return {t / 32, lane % 4, lane / 8 ^ (lane / 4 % 2 * 5)};
+}
+__device__ __forceinline__ uint32_t column_of(const Lane& l, int column) { return static_cast<uint32_t>((column ^ l.key) * 16); }
+
+/// Stores 16 elements, words[i] those of its i-th four; `row`: of the key, in the matrix's panel.
+__device__ __forceinline__ void store_converted(uint32_t row, const Lane& l, const uint32_t (&low)[4], const uint32_t (&high)[4]) {
+  store_16(row + column_of(l, l.step * 2), low), store_16(row + column_of(l, l.step * 2 + 1), high);
+}
+
+/// Keys, their elements in the order of query_at(): element i of four at 32 bytes' distance.
+template <class F>
+__device__ __forceinline__ void convert_keys(uint32_t to, uint32_t keys, const Lane& l) {
 #pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    const bool later = (half == 1) != swapped;
-    store_16(later ? b : a, later ? second[0] : first[0], later ? second[1] : first[1], later ? second[2] : first[2], later ? second[3] : first[3]);
+  for (int eight = 0; eight < kTile / 8; eight += kConvertingWarps) {
+    if (eight + l.warp >= kTile / 8) break;
+    const int key = (eight + l.warp) * 8 + l.key;
+#pragma unroll
+    for (int panel = 0; panel < F::kPanels; ++panel) {
+      uint32_t words[2][4];
+#pragma unroll
+      for (int half = 0; half < 2; ++half)
+#pragma unroll
+        for (int i = 0; i < 4; ++i) words[half][i] = load_4(keys + panel * F::kPanelBytes + key * 128 + column_of(l, i * 2 + half) + l.step * 4);
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        uint32_t low[4], high[4];
+#pragma unroll
+        for (int i = 0; i < 4; ++i) low[i] = halves_of_e4m3(words[half][i]), high[i] = halves_of_e4m3_high(words[half][i]);
+        store_converted(to + (panel * 2 + half) * kTile * 128 + key * 128, l, low, high);
+      }
+    }
   }
 }
 
-/// Keys, their elements in the order of query_at(). All consumers.
+/// Values, in their order.
 template <class F>
-__device__ __forceinline__ void convert_keys(uint32_t to, uint32_t keys) {
-  constexpr int kSteps = F::kDim / 16;
-#pragma unroll 4
-  for (int item = static_cast<int>(threadIdx.x); item < kTile * kSteps; item += F::kConsumers) {
-    const int warp_item = item / 32, lane = item % 32, block = warp_item % (kSteps / 8);  // 8 steps of 4 keys a warp: no two of one bank
-    const int four = warp_item / (kSteps / 8), key = four / 2 * 8 + four % 2 + lane / 8 * 2, step = lane % 8;
-    uint32_t words[4];
+__device__ __forceinline__ void convert_values(uint32_t to, uint32_t values, const Lane& l) {
 #pragma unroll
-    for (int i = 0; i < 4; ++i) words[i] = load_4(keys + block * F::kPanelBytes + key * 128 + (((i * 2 + step / 4) ^ (key % 8)) * 16) + step % 4 * 4);
-    uint32_t first[4], second[4];
+  for (int eight = 0; eight < kTile / 8; eight += kConvertingWarps) {
+    if (eight + l.warp >= kTile / 8) break;
+    const int key = (eight + l.warp) * 8 + l.key;
 #pragma unroll
-    for (int i = 0; i < 4; ++i) first[i] = halves_of_e4m3(words[i]), second[i] = halves_of_e4m3_high(words[i]);
-    store_converted(to, key, block * 8 + step, first, second);
-  }
-}
-
-/// Values. All consumers.
-template <class F>
-__device__ __forceinline__ void convert_values(uint32_t to, uint32_t values) {
-  constexpr int kSteps = F::kDim / 16;
-#pragma unroll 4
-  for (int item = static_cast<int>(threadIdx.x); item < kTile * kSteps; item += F::kConsumers) {
-    const int key = item / 8 % kTile, step = item / (8 * kTile) * 8 + item % 8;
-    const uint4 x = load_16(values + step / 8 * F::kPanelBytes + key * 128 + ((step % 8 ^ (key % 8)) * 16));
-    const uint32_t first[4] = {halves_of_e4m3(x.x), halves_of_e4m3_high(x.x), halves_of_e4m3(x.y), halves_of_e4m3_high(x.y)};
-    const uint32_t second[4] = {halves_of_e4m3(x.z), halves_of_e4m3_high(x.z), halves_of_e4m3(x.w), halves_of_e4m3_high(x.w)};
-    store_converted(to, key, step, first, second);
+    for (int panel = 0; panel < F::kPanels; ++panel) {
+      uint4 x[2];
+#pragma unroll
+      for (int half = 0; half < 2; ++half) x[half] = load_16(values + panel * F::kPanelBytes + key * 128 + column_of(l, half * 4 + l.step));
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        const uint32_t low[4] = {halves_of_e4m3(x[half].x), halves_of_e4m3_high(x[half].x), halves_of_e4m3(x[half].y),
+                                 halves_of_e4m3_high(x[half].y)};
+        const uint32_t high[4] = {halves_of_e4m3(x[half].z), halves_of_e4m3_high(x[half].z), halves_of_e4m3(x[half].w),
+                                  halves_of_e4m3_high(x[half].w)};
+        store_converted(to + (panel * 2 + half) * kTile * 128 + key * 128, l, low, high);
+      }
+    }
   }
 }
 
@@ -207,16 +228,12 @@ __device__ __forceinline__ void end_chunk(Node<F>& n, Weights<F>& weights) {
 
 /// Walks the tiles of a unit; n becomes its node. All consumers.
 template <class F>
-__device__ __forceinline__ void walk_many(const AttentionCall& c, const Unit& u, int levels, const Waiting<F>& waiting, unsigned char* base,
-                                          const Layout& at, Ring& ring, Node<F>& n) {
-  const uint32_t address = shared_address(base), barriers = address + at.barriers;
+__device__ __forceinline__ void walk_many(const AttentionCall& c, const Unit& u, const Waiting<F>& waiting, unsigned char* base, const Layout& at,
+                                          Ring& ring, Node<F>& n) {
+  const uint32_t address = shared_address(base), barriers = address + (F::kConverts ? at.made : at.barriers);
   const uint32_t query = address + at.query + static_cast<uint32_t>(place_of().group) * F::kColumns * 128;
-  const uint32_t own_keys = address + at.converted, own_values = own_keys + kTile * F::kDim * 2;  // of e4m3
-  const auto matrix = [&](int stage, uint32_t own) { return F::kF8 ? own : address + stage * F::kTileBytes; };
-  const auto converted = [&] {
-    fence_async();
-    named_sync(1, F::kConsumers);
-  };
+  const int stages = F::kConverts ? kMatrices : c.stages;
+  const auto offset = [&](int stage) { return F::kConverts ? at.matrices + stage * F::kMatrixBytes : stage * F::kTileBytes; };
   Queries<F> queries;
   queries.load(address + at.query);
   Weights<F> weights;
@@ -225,8 +242,7 @@ __device__ __forceinline__ void walk_many(const AttentionCall& c, const Unit& u,
   float s[F::kScores];
   if (u.first_tile < u.last_tile) {
     await_tile(barriers, ring);
-    if constexpr (F::kF8) convert_keys<F>(own_keys, address + ring.stage * F::kTileBytes), converted();
-    start_scores<F>(s, queries, query, matrix(ring.stage, own_keys));
+    start_scores<F>(s, queries, query, address + offset(ring.stage));
     wgmma_wait<0>();
     pin(s);
   }
@@ -234,41 +250,38 @@ __device__ __forceinline__ void walk_many(const AttentionCall& c, const Unit& u,
     const int k_stage = ring.stage, first = tile * kTile;
     const bool last = tile + 1 == u.last_tile;
     const bool edge = first < u.all_low || first + kTile > u.all_high || (c.mask == Mask::tree && first + kTile > u.span.kv_len - u.span.q_len);
-    if (!F::kF8) release(barriers, k_stage);
-    ring.next(c.stages);
+    const bool scaled = F::kF8 && c.kv_scale == Scales::token_head;  // the stages hold what weigh() reads
+    if (!scaled) release(barriers, k_stage);
+    ring.next(stages);
     const int v_stage = ring.stage;
-    if (edge || F::kF8) await_tile(barriers, ring);
+    if (edge || scaled) await_tile(barriers, ring);
     if (edge) {
       look<F>(c, u, tile, base, at);
-      hide_values<F>(reinterpret_cast<const uint64_t*>(base + at.seen), base + v_stage * F::kTileBytes);
+      hide_values<F>(reinterpret_cast<const uint64_t*>(base + at.seen), base + offset(v_stage));
     }
-    if (F::kF8 && c.kv_scale == Scales::token_head)
+    if (scaled) {
       weigh<F, F::kF8>(c, u, tile, s, n, weights, base, at, k_stage, v_stage, edge);
-    else
-      weigh<F, false>(c, u, tile, s, n, weights, base, at, k_stage, v_stage, edge);
-    if (!edge && !F::kF8) await_tile(barriers, ring);
-    ring.next(c.stages);
-    if constexpr (F::kF8) {
-      if (!last) await_tile(barriers, ring);
-      named_sync(1, F::kConsumers);  // nobody multiplies by the matrices of the tile before any more
       release(barriers, k_stage);
-      convert_values<F>(own_values, address + v_stage * F::kTileBytes);
-      release(barriers, v_stage);
-      if (!last) convert_keys<F>(own_keys, address + ring.stage * F::kTileBytes);
-      converted();
+    } else {
+      weigh<F, false>(c, u, tile, s, n, weights, base, at, k_stage, v_stage, edge);
     }
+    if (!edge && !scaled) await_tile(barriers, ring);
+    ring.next(stages);
     // The next tile's scores follow this one's values at once; after the last tile they are garbage that nobody reads.
-    start_values<F>(n.values, weights, matrix(v_stage, own_values));
-    if (!F::kF8 && !last) await_tile(barriers, ring);
-    start_scores<F>(s, queries, query, matrix(ring.stage, own_keys));
+    start_values<F>(n.values, weights, address + offset(v_stage));
+    if (!last) await_tile(barriers, ring);
+    start_scores<F>(s, queries, query, address + offset(ring.stage));
     wgmma_wait<0>();
     pin(s);
 #pragma unroll
     for (int b = 0; b < F::kDimBlocks; ++b) pin(n.values[b]);
-    if (!F::kF8) release(barriers, v_stage);
+    release(barriers, v_stage);
     if (!last && (tile + 1) % kTilesPerChunk != 0) continue;
     end_chunk<F>(n, weights);
-    put_chunk<F>(waiting, present, n, tile / kTilesPerChunk, last, levels);
+    if (u.by_chunk)
+      write_partial<F>(u, stored_at<F>(c, u.slot + tile / kTilesPerChunk - u.first_leaf), n);
+    else
+      put_chunk<F>(waiting, present, n, tile / kTilesPerChunk, last);
     if (!last) n.clear();
   }
 }

@@ -65,21 +65,21 @@ __device__ __forceinline__ bool speaks(const Place& p) {
   return F::kWide ? p.column == 0 : p.warp == 0 && p.row == 0;
 }
 
-/// Where the nodes of one block that wait for their right siblings stand.
+/// Where the nodes of one block that wait for later ones stand: the fold so far at 0, levels of the tree over folds from 1 on.
 template <class F>
 struct Waiting {
   float* shared;
   float* spill;
-  int shared_levels;
+  int shared_nodes;
 
-  __device__ __forceinline__ float* at(int level) const {
-    return level < shared_levels ? shared + level * F::kNodeFloats : spill + static_cast<int64_t>(level - shared_levels) * F::kNodeFloats;
+  __device__ __forceinline__ float* at(int place) const {
+    return place < shared_nodes ? shared + place * F::kNodeFloats : spill + static_cast<int64_t>(place - shared_nodes) * F::kNodeFloats;
   }
   __device__ __forceinline__ static float4& four_of(float* node, int i, int thread) {
     return reinterpret_cast<float4*>(node)[i / 4 * F::kConsumers + thread];
   }
-  __device__ __forceinline__ void push(int level, const Node<F>& n) const {
-    float* to = at(level);
+  __device__ __forceinline__ void push(int place, const Node<F>& n) const {
+    float* to = at(place);
     const int t = static_cast<int>(threadIdx.x);
     const Place p = place_of();
 #pragma unroll
@@ -93,9 +93,9 @@ struct Waiting {
       for (int j = 0; j < F::kOwn; ++j) heads[row_of<F>(p, j) * 2] = n.maximum[j], heads[row_of<F>(p, j) * 2 + 1] = n.sum[j];
     if (F::kWide) __syncwarp();
   }
-  /// n becomes the join of the waiting left sibling and n. A barrier of the group stands between push and this.
-  __device__ __forceinline__ void join_left(int level, Node<F>& n) const {
-    const float* from = at(level);
+  /// n becomes the join of the waiting left one and n. A barrier of the group stands between push and this.
+  __device__ __forceinline__ void join_left(int place, Node<F>& n) const {
+    const float* from = at(place);
     const int t = static_cast<int>(threadIdx.x);
     const Place p = place_of();
     const float* heads = from + F::kRows * F::kDim;
@@ -123,18 +123,25 @@ struct Waiting {
   }
 };
 
-/// Joins a finished chunk with its waiting left relatives; n is the run's node after the last chunk.
+/// Joins a finished chunk with those that wait; n is the run's node after the last chunk. Chunks of a fold in turn, folds by the tree over their
+/// index. `present`: places where a node waits.
 template <class F>
-__device__ __forceinline__ void put_chunk(const Waiting<F>& waiting, uint32_t& present, Node<F>& n, int chunk, bool last, int levels) {
-  for (int level = 0; level < levels; ++level) {
-    if ((chunk >> level) & 1) {
-      if ((present >> level) & 1) waiting.join_left(level, n);
-      present &= ~(1u << level);
-    } else if (!last) {
-      waiting.push(level, n);
-      present |= 1u << level;
-      break;
+__device__ __forceinline__ void put_chunk(const Waiting<F>& waiting, uint32_t& present, Node<F>& n, int chunk, bool last) {
+  if (present & 1) {
+    waiting.join_left(0, n);
+    F::kWide ? __syncwarp() : named_sync(2 + place_of().group, kGroup);  // all have read what may be overwritten
+  }
+  if (!last && (chunk + 1) % kFold != 0) {
+    waiting.push(0, n), present |= 1;
+    return;
+  }
+  present &= ~1u;
+  for (int fold = chunk / kFold, place = 1; present != 0 || !last; fold /= 2, ++place) {
+    if (fold % 2 == 0 && !last) {
+      waiting.push(place, n), present |= 1u << place;
+      return;
     }
+    if (fold % 2 == 1 && ((present >> place) & 1)) waiting.join_left(place, n), present &= ~(1u << place);
   }
 }
 
@@ -243,17 +250,24 @@ __device__ __forceinline__ RowNode<F> load_row_node(const Stored& at, int row) {
   return n;
 }
 
-/// Eight runs of a row from an absolute index on that is a multiple of 8; absent ones are empty.
+/// Eight leaves of a row from an absolute index on that is a multiple of 8; absent ones are empty.
 template <class F>
 __device__ __forceinline__ void load_eight(const AttentionCall& c, const Unit& u, int eight, int row, RowNode<F> (&leaf)[8]) {
 #pragma unroll
   for (int i = 0; i < 8; ++i) {
-    const int run = eight * 8 + i - u.first_run;
-    leaf[i] = run >= 0 && run < u.runs ? load_row_node<F, false>(stored_at<F>(c, u.slot + run), row) : RowNode<F>{};
+    const int at = eight * 8 + i - u.first_leaf;
+    leaf[i] = at >= 0 && at < u.leaves ? load_row_node<F, false>(stored_at<F>(c, u.slot + at), row) : RowNode<F>{};
   }
 }
+/// Chunks in turn, runs as a tree.
 template <class F>
-__device__ __forceinline__ RowNode<F> join_eight(RowNode<F> (&leaf)[8]) {
+__device__ __forceinline__ RowNode<F> join_eight(const Unit& u, RowNode<F> (&leaf)[8]) {
+  static_assert(kFold == 8);
+  if (u.by_chunk) {
+#pragma unroll
+    for (int i = 1; i < 8; ++i) leaf[0] = joined(leaf[0], leaf[i]);
+    return leaf[0];
+  }
 #pragma unroll
   for (int width = 1; width < 8; width *= 2)
 #pragma unroll
@@ -261,26 +275,33 @@ __device__ __forceinline__ RowNode<F> join_eight(RowNode<F> (&leaf)[8]) {
   return leaf[0];
 }
 
-/// Joins the runs of a row by the tree over their absolute index: 8 at once, then a counter of 6 levels.
+/// Joins the leaves of a row: by eights, kAtOnce of them in flight, then the tree over their absolute index by a counter of 6 levels.
 template <class F>
-__device__ RowNode<F> join_runs(const AttentionCall& c, const Unit& u, int row) {
+__device__ RowNode<F> join_leaves(const AttentionCall& c, const Unit& u, int row) {
+  constexpr int kAtOnce = F::kF8 || F::kDim > 128 ? 1 : 2;
   RowNode<F> waiting[6], top;
   uint32_t present = 0;
-  const int first = u.first_run / 8, last = (u.first_run + u.runs - 1) / 8;
+  const int first = u.first_leaf / 8, last = (u.first_leaf + u.leaves - 1) / 8;
 #pragma unroll 1
-  for (int eight = first; eight <= last; ++eight) {
-    RowNode<F> leaf[8];
-    load_eight(c, u, eight, row, leaf);
-    top = join_eight(leaf);
-    bool carried = true;
+  for (int at = first; at <= last; at += kAtOnce) {
+    RowNode<F> leaf[kAtOnce][8];
 #pragma unroll
-    for (int level = 0; level < 6; ++level) {
-      if (!carried) continue;
-      if ((eight >> level) & 1) {
-        if ((present >> level) & 1) top = joined(waiting[level], top);
-        present &= ~(1u << level);
-      } else if (eight != last) {
-        waiting[level] = top, present |= 1u << level, carried = false;
+    for (int i = 0; i < kAtOnce; ++i) load_eight(c, u, at + i, row, leaf[i]);
+#pragma unroll
+    for (int i = 0; i < kAtOnce; ++i) {
+      const int eight = at + i;
+      if (eight > last) break;
+      top = join_eight(u, leaf[i]);
+      bool carried = true;
+#pragma unroll
+      for (int level = 0; level < 6; ++level) {
+        if (!carried) continue;
+        if ((eight >> level) & 1) {
+          if ((present >> level) & 1) top = joined(waiting[level], top);
+          present &= ~(1u << level);
+        } else if (eight != last) {
+          waiting[level] = top, present |= 1u << level, carried = false;
+        }
       }
     }
   }
@@ -297,7 +318,7 @@ __device__ __forceinline__ void write_row(const AttentionCall& c, const Unit& u,
     if (b * 64 + lane * 2 < c.head_dim) store_pair(c, f.out + b * 64 + lane * 2, n.values[b].x * f.factor, n.values[b].y * f.factor);
 }
 
-/// The output of rows begin … end − 1 of a unit whose runs are all in the results: kAtOnce rows a warp at a time, so that loads overlap.
+/// The output of rows begin … end − 1 of a unit whose leaves are all in the results: kAtOnce rows a warp at a time, so that loads overlap.
 template <class F>
 __device__ void write_rows(const AttentionCall& c, const Unit& u, const Stored& own, int begin, int end) {
   constexpr int kWarps = F::kConsumers / 32, kAtOnce = F::kWide ? 4 : 2;
@@ -311,18 +332,18 @@ __device__ void write_rows(const AttentionCall& c, const Unit& u, const Stored& 
 #pragma unroll
       for (int i = 0; i < kAtOnce; ++i) write_row(c, u, row + i * kWarps, end, n[i]);
     }
-  } else if (F::kWide && u.first_run / 8 == (u.first_run + u.runs - 1) / 8) {
+  } else if (F::kWide && u.first_leaf / 8 == (u.first_leaf + u.leaves - 1) / 8) {
 #pragma unroll 1
     for (int row = first; row < end; row += kWarps * 2) {
       RowNode<F> leaf[2][8];
 #pragma unroll
-      for (int i = 0; i < 2; ++i) load_eight(c, u, u.first_run / 8, min(row + i * kWarps, last_row), leaf[i]);
+      for (int i = 0; i < 2; ++i) load_eight(c, u, u.first_leaf / 8, min(row + i * kWarps, last_row), leaf[i]);
 #pragma unroll
-      for (int i = 0; i < 2; ++i) write_row(c, u, row + i * kWarps, end, join_eight(leaf[i]));
+      for (int i = 0; i < 2; ++i) write_row(c, u, row + i * kWarps, end, join_eight(u, leaf[i]));
     }
   } else {
 #pragma unroll 1
-    for (int row = first; row < end; row += kWarps) write_row(c, u, row, end, join_runs<F>(c, u, row));
+    for (int row = first; row < end; row += kWarps) write_row(c, u, row, end, join_leaves<F>(c, u, row));
   }
 }
 

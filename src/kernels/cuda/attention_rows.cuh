@@ -158,8 +158,9 @@ struct KeyScale {
 };
 template <class F>
 __device__ __forceinline__ KeyScale key_scale(const unsigned char* base, const Layout& at, int k_stage, int v_stage, int key) {
-  const float k = reinterpret_cast<const float*>(base + at.scales + k_stage * F::kScaleBytes)[key];
-  const float v = fmaxf(reinterpret_cast<const float*>(base + at.scales + v_stage * F::kScaleBytes)[key], 0x1p-100f);
+  const unsigned char* scales = base + (F::kConverts ? at.matrix_scales : at.scales);
+  const float k = reinterpret_cast<const float*>(scales + k_stage * F::kScaleBytes)[key];
+  const float v = fmaxf(reinterpret_cast<const float*>(scales + v_stage * F::kScaleBytes)[key], 0x1p-100f);
   return {k, log2_fast(v), reciprocal_fast(v)};
 }
 
@@ -189,7 +190,7 @@ __device__ __forceinline__ void hide_values(const uint64_t* seen, unsigned char*
   for (int row = 0; row < F::kRows; ++row) any |= seen[row];
   if (t < kTile && ((any >> t) & 1) == 0)
 #pragma unroll 1
-    for (int i = 0; i < F::kPanels * 8; ++i) *reinterpret_cast<uint4*>(values + i / 8 * F::kPanelBytes + t * 128 + i % 8 * 16) = uint4{};
+    for (int i = 0; i < F::kMatrixPanels * 8; ++i) *reinterpret_cast<uint4*>(values + i / 8 * F::kPanelBytes + t * 128 + i % 8 * 16) = uint4{};
   fence_async();
   named_sync(1, F::kConsumers);
 }

@@ -28,13 +28,16 @@ struct Form {
   static constexpr int kScores = kColumns / 2;           // registers of S, and of one block of Oᵀ
   static constexpr int kOwn = kWide ? 2 : kColumns / 4;  // rows a thread has a part in
   static constexpr bool kQueryWaits = kWide && query_waits(kDim);
+  static constexpr bool kConverts = kWide && kF8;  // other warps make f16 matrices of tiles; consumers see those alone
+  static constexpr int kConverters = kConverts ? kConvertingWarps * 32 : 0;
+  static constexpr int kMatrixBytes = kTile * kDim * 2, kMatrixPanels = kConverts ? kDim / 64 : kPanels;
   static constexpr int kNodeFloats = kRows * (kDim + 2);
   static constexpr float kBias = std::is_same_v<T, __half> ? 14.0f : 0.0f;  // weights are 2^bias·p, to stay clear of f16's subnormals
 };
 
 template <class F>
-__host__ __device__ constexpr Layout layout_of(int stages, int levels) {
-  return Layout(F::kRows, F::kDim, F::kF8, stages, levels);
+__host__ __device__ constexpr Layout layout_of(int stages, int nodes) {
+  return Layout(F::kRows, F::kDim, F::kF8, stages, nodes);
 }
 
 struct Plan {
@@ -54,12 +57,14 @@ struct Span {
 struct Unit {
   int seq, head, first_row, rows;
   Span span;
-  int runs, run;              // of the row; this one's index among them
-  int first_run;              // absolute index of the first
-  int slot;                   // of run 0 in the results
-  int low, high;              // keys that some row of this unit sees
-  int first_tile, last_tile;  // half-open
-  int all_low, all_high;      // keys that every row of this unit sees
+  int runs, run;                // of the row; this one's index among them
+  int leaves, first_leaf;       // of a split row: results that its join reads, of chunks in folds or of runs; absolute index of the first
+  int slot;                     // of leaf 0 in the results
+  bool by_chunk;                // leaves are chunks: a run that is a part of a fold leaves each of its own
+  int first_chunk, last_chunk;  // of this run, half-open
+  int low, high;                // keys that some row of this unit sees
+  int first_tile, last_tile;    // half-open
+  int all_low, all_high;        // keys that every row of this unit sees
 };
 
 __device__ __forceinline__ int low_of(const AttentionCall& c, int position) { return c.window > 0 ? max(0, position - c.window + 1) : 0; }
@@ -87,11 +92,17 @@ __device__ __forceinline__ Span span_of(const AttentionCall& c, int seq) {
 __device__ __forceinline__ int runs_of(const Span& s, int level) {
   return s.last_chunk > s.first_chunk ? ((s.last_chunk - 1) >> level) - (s.first_chunk >> level) + 1 : 1;
 }
+/// Results that wait for the join of a row; 0: it is not split.
+__device__ __forceinline__ int leaves_of(const Span& s, int level) {
+  const int runs = runs_of(s, level);
+  return runs == 1 ? 0 : level < kFoldLevel ? s.last_chunk - s.first_chunk : runs;
+}
 /// The estimated time of a plan, in chunks: rounds of mean units, and one of the largest if they differ. +∞ where its partial results do not fit.
 template <class F>
 __device__ __forceinline__ float cost_of(const AttentionCall& c, int level, int units, int partials, int chunks, int longest) {
   constexpr float kSplit = (F::kWide ? 0.4f : 0.15f) * (F::kF8 ? 2.0f : 1.0f), kJoin = 0.5f;  // of a unit; of all, once
-  if (partials > c.partials || (longest >> level) > kMostRuns - 2) return level + 1 < c.plan_levels ? __builtin_inff() : 3e38f;
+  if (partials > c.partials || (level < kFoldLevel ? longest : longest >> level) > kMostLeaves - 2)
+    return level + 1 < c.plan_levels ? __builtin_inff() : 3e38f;
   const float u = static_cast<float>(max(units, 1)), blocks = static_cast<float>(gridDim.x), largest = static_cast<float>(min(longest, 1 << level));
   const float fixed = partials > 0 ? kJoin : 0.0f, work = static_cast<float>(chunks) + (partials > 0 ? u * kSplit : 0.0f);
   return fixed + (u <= blocks ? largest + (partials > 0 ? kSplit : 0.0f) : work / blocks + largest * 0.5f);
@@ -108,14 +119,13 @@ __device__ __forceinline__ Plan plan_few(const AttentionCall& c, int* firsts, in
 #pragma unroll 1
   for (int level = 0; level < c.plan_levels; ++level) {
     const int runs = runs_of(s, level);
-    const int u = __reduce_add_sync(~0u, s.items * runs), p = __reduce_add_sync(~0u, runs > 1 ? s.items * runs : 0);
+    const int u = __reduce_add_sync(~0u, s.items * runs), p = __reduce_add_sync(~0u, s.items * leaves_of(s, level));
     if (lane == level) units = u, partials = p;
   }
   const float cost = lane < c.plan_levels ? cost_of<F>(c, lane, units, partials, chunks, longest) : __builtin_inff();
   const float least = __uint_as_float(__reduce_min_sync(~0u, __float_as_uint(cost)));
   const int level = 31 - __clz(static_cast<int>(__ballot_sync(~0u, cost <= least * 1.005f)));
-  const int runs = runs_of(s, level);
-  int u = s.items * runs, p = runs > 1 ? u : 0;
+  int u = s.items * runs_of(s, level), p = s.items * leaves_of(s, level);
   for (int step = 1; step < 32; step *= 2) {
     const int a = __shfl_up_sync(~0u, u, step), b = __shfl_up_sync(~0u, p, step);
     if (lane >= step) u += a, p += b;
@@ -153,9 +163,8 @@ __device__ Plan make_plan(const AttentionCall& c, int* plan) {
 #pragma unroll 1
       for (int seq = begin; seq < end; ++seq) {
         const Span s = seq == begin ? own : span_of<F>(c, seq);
-        const int runs = runs_of(s, level);
-        u += s.items * runs;
-        p += runs > 1 ? s.items * runs : 0;
+        u += s.items * runs_of(s, level);
+        p += s.items * leaves_of(s, level);
         chunks += s.items * (s.last_chunk - s.first_chunk);
         if (s.items > 0) longest = max(longest, s.last_chunk - s.first_chunk);
       }
@@ -178,9 +187,8 @@ __device__ Plan make_plan(const AttentionCall& c, int* plan) {
     int u = 0, p = 0;
     for (int seq = t * stretch; seq < min((t + 1) * stretch, c.num_seqs); ++seq) {
       const Span s = span_of<F>(c, seq);
-      const int runs = runs_of(s, chosen.level);
-      u += s.items * runs;
-      p += runs > 1 ? s.items * runs : 0;
+      u += s.items * runs_of(s, chosen.level);
+      p += s.items * leaves_of(s, chosen.level);
     }
     for (int step = 1; step < 32; step *= 2) {
       const int a = __shfl_up_sync(~0u, u, step), b = __shfl_up_sync(~0u, p, step);
@@ -212,27 +220,28 @@ __device__ Unit unit_at(const AttentionCall& c, const Plan& plan, const int* fir
   u.slot = slots[low];
   for (;; ++u.seq) {
     u.span = span_of<F>(c, u.seq);
-    u.runs = runs_of(u.span, plan.level);
+    u.runs = runs_of(u.span, plan.level), u.leaves = leaves_of(u.span, plan.level);
     const int units = u.span.items * u.runs;
     if (rest < units) break;
     rest -= units;
-    u.slot += u.runs > 1 ? units : 0;
+    u.slot += u.span.items * u.leaves;
   }
   const int item = rest % u.span.items;
   u.run = rest / u.span.items;
-  u.slot += item * u.runs;
+  u.slot += item * u.leaves;
   u.head = item % c.kv_heads;
   u.first_row = item / c.kv_heads * F::kRows;
   u.rows = min(F::kRows, u.span.q_len * c.group - u.first_row);
-  u.first_run = u.span.first_chunk >> plan.level;
+  const int run = (u.span.first_chunk >> plan.level) + u.run;
+  u.by_chunk = u.runs > 1 && plan.level < kFoldLevel;
+  u.first_leaf = u.by_chunk ? u.span.first_chunk : u.span.first_chunk >> plan.level;
   const int before = u.span.kv_len - u.span.q_len;
   const int first = before + u.first_row / c.group, last = before + (u.first_row + u.rows - 1) / c.group;
   u.low = low_of(c, first), u.high = high_of(c, u.span, last);
   u.all_low = low_of(c, last), u.all_high = high_of(c, u.span, first);
-  const int run = u.first_run + u.run;
-  const int64_t end = (static_cast<int64_t>(run) + 1) << plan.level;
-  const int from = max(u.low, (run << plan.level) * kChunk);
-  const int to = static_cast<int>(min(static_cast<int64_t>(min(u.high, u.span.last_chunk * kChunk)), end * kChunk));
+  u.first_chunk = max(run << plan.level, u.span.first_chunk);
+  u.last_chunk = static_cast<int>(min((static_cast<int64_t>(run) + 1) << plan.level, static_cast<int64_t>(u.span.last_chunk)));
+  const int from = max(u.low, u.first_chunk * kChunk), to = min(u.high, u.last_chunk * kChunk);
   u.first_tile = from / kTile;
   u.last_tile = from < to ? (to + kTile - 1) / kTile : u.first_tile;
   return u;

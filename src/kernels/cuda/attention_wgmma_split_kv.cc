@@ -46,7 +46,7 @@ AttentionCall call_of(const AttentionDesc& d, const AttentionParams& p) {
 /// Counters (used where those of the module have run out), then waiting nodes, then as many partial results as fit.
 void place_workspace(AttentionCall& c, int64_t node, const Workspace& w, int blocks) {
   constexpr int64_t kCounterBytes = kCounters * 4;
-  const int64_t spill = blocks * c.spill_levels * node;
+  const int64_t spill = blocks * c.spill_nodes * node;
   const int64_t room = static_cast<int64_t>(w.bytes) - kCounterBytes - spill;
   if (room < blocks * node)
     fail(ErrorCode::internal, kName, fmt::format("a workspace of {} bytes or more", w.bytes - room + blocks * node), std::to_string(w.bytes));
@@ -81,11 +81,12 @@ void attention_wgmma_split_kv(const ExecContext& ctx, const AttentionDesc& desc,
   if (form.kernel == nullptr) fail(ErrorCode::internal, kName, "an instantiation", to_text(desc));
   AttentionCall c = call_of(desc, params);
   const int levels = levels_below(params.longest_kv);
-  const Shape shape = shape_of(rows, dim, is_f8(desc.kv_dtype), levels);
+  const int waiting = waiting_nodes(levels);
+  const Shape shape = shape_of(rows, dim, is_f8(desc.kv_dtype), waiting);
   const int64_t row_tiles = params.num_seqs + params.total_q * desc.gqa_group / rows, chunks = int64_t{1} << levels;
   const int blocks = static_cast<int>(
       std::min<int64_t>(std::min(multiprocessors(kName), kMostMultiprocessors) * shape.blocks, row_tiles * desc.num_kv_heads * chunks));
-  c.stages = shape.stages, c.shared_levels = shape.shared_levels, c.spill_levels = levels - shape.shared_levels;
+  c.stages = shape.stages, c.shared_nodes = shape.shared_nodes, c.spill_nodes = waiting - shape.shared_nodes;
   c.plan_levels = std::min(kLevels, levels + 1);
   place_workspace(c, node_floats(rows, dim) * 4, ctx.workspace, blocks);
   const CUtensorMap k = pool_map(kName, desc, params.k, params.num_blocks, c.box), v = pool_map(kName, desc, params.v, params.num_blocks, c.box);

@@ -54,7 +54,7 @@ struct Queue {
     barrier_arrive(barriers + place * 16);
     next();
   }
-  __device__ __forceinline__ int take() {  // all consumers
+  __device__ __forceinline__ int take() {  // all consumers and converters
     barrier_wait(barriers + place * 16, phase);
     const int unit = units[place];
     __syncwarp();
@@ -126,15 +126,57 @@ __device__ void produce(const AttentionCall& c, const CUtensorMap* k_map, const 
   if (atomicAdd(&c.tickets[1], 1) == static_cast<int>(gridDim.x) - 1) c.tickets[0] = c.tickets[1] = 0;  // nobody asks any more
 }
 
+// ---- the converting warps ------------------------------------------------------------------------------------------------------------------------
+
+/// What the converting warps do: matrices of one tile after the other, in the order in which the copying warp asks for them.
+template <class F>
+__device__ void convert(const AttentionCall& c, const Plan& plan, const int* firsts, unsigned char* base, const Layout& at) {
+  const uint32_t address = shared_address(base), barriers = address + at.barriers, made_barriers = address + at.made;
+  const bool scaled = c.kv_scale == Scales::token_head;
+  Queue queue = queue_of<F>(base, at);
+  const Lane lane = lane_of<F>();
+  const int place = static_cast<int>(threadIdx.x) - F::kConsumers - 32;
+  Ring raw, made;
+  for (int index = queue.take(); index < plan.units; index = queue.take()) {
+    const Unit u = unit_at<F>(c, plan, firsts, index);
+    for (int i = 2 * u.first_tile; i < 2 * u.last_tile; ++i) {
+      await_tile(barriers, raw);
+      barrier_wait(made_barriers + made.stage * 16 + 8, made.phase ^ 1);
+      const uint32_t from = address + raw.stage * F::kTileBytes, to = address + at.matrices + made.stage * F::kMatrixBytes;
+      i % 2 == 0 ? convert_keys<F>(to, from, lane) : convert_values<F>(to, from, lane);
+      if (scaled && place < kTile)
+        reinterpret_cast<float*>(base + at.matrix_scales + made.stage * F::kScaleBytes)[place] =
+            reinterpret_cast<const float*>(base + at.scales + raw.stage * F::kScaleBytes)[place];
+      fence_async();
+      release(barriers, raw.stage);
+      if (threadIdx.x % 32 == 0) barrier_arrive(made_barriers + made.stage * 16);
+      raw.next(c.stages), made.next(kMatrices);
+    }
+  }
+}
+
 // ---- the consumers --------------------------------------------------------------------------------------------------------------------------------
+
+/// Empty results of the run's chunks that no row of the unit sees; n is not needed any more.
+template <class F>
+__device__ void write_absent(const AttentionCall& c, const Unit& u, Node<F>& n) {
+  n.clear();
+  const bool any = u.first_tile < u.last_tile;
+#pragma unroll 1
+  for (int chunk = u.first_chunk; chunk < u.last_chunk; ++chunk)
+    if (!any || chunk < u.first_tile / kTilesPerChunk || chunk > (u.last_tile - 1) / kTilesPerChunk)
+      write_partial<F>(u, stored_at<F>(c, u.slot + chunk - u.first_leaf), n);
+}
 
 /// Stores a run's node where others find it. Few rows: who stores the last one of a row writes the output. Many rows, where every unit has a block:
 /// they wait for each other, and each writes some. A row's only run goes through `own`.
 template <class F>
-__device__ void finish_unit(const AttentionCall& c, const Unit& u, const Node<F>& n, int* flag, Stored own, bool together) {
+__device__ void finish_unit(const AttentionCall& c, const Unit& u, Node<F>& n, int* flag, Stored own, bool together) {
   named_sync(1, F::kConsumers);  // no node waits any more where `own` may be
-  if (u.runs > 1) own = stored_at<F>(c, u.slot + u.run);
-  write_partial<F>(u, own, n);
+  if (u.by_chunk)
+    write_absent<F>(c, u, n);
+  else
+    write_partial<F>(u, own = u.runs > 1 ? stored_at<F>(c, u.slot + u.run) : own, n);
   if (u.runs > 1) __threadfence();
   named_sync(1, F::kConsumers);
   if (u.runs == 1) return write_rows<F>(c, u, own, 0, u.rows);
@@ -159,11 +201,11 @@ __device__ void finish_unit(const AttentionCall& c, const Unit& u, const Node<F>
 template <class F>
 __device__ void consume(const AttentionCall& c, const Plan& plan, const int* firsts, unsigned char* base, const Layout& at) {
   int* flag = reinterpret_cast<int*>(base + at.barriers) - kQueue - 1;
-  const Waiting<F> waiting{reinterpret_cast<float*>(base + at.nodes), c.spill + static_cast<int64_t>(blockIdx.x) * c.spill_levels * F::kNodeFloats,
-                           c.shared_levels};
+  const Waiting<F> waiting{reinterpret_cast<float*>(base + at.nodes), c.spill + static_cast<int64_t>(blockIdx.x) * c.spill_nodes * F::kNodeFloats,
+                           c.shared_nodes};
   Ring ring;
   float* nodes = reinterpret_cast<float*>(base + at.nodes);  // none waits there when a unit ends
-  const Stored own = c.shared_levels > 0 ? Stored{nodes, nodes + F::kRows * F::kDim} : stored_at<F>(c, c.partials + static_cast<int>(blockIdx.x));
+  const Stored own = c.shared_nodes > 0 ? Stored{nodes, nodes + F::kRows * F::kDim} : stored_at<F>(c, c.partials + static_cast<int>(blockIdx.x));
   Queue queue = queue_of<F>(base, at);
   for (int index = queue.take(); index < plan.units; index = queue.take()) {
     const Unit u = unit_at<F>(c, plan, firsts, index);
@@ -171,9 +213,9 @@ __device__ void consume(const AttentionCall& c, const Plan& plan, const int* fir
     Node<F> n;
     n.clear();
     if constexpr (F::kWide)
-      walk_many<F>(c, u, plan.level, waiting, base, at, ring, n);
+      walk_many<F>(c, u, waiting, base, at, ring, n);
     else
-      walk_few<F>(c, u, plan.level, waiting, base, at, ring, n);
+      walk_few<F>(c, u, waiting, base, at, ring, n);
     finish_unit<F>(c, u, n, flag, own, plan.units <= static_cast<int>(gridDim.x));
   }
 }
@@ -182,26 +224,33 @@ template <class F>
 __global__ void __launch_bounds__(F::kThreads, F::kBlocks)
     attend(const AttentionCall c, const __grid_constant__ CUtensorMap k_map, const __grid_constant__ CUtensorMap v_map) {
   extern __shared__ __align__(1024) unsigned char shared[];
-  const Layout at = layout_of<F>(c.stages, c.shared_levels);
+  const Layout at = layout_of<F>(c.stages, c.shared_nodes);
   const uint32_t address = shared_address(shared);
   release_successor();
   if (threadIdx.x == F::kConsumers) {
     prefetch_map(&k_map), prefetch_map(&v_map);
     for (int i = 0; i < c.stages; ++i) {
       barrier_init(address + at.barriers + i * 16, 1);
-      barrier_init(address + at.barriers + i * 16 + 8, F::kConsumers / 32);
+      barrier_init(address + at.barriers + i * 16 + 8, F::kConverts ? kConvertingWarps : F::kConsumers / 32);
+    }
+    for (int i = 0; F::kConverts && i < kMatrices; ++i) {
+      barrier_init(address + at.made + i * 16, kConvertingWarps);
+      barrier_init(address + at.made + i * 16 + 8, F::kConsumers / 32);
     }
     for (int i = 0; i < kQueue; ++i) {
       barrier_init(address + at.units + i * 16, 1);
-      barrier_init(address + at.units + i * 16 + 8, F::kConsumers / 32);
+      barrier_init(address + at.units + i * 16 + 8, (F::kConsumers + F::kConverters) / 32);
     }
     fence_barrier_init();
   }
   int* firsts = reinterpret_cast<int*>(shared + at.plan);
   const Plan plan = make_plan<F>(c, firsts);  // its barriers also publish the ones above; lengths and tables are older than the predecessor
   if (threadIdx.x >= F::kConsumers) {
-    if constexpr (F::kWide) give_registers<40>();
-    if (threadIdx.x < F::kConsumers + 32) produce<F>(c, &k_map, &v_map, plan, firsts, shared, at);
+    if constexpr (F::kWide) give_registers<F::kConverts ? 48 : 40>();
+    if (threadIdx.x < F::kConsumers + 32)
+      produce<F>(c, &k_map, &v_map, plan, firsts, shared, at);
+    else if constexpr (F::kConverts)
+      convert<F>(c, plan, firsts, shared, at);
   } else {
     if constexpr (F::kWide) take_registers<F::kBlocks == 1 ? 232 : 208>();
     consume<F>(c, plan, firsts, shared, at);

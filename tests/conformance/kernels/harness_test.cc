@@ -81,6 +81,10 @@ TEST(Bounds, ReadTheReductionTag) {
   EXPECT_EQ(declared_rounding("chunk256.lanes16.p_bf16").q, 0);
   EXPECT_EQ(declared_rounding("p_f16.x_bf16").p, 0x1.0p-11);
   EXPECT_EQ(declared_rounding("p_f16.x_bf16").x, 0x1.0p-8);
+  EXPECT_EQ(declared_rounding("p_f16").p_floor, 0x1.0p-25);
+  EXPECT_EQ(declared_rounding("tile64.p_bf16.p_f16_scaled14").p, 0x1.0p-8);
+  EXPECT_EQ(declared_rounding("tile64.p_bf16.p_f16_scaled14").p_floor, 0x1.0p-39);
+  EXPECT_EQ(declared_rounding("chunk256.p_bf16").p_floor, 0);
   EXPECT_EQ(declared_rounding("chunk256.f32_fma").p, 0);
   EXPECT_EQ(declared_rounding("top_bf16").p, 0);
 }
