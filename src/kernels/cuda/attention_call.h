@@ -10,7 +10,7 @@ inline constexpr int kGroup = 128;                             ///< threads of a
 inline constexpr int kQueue = 4;                               ///< units that the copying warp may be ahead
 inline constexpr int kTile = 64;                               ///< keys of one product S = K·Qᵀ
 inline constexpr int kChunk = 512;                             ///< keys of a leaf of the reduction
-inline constexpr int kFoldLevel = 3, kFold = 1 << kFoldLevel;  ///< chunks that are joined in turn, from an absolute multiple on; then a tree
+inline constexpr int kFoldLevel = 2, kFold = 1 << kFoldLevel;  ///< chunks that are joined in turn, from an absolute multiple on; then a tree
 inline constexpr int kTilesPerChunk = kChunk / kTile;
 inline constexpr int kLevels = 16;              ///< runs of 1, 2, 4, … chunks that a plan chooses from
 inline constexpr int kMostVerified = 32;        ///< query tokens of the verify phase

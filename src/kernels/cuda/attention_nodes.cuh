@@ -212,9 +212,14 @@ __device__ void write_partial(const Unit& u, const Stored& at, const Node<F>& n)
 #pragma unroll
   for (int b = 0; b < F::kDimBlocks; ++b)
 #pragma unroll
-    for (int i = 0; i < F::kScores; ++i) {
+    for (int i = 0; i < F::kScores; i += F::kWide ? 2 : 1) {
       const int row = row_of<F>(p, own_of<F>(i));
-      if (row < u.rows) at.values[row * F::kDim + dim_of<F>(p, b, i)] = n.values[b][i];
+      float* to = at.values + row * F::kDim + dim_of<F>(p, b, i);
+      if (row >= u.rows) continue;
+      if constexpr (F::kWide)
+        *reinterpret_cast<float2*>(to) = {n.values[b][i], n.values[b][i + 1]};
+      else
+        *to = n.values[b][i];
     }
 }
 
@@ -259,17 +264,22 @@ __device__ __forceinline__ void load_eight(const AttentionCall& c, const Unit& u
     leaf[i] = at >= 0 && at < u.leaves ? load_row_node<F, false>(stored_at<F>(c, u.slot + at), row) : RowNode<F>{};
   }
 }
-/// Chunks in turn, runs as a tree.
+/// Of chunks those of a fold in turn, the rest as a tree.
 template <class F>
 __device__ __forceinline__ RowNode<F> join_eight(const Unit& u, RowNode<F> (&leaf)[8]) {
-  static_assert(kFold == 8);
+  static_assert(kFold <= 8);
   if (u.by_chunk) {
 #pragma unroll
-    for (int i = 1; i < 8; ++i) leaf[0] = joined(leaf[0], leaf[i]);
-    return leaf[0];
+    for (int i = 0; i < 8; ++i)
+      if (i % kFold != 0) leaf[i / kFold * kFold] = joined(leaf[i / kFold * kFold], leaf[i]);
+  } else {
+#pragma unroll
+    for (int width = 1; width < kFold; width *= 2)
+#pragma unroll
+      for (int i = 0; i < 8; i += 2 * width) leaf[i] = joined(leaf[i], leaf[i + width]);
   }
 #pragma unroll
-  for (int width = 1; width < 8; width *= 2)
+  for (int width = kFold; width < 8; width *= 2)
 #pragma unroll
     for (int i = 0; i < 8; i += 2 * width) leaf[i] = joined(leaf[i], leaf[i + width]);
   return leaf[0];

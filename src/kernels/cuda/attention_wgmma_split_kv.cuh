@@ -3,10 +3,11 @@
 // cuda.attention.wgmma_split_kv: paged attention for few query tokens (decode, verify), and chunks of more.
 //
 // A block is a warp that copies pages into a ring of tiles of 64 keys, and a group of 4 warps that consumes them. Up to 16 rows of a KV head (query
-// tokens × its query heads): attention_few_rows.cuh, S = K·Qᵀ; 64 rows: attention_many_rows.cuh, S = Q·Kᵀ. Keys are cut at absolute multiples of
-// kChunk; a chunk starts fresh accumulators, in it the maximum is carried from tile to tile. Chunks are joined by the binary tree over their absolute
-// index: a block joins an aligned run of 2ⁿ chunks; if a row has several runs, the block that finishes last joins them, or, of many rows, each block
-// joins some. So a row's bits depend neither on the batch nor on how keys are split, nor on the phase.
+// tokens × its query heads): attention_few_rows.cuh, S = K·Qᵀ; 64 rows: attention_many_rows.cuh, S = Q·Kᵀ, where e4m3 tiles pass through three warps
+// that make f16 of them. Keys are cut at absolute multiples of kChunk; a chunk starts fresh accumulators, in it the maximum is carried from tile to
+// tile. Chunks are joined in turn, kFold of them from an absolute multiple on, then by the binary tree over their index: a block joins an aligned run
+// of 2ⁿ chunks (if that is less than a fold, it leaves each chunk's result); if a row has several runs, the block that finishes last joins them, or,
+// of many rows, each block joins some. So a row's bits depend neither on the batch nor on how keys are split, nor on the phase.
 //
 // What each version took on one H200 (µs; graph replay, cold L2; 32×4k decode bf16 | f8_e4m3 | verify of 16 tokens, 32×4k bf16, 1×4k; block 16, from
 // 5 on 64):
@@ -23,9 +24,16 @@
 //   7  chunks of 512 again: boundaries cost the many rows 3 µs each                        128 |  78 | 168 | 22.4
 //   8  the values' product starts before the next keys are waited for                      127.6 | 77.5 | 167 | 22.3
 //   9  128 KiB in flight a multiprocessor                                                 126 |  75 | 167 | 22.4
+//  10  e4m3 of 64 rows: warps that only convert, in lanes that meet in no bank, at addresses that need no division: verify of e4m3, 32×4k and 8×4k,
+//      206 and 63 → 137 and 45.5
+//  11  chunks in turn by fours: beside a block's accumulators one node waits in shared memory, before it three, two of them in L2, which cost 8 µs a
+//      pair of store and load (by eights 141, but 1×64k 70 → 80: its split rows then leave 128 results); results stored by pairs; 216 registers
+//                                                                                          125.3 | 73.6 | 149 | 20.6 (before, same run: 124.0 | 74.3
+//                                                                                          | 165 | 22.4)
 // What bounds it: bf16 decode the memory system; e4m3 the latency of a tile's chain (two barriers, conversions) at four warps a scheduler; 64 rows
-// the joins of chunks (bf16) and the conversion through shared memory (e4m3); one short batch the wait for the predecessor, the first tile and the
-// join.
+// the ends of chunks (without them 134 and, e4m3, 116) and, of few sequences, the join; one short batch the wait for the predecessor, the first tile
+// and the join. Tried for 64 rows: blocks that start late, so that ends of chunks of a multiprocessor's two do not coincide: 165 → 169, e4m3 137 →
+// 146.
 #include "kernels/cuda/attention_few_rows.cuh"
 #include "kernels/cuda/attention_many_rows.cuh"
 
@@ -246,13 +254,13 @@ __global__ void __launch_bounds__(F::kThreads, F::kBlocks)
   int* firsts = reinterpret_cast<int*>(shared + at.plan);
   const Plan plan = make_plan<F>(c, firsts);  // its barriers also publish the ones above; lengths and tables are older than the predecessor
   if (threadIdx.x >= F::kConsumers) {
-    if constexpr (F::kWide) give_registers<F::kConverts ? 48 : 40>();
+    if constexpr (F::kWide) give_registers<40>();
     if (threadIdx.x < F::kConsumers + 32)
       produce<F>(c, &k_map, &v_map, plan, firsts, shared, at);
     else if constexpr (F::kConverts)
       convert<F>(c, plan, firsts, shared, at);
   } else {
-    if constexpr (F::kWide) take_registers<F::kBlocks == 1 ? 232 : 208>();
+    if constexpr (F::kWide) take_registers<F::kBlocks == 1 ? 240 : 216>();
     consume<F>(c, plan, firsts, shared, at);
   }
   wait_for_predecessor();  // so that who waits for this kernel has waited for it, too

@@ -56,7 +56,7 @@ constexpr AttentionKernel kAttention[] = {
     {.info = {.name = "cuda.attention.wgmma_split_kv",
               .tier = Tier::specialized,
               .version = 3,
-              .reduction = "chunk512.fold8.tile64.wgmma.p_bf16.p_f16_scaled14",
+              .reduction = "chunk512.fold4.tile64.wgmma.p_bf16.p_f16_scaled14",
               .device = kHopper,
               .graph = GraphLevel::mixed,
               .mark = Mark::run,
