@@ -77,8 +77,10 @@ void multiply_keys(int64_t rows, const float* query, int64_t query_stride, const
     multiply<true>(rows, query, query_stride, keys, kKeyTile, steps, scores, kChunk, vectors);
   } else {
     for_tiles(rows, vectors, [&](auto r, auto columns, int64_t j) {
-      multiply_lanes<decltype(r)::value, decltype(columns)::value>(query, query_stride, {1, kLanes}, keys + j * kWidth, {kKeyTile, kLanes * kKeyTile},
-                                                                   steps / kLanes, scores + j * kWidth, kChunk);
+      constexpr int kTogether = decltype(columns)::value > 2 ? 2 : decltype(columns)::value;  // two lanes of as many stay in registers
+      for (int64_t i = j; i < j + decltype(columns)::value; i += kTogether)
+        multiply_lanes<decltype(r)::value, kTogether>(query, query_stride, {1, kLanes}, keys + i * kWidth, {kKeyTile, kLanes * kKeyTile},
+                                                      steps / kLanes, scores + i * kWidth, kChunk);
     });
   }
 }
