@@ -101,12 +101,12 @@ void store_vector(void* out, DType type, int64_t at, Vec x, int n) {
 Vec load_output(const Plan& p, const float* row, int64_t d) {
   if constexpr (!kNativePairs) return load(row + d);
   const int64_t zipped = size_of(p.desc.kv_dtype) == 1 ? kZipped<f8_e4m3_t> : kZipped<bf16_t>, block = d / (16 * zipped) * 16 * zipped;
-  float x[kWidth];
-  for (int i = 0; i < kWidth; i += 4) {
-    const int64_t at = d + i - block;
-    __builtin_memcpy(x + i, row + block + at % (4 * zipped) / 4 * 16 + at / (4 * zipped) * 4, 4 * sizeof(float));
+  const float* from[kWidth / 4];
+  for (int i = 0; i < kWidth / 4; ++i) {
+    const int64_t at = d + 4 * i - block;
+    from[i] = row + block + at % (4 * zipped) / 4 * 16 + at / (4 * zipped) * 4;
   }
-  return load(static_cast<const float*>(x));
+  return load_fours(from);
 }
 
 /// Divides by the sums, adds the sinks, and stores the rows of a finished tile; `memory` is null where no key is visible at all.

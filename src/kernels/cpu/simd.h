@@ -110,6 +110,11 @@ ATTUNE_INLINE Vec round(Vec a) { return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO
 ATTUNE_INLINE Vec scale_by_power(Vec a, Vec n) { return {_mm512_scalef_ps(a.v, n.v)}; }
 
 ATTUNE_INLINE Vec load(const float* p) { return {_mm512_loadu_ps(p)}; }
+/// kWidth / 4 pieces of four floats.
+ATTUNE_INLINE Vec load_fours(const float* const* from) {
+  const __m512 low = _mm512_insertf32x4(_mm512_castps128_ps512(_mm_loadu_ps(from[0])), _mm_loadu_ps(from[1]), 1);
+  return {_mm512_insertf32x4(_mm512_insertf32x4(low, _mm_loadu_ps(from[2]), 2), _mm_loadu_ps(from[3]), 3)};
+}
 ATTUNE_INLINE Vec widen_bf16(__m256i h) { return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16))}; }
 ATTUNE_INLINE Vec load(const bf16_t* p) { return widen_bf16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))); }
 ATTUNE_INLINE Vec load(const f16_t* p) { return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))}; }
@@ -409,6 +414,12 @@ ATTUNE_INLINE Pairs load_pairs_tail(const bf16_t* p, int n) {
   return load_pairs(x);
 }
 ATTUNE_INLINE Vec dot(Pairs a, Pairs b, Vec c) { return fma(odd(a), odd(b), fma(even(a), even(b), c)); }
+
+ATTUNE_INLINE Vec load_fours(const float* const* from) {
+  float x[kWidth];
+  for (int i = 0; i < kWidth; ++i) x[i] = from[i / 4][i % 4];
+  return load(static_cast<const float*>(x));
+}
 
 #endif  // width 8
 
