@@ -161,12 +161,13 @@ std::vector<DeviceProps> detect(std::string& absence) {
     return {};
   }
   std::vector<DeviceProps> out;
-  const auto cublaslt = detect_library(cublaslt_recipe());
+  const auto cublaslt = detect_library(cublaslt_recipe()), cudnn = detect_library(cudnn_recipe());
   for (int i = 0; i < count; ++i) {
     cudaDeviceProp p{};
     if (cudaGetDeviceProperties(&p, i) != cudaSuccess) continue;
     out.push_back(record_of(i, p));
     if (cublaslt) out.back().libraries.push_back(*cublaslt);
+    if (cudnn) out.back().libraries.push_back(*cudnn);
   }
   return out;
 }

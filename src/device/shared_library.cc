@@ -19,6 +19,19 @@ constexpr const char* kCublasLtSymbols[] = {"cublasLtCreate",
                                             "cublasLtMatmulPreferenceSetAttribute"};
 constexpr LibraryRecipe kCublasLt{"cublasLt", kCublasLtFiles, "cublasLtGetVersion", kCublasLtSymbols};
 
+constexpr const char* kCudnnFiles[] = {"libcudnn.so.9"};
+constexpr const char* kCudnnSymbols[] = {"cudnnCreate",
+                                         "cudnnSetStream",
+                                         "cudnnGetErrorString",
+                                         "cudnnGetLastErrorString",
+                                         "cudnnBackendCreateDescriptor",
+                                         "cudnnBackendDestroyDescriptor",
+                                         "cudnnBackendSetAttribute",
+                                         "cudnnBackendGetAttribute",
+                                         "cudnnBackendFinalize",
+                                         "cudnnBackendExecute"};
+constexpr LibraryRecipe kCudnn{"cudnn", kCudnnFiles, "cudnnGetVersion", kCudnnSymbols};
+
 }  // namespace
 
 std::optional<SharedLibrary> SharedLibrary::find(const LibraryRecipe& recipe) {
@@ -43,5 +56,6 @@ std::optional<LibraryProps> detect_library(const LibraryRecipe& recipe) {
 }
 
 const LibraryRecipe& cublaslt_recipe() { return kCublasLt; }
+const LibraryRecipe& cudnn_recipe() { return kCudnn; }
 
 }  // namespace attune

@@ -45,4 +45,7 @@ std::optional<LibraryProps> detect_library(const LibraryRecipe& recipe);
 /// cuBLASLt, as cuda.matmul.cublaslt calls it.
 const LibraryRecipe& cublaslt_recipe();
 
+/// cuDNN's graph interface, as cuda.attention.cudnn calls it.
+const LibraryRecipe& cudnn_recipe();
+
 }  // namespace attune

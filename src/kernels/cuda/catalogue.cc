@@ -3,6 +3,7 @@
 
 #include "build_info.h"
 #include "kernels/cuda/attention_call.h"
+#include "kernels/cuda/attention_cudnn.h"
 #include "kernels/cuda/attention_prefill.h"
 #include "kernels/cuda/kernels.h"
 
@@ -13,6 +14,8 @@ constexpr bool kOn = build::kWithCuda;
 constexpr DeviceNeed kHopper{.kind = DeviceKind::cuda, .arch = one_of({Arch::sm90a})};
 constexpr DeviceNeed kCublasLt{
     .kind = DeviceKind::cuda, .arch = one_of({Arch::sm90a}), .library = {.name = "cublasLt", .min_version = 120000, .max_version = 139999}};
+constexpr DeviceNeed kCudnn{
+    .kind = DeviceKind::cuda, .arch = one_of({Arch::sm90a}), .library = {.name = "cudnn", .min_version = 91900, .max_version = 91999}};
 
 // ---- attention ----
 
@@ -22,6 +25,10 @@ constexpr Rule<AttentionDesc> kAttentionRules[] = {
 
 constexpr Rule<AttentionDesc> kPrefillRules[] = {
     {"keys and values are of the queries' type", [](const AttentionDesc& d) { return d.kv_dtype == d.q_dtype; }},
+};
+
+constexpr Rule<AttentionDesc> kCudnnRules[] = {
+    {"keys, values and out are of the queries' type", [](const AttentionDesc& d) { return d.kv_dtype == d.q_dtype && d.out_dtype == d.q_dtype; }},
 };
 
 constexpr AttentionKernel kAttention[] = {
@@ -83,6 +90,22 @@ constexpr AttentionKernel kAttention[] = {
      .shared_memory = cuda::attention_shared_memory,
      .workspace = cuda::attention_workspace,
      .launch = built<kOn, &cuda::attention_wgmma_split_kv>()},
+    {.info = {.name = "cuda.attention.cudnn", .reduction = "cudnn.unordered.p_bf16.p_f16", .device = kCudnn, .graph = GraphLevel::uniform},
+     .can = {.q_dtype = one_of({DType::bf16, DType::f16}),
+             .kv_dtype = one_of({DType::bf16, DType::f16}),
+             .out_dtype = one_of({DType::bf16, DType::f16}),
+             .num_kv_heads = any,
+             .gqa_group = range{1, 64},
+             .head_dim = one_of({64, 80, 96, 112, 128, 192, 256}),
+             .block_size = one_of({16, 32, 64, 128, 256}),
+             .phase = one_of({Phase::decode}),
+             .kv_source = one_of({KvSource::self_paged, KvSource::cross_paged}),
+             .kv_layout = any,
+             .mask = one_of({Mask::none, Mask::causal, Mask::per_request}),
+             .lse = flag},
+     .rules = kCudnnRules,
+     .workspace = cuda::cudnn_workspace,
+     .launch = built<kOn, &cuda::attention_cudnn>()},
 };
 
 // ---- matmul: bf16 and f16 by the tensor cores, f32 sums ----

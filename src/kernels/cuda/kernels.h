@@ -24,6 +24,10 @@ void attention_wgmma_split_kv(const ExecContext& ctx, const AttentionDesc& desc,
 /// Paged attention for many query tokens. The scale must be above 0. Lengths are not read on the host.
 void attention_wgmma_prefill(const ExecContext& ctx, const AttentionDesc& desc, const AttentionParams& params);
 
+/// cuDNN, opened at run time: decode over pages. Lengths are not read on the host. DeviceError if the library is absent, NotSupported if it has no
+/// engine.
+void attention_cudnn(const ExecContext& ctx, const AttentionDesc& desc, const AttentionParams& params);
+
 /// cuBLASLt, opened at run time: one call for segments that are adjacent in memory; DeviceError if the library is absent.
 void matmul_cublaslt(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params);
 

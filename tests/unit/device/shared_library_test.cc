@@ -94,5 +94,23 @@ TEST(SharedLibrary, CublasLtIsFoundOrAbsentWithoutHarm) {
   }
 }
 
+TEST(SharedLibrary, CudnnIsFoundOrAbsentWithoutHarm) {
+  const auto found = detect_library(cudnn_recipe());
+  if (found) {
+    EXPECT_GE(found->version, 90000);
+  }
+}
+
+TEST(SharedLibrary, ARecipeNamesTheFirstFunctionThatAnotherLibraryLacks) {
+  const std::string file = path_of("whole");
+  const char* files[] = {file.c_str()};
+  for (const LibraryRecipe* recipe : {&cublaslt_recipe(), &cudnn_recipe()}) {
+    const auto found = detect_library({recipe->name, files, "fakeGetVersion", recipe->symbols});
+    ASSERT_TRUE(found);
+    EXPECT_EQ(found->name, recipe->name);
+    EXPECT_EQ(found->missing_symbol, recipe->symbols.front());
+  }
+}
+
 }  // namespace
 }  // namespace attune
