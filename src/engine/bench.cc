@@ -52,7 +52,8 @@ double multiply_rate(BenchSite& site, DType dtype) {
   if (s.eligible.empty() || s.eligible.front().kernel->tier == Tier::reference) return 0;
   BenchCalls<Matmul> calls(c, site, 0);
   for (const auto& e : s.eligible)
-    if (e.kernel->tier != Tier::reference) best = std::max(best, work_of(c).flops / calls.time(*find_kernel<Matmul>(e.kernel), 5).median_us() / 1e3);
+    if (e.kernel->tier != Tier::reference)
+      best = std::max(best, work_of(c).flops / calls.time(*find_kernel<Matmul>(e.kernel), {5}).median_us() / 1e3);
   return best;
 }
 
@@ -120,6 +121,15 @@ int64_t power_of_two(int64_t n) {
   return p;
 }
 
+/// From where on a kernel cannot be chosen, however its times vary; 0: nothing is timed yet.
+double hopeless_us(const std::vector<Timed>& so_far) {
+  constexpr double kTimes = 20;
+  double least = 0;
+  for (const Timed& t : so_far)
+    if (const double us = t.times.median_us(); least == 0 || us < least) least = us;
+  return kTimes * least;
+}
+
 template <class Op>
 std::string bench(const BenchQuery& q, const Case<Op>& c, const std::string& call) {
   BenchSite site(find_device(q.device), q.threads);
@@ -148,7 +158,7 @@ std::string bench(const BenchQuery& q, const Case<Op>& c, const std::string& cal
     // What is remembered decides later: a wrong kernel must not be among it, however fast.
     const ProbeResult probed = q.save.empty() ? ProbeResult{.passed = true} : probe<Op>(kernel, c.desc, site.on_gpu() ? &site.device() : nullptr);
     if (probed.passed)
-      all.push_back({e.kernel, calls.time(kernel, q.iterations)});
+      all.push_back({e.kernel, calls.time(kernel, {q.iterations, q.save.empty() ? 0 : hopeless_us(all)})});
     else
       j["refused"][std::string(e.kernel->name)] = "failed its probe: " + probed.text;
   }

@@ -75,7 +75,7 @@ class AnchorCall {
     const Buffer scratch = site_.filled({0}, kernel.workspace ? std::max<int64_t>(kernel.workspace(case_.desc, limits), 1) : 1);
     ExecContext ctx;
     ctx.workspace = {scratch.data(), scratch.bytes()};
-    return site_.time(ctx, kernel.info, copies_, iterations, [&](int64_t i) {
+    return site_.time(ctx, kernel.info, copies_, {iterations}, [&](int64_t i) {
       AttentionParams p = p_;
       const int64_t at = i % copies_ * bytes_;
       p.k = static_cast<const char*>(p_.k) + at, p.v = static_cast<const char*>(p_.v) + at;

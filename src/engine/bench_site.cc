@@ -45,7 +45,7 @@ double copy_rate(CaseDevice& site) {
   Device& d = site.device();
   const Buffer from = d.allocate(kBytes, "memory to copy"), to = d.allocate(kBytes, "memory to copy");
   d.fill(from.data(), 1, kBytes, site.stream());
-  const LaunchTimes times = time_in_stream(site, false, 1, 7, [&](int64_t) { d.copy(to.data(), from.data(), kBytes, site.stream()); });
+  const LaunchTimes times = time_in_stream(site, false, 1, {7}, [&](int64_t) { d.copy(to.data(), from.data(), kBytes, site.stream()); });
   return 2.0 * static_cast<double>(kBytes) / times.median_us() / 1e3;
 }
 
@@ -100,13 +100,14 @@ Buffer BenchSite::filled(const std::vector<uint8_t>& pattern, int64_t bytes) {
   return out;
 }
 
-LaunchTimes BenchSite::time(ExecContext& ctx, const KernelInfo& kernel, int64_t copies, int iterations, const std::function<void(int64_t)>& launch) {
+LaunchTimes BenchSite::time(ExecContext& ctx, const KernelInfo& kernel, int64_t copies, const Rounds& rounds,
+                            const std::function<void(int64_t)>& launch) {
   if (on_gpu()) {
     ctx.stream = device_->stream().get();
-    return time_in_stream(*device_, kernel.graph != GraphLevel::none, copies, iterations, launch);
+    return time_in_stream(*device_, kernel.graph != GraphLevel::none, copies, rounds, launch);
   }
   ctx.pool = &pool_;
-  return collect_times(iterations, kernel.tier == Tier::reference, [&](int i) {
+  return collect_times(rounds, kernel.tier == Tier::reference, [&](int i) {
     const auto start = Clock::now();
     launch(i);
     return us_since(start);
@@ -136,18 +137,20 @@ AttentionWork work_of_attention(const Case<Attention>& c) {
   return w;
 }
 
-LaunchTimes collect_times(int iterations, bool short_of_time, const std::function<double(int)>& timed) {
+LaunchTimes collect_times(const Rounds& rounds, bool short_of_time, const std::function<double(int)>& timed) {
   LaunchTimes out;
   const auto start = Clock::now();
-  for (int i = 0; i <= iterations; ++i) {
+  for (int i = 0; i <= rounds.iterations; ++i) {
     const double us = timed(i);
-    if (i > 0) out.us.push_back(us);  // the first one wakes threads and fetches code
+    const bool hopeless = rounds.hopeless_us > 0 && us > rounds.hopeless_us;
+    if (i > 0 || hopeless) out.us.push_back(us);  // the first one wakes threads and fetches code
+    if (hopeless) break;
     if (us_since(start) > kLongestKernel * 1e6 && (out.us.size() >= 3 || short_of_time) && !out.us.empty()) break;
   }
   return out;
 }
 
-LaunchTimes time_in_stream(CaseDevice& site, bool as_graph, int64_t copies, int iterations, const std::function<void(int64_t)>& launch) {
+LaunchTimes time_in_stream(CaseDevice& site, bool as_graph, int64_t copies, const Rounds& rounds, const std::function<void(int64_t)>& launch) {
   constexpr double kRound = 700;  // µs: the events' own time must not count
   constexpr int64_t kMostLaunches = 2000;
   Device& d = site.device();
@@ -162,7 +165,7 @@ LaunchTimes time_in_stream(CaseDevice& site, bool as_graph, int64_t copies, int 
   const auto round = [&](int64_t launches) {
     for (int64_t i = 0; i < launches; ++i) launch(i);
   };
-  timed([&] { round(1); });
+  if (const double first = timed([&] { round(1); }); rounds.hopeless_us > 0 && first > rounds.hopeless_us) return {.us = {first}};
   const double one = std::max(timed([&] { round(copies); }) / static_cast<double>(copies), 0.5);
   const int64_t launches = std::clamp(static_cast<int64_t>(kRound / one) / copies * copies, copies, std::max(copies, kMostLaunches));
   Graph graph;
@@ -171,9 +174,8 @@ LaunchTimes time_in_stream(CaseDevice& site, bool as_graph, int64_t copies, int 
     round(launches);
     graph = d.end_capture(site.stream());
   }
-  LaunchTimes out = collect_times(iterations, true, [&](int) {
-    return timed([&] { as_graph ? d.replay(graph, site.stream()) : round(launches); }) / static_cast<double>(launches);
-  });
+  LaunchTimes out = collect_times(
+      rounds, true, [&](int) { return timed([&] { as_graph ? d.replay(graph, site.stream()) : round(launches); }) / static_cast<double>(launches); });
   out.graph = as_graph;
   return out;
 }

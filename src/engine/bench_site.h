@@ -12,6 +12,12 @@ namespace attune {
 
 double median(std::vector<double> v);
 
+/// How often to time, and when once says enough: a first round longer than this many µs. 0: never.
+struct Rounds {
+  int iterations = 0;
+  double hopeless_us = 0;
+};
+
 /// Times of single launches in µs.
 struct LaunchTimes {
   std::vector<double> us;
@@ -39,7 +45,7 @@ class BenchSite {
   Buffer filled(const std::vector<uint8_t>& pattern, int64_t bytes);
 
   /// Times of a kernel's launches, which `launch(i)` makes in `ctx`: this sets its stream or threads. On a GPU in rounds of a multiple of `copies`.
-  LaunchTimes time(ExecContext& ctx, const KernelInfo& kernel, int64_t copies, int iterations, const std::function<void(int64_t)>& launch);
+  LaunchTimes time(ExecContext& ctx, const KernelInfo& kernel, int64_t copies, const Rounds& rounds, const std::function<void(int64_t)>& launch);
 
   /// GB/s at which memory larger than the caches is read; on a GPU, at which it is copied, both directions counted.
   double bandwidth();
@@ -61,10 +67,10 @@ AttentionWork work_of_attention(const Case<Attention>& c);
 int64_t out_of_cache(const DeviceProps& device);
 
 /// Runs `timed(i)`, which returns the µs of its i-th round, until there are enough rounds or it takes too long.
-LaunchTimes collect_times(int iterations, bool short_of_time, const std::function<double(int)>& timed);
+LaunchTimes collect_times(const Rounds& rounds, bool short_of_time, const std::function<double(int)>& timed);
 
 /// Rounds of launches on a GPU: `launch(i)` puts the i-th into the stream. One launch takes the time of a round over its launches.
-LaunchTimes time_in_stream(CaseDevice& site, bool as_graph, int64_t copies, int iterations, const std::function<void(int64_t)>& launch);
+LaunchTimes time_in_stream(CaseDevice& site, bool as_graph, int64_t copies, const Rounds& rounds, const std::function<void(int64_t)>& launch);
 
 /// One heavy tensor of a call: where its pointer stands in the params, and its bytes.
 template <class Params>
@@ -102,14 +108,14 @@ class BenchCalls {
     }
   }
 
-  LaunchTimes time(const Kernel<Op>& kernel, int iterations) {
+  LaunchTimes time(const Kernel<Op>& kernel, const Rounds& rounds) {
     Limits limits = problem_.limits();
     limits.threads = site_.workers();
     const auto bytes = static_cast<size_t>(kernel.workspace ? std::max<int64_t>(kernel.workspace(case_.desc, limits), 1) : 1);
     const Buffer scratch = site_.on_gpu() ? site_.device().device().allocate(bytes, "workspace") : Buffer(bytes, "workspace");
     ExecContext ctx;
     ctx.workspace = {scratch.data(), scratch.bytes()};
-    return site_.time(ctx, kernel.info, static_cast<int64_t>(params_.size()), iterations,
+    return site_.time(ctx, kernel.info, static_cast<int64_t>(params_.size()), rounds,
                       [&](int64_t i) { kernel.launch(ctx, case_.desc, params_[static_cast<size_t>(i) % params_.size()]); });
   }
 
