@@ -1,6 +1,6 @@
 // The matmul kernels of the cuda page on this machine's device, under the harness of src/proof: each launch copies a case's tensors to the device
 // between margins, and copies the output back. Besides what the harness checks: margins and inputs untouched, equal bits when a captured graph is
-// replayed, equal bits of a row in calls of every M. `device_matmul [KERNEL|all [CASES [SEED]]]`; `device_matmul times [skinny|layer|wide]`: timing
+// replayed, equal bits of a row in calls of every M. `device_matmul [KERNEL|all [CASES [SEED]]]`; `device_matmul times [skinny|layer|rows|wide]`: timing
 // alone.
 #include <fmt/format.h>
 
@@ -214,7 +214,7 @@ int64_t compare_tags(const std::vector<const MatmulKernel*>& kernels, int64_t co
 int64_t number(const char* text) {
   int64_t n = -1;
   const auto [end, error] = std::from_chars(text, text + std::strlen(text), n);
-  if (error != std::errc() || *end != 0 || n < 0) invalid("device_matmul", "[KERNEL|all [CASES [SEED]]] | times [skinny|layer|wide]", text);
+  if (error != std::errc() || *end != 0 || n < 0) invalid("device_matmul", "[KERNEL|all [CASES [SEED]]] | times [skinny|layer|rows|wide]", text);
   return n;
 }
 

@@ -113,6 +113,10 @@ constexpr AttentionKernel kAttention[] = {
 constexpr Constraint<DType> kHalves = one_of({DType::bf16, DType::f16});
 constexpr Rule<MatmulDesc> kOneType{"x and w are of one type", [](const MatmulDesc& d) { return d.x_dtype == d.w_dtype; }};
 constexpr Rule<MatmulDesc> kOurRules[] = {kOneType};
+constexpr Rule<MatmulDesc> kHalvesRules[] = {
+    kOneType,
+    {"tiles of the output are too few to fill the multiprocessors, so that halves of K pay", cuda::halves_pay},
+};
 constexpr Rule<MatmulDesc> kLibraryRules[] = {
     kOneType,
     {"out is f32 or of x's type", [](const MatmulDesc& d) { return d.out_dtype == DType::f32 || d.out_dtype == d.x_dtype; }},
@@ -139,6 +143,11 @@ constexpr MatmulKernel kMatmul[] = {
      .rules = kOurRules,
      .shared_memory = cuda::skinny_shared_memory_of,
      .launch = built<kOn, &cuda::matmul_skinny>()},
+    {.info = {.name = "cuda.matmul.wgmma_halves", .reduction = "wgmma_k16.split2", .device = kHopper, .graph = GraphLevel::mixed},
+     .can = matmul_of(range{cuda::kMostRows + 1, 512}),
+     .rules = kHalvesRules,
+     .shared_memory = cuda::wide_shared_memory_of,
+     .launch = built<kOn, &cuda::matmul_wgmma_halves>()},
     {.info = {.name = "cuda.matmul.wgmma", .version = 3, .reduction = "wgmma_k16", .device = kHopper, .graph = GraphLevel::mixed},
      .can = matmul_of(any),
      .rules = kOurRules,
@@ -147,7 +156,7 @@ constexpr MatmulKernel kMatmul[] = {
     {.info = {.name = "cuda.matmul.wgmma_split2", .version = 2, .reduction = "wgmma_k16.split2", .device = kHopper, .graph = GraphLevel::mixed},
      .can = matmul_of(any),
      .rules = kOurRules,
-     .shared_memory = cuda::wide_split_shared_memory_of,
+     .shared_memory = cuda::wide_shared_memory_of,
      .launch = built<kOn, &cuda::matmul_wgmma_split2>()},
     {.info = {.name = "cuda.matmul.cublaslt", .reduction = "cublaslt.unordered", .device = kCublasLt, .graph = GraphLevel::mixed},
      .can = {.x_dtype = kHalves,

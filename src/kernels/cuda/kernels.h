@@ -18,6 +18,9 @@ void matmul_wgmma(const ExecContext& ctx, const MatmulDesc& desc, const MatmulPa
 /// The same with the order of sums, and so the bits, of matmul_skinny.
 void matmul_wgmma_split2(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params);
 
+/// The same order again, for few tiles: the two parts of K are summed at once.
+void matmul_wgmma_halves(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params);
+
 /// Paged attention for decode, verify and prefill. Lengths are not read on the host.
 void attention_wgmma_split_kv(const ExecContext& ctx, const AttentionDesc& desc, const AttentionParams& params);
 

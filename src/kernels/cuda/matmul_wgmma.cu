@@ -11,7 +11,7 @@
 #include "kernels/cuda/kernels.h"
 #include "kernels/cuda/matmul_parts.h"
 #include "kernels/cuda/matmul_skinny.h"
-#include "kernels/cuda/warpgroup.h"
+#include "kernels/cuda/warpgroup192.h"
 #include "kernels/gpu/kernels.h"
 
 namespace attune::cuda {
@@ -45,6 +45,15 @@ __device__ Tile tile_at(const Call& c, int index) {
   return {s, (tile - c.first_tile[s]) * c.tile_columns, rest / width * kWideRows * kBlocks};
 }
 
+/// Steps of K. Part p of kSplit is what block p of cuda.matmul.skinny's clusters has.
+struct Part {
+  int begin, end;
+};
+__device__ Part part_of(const Call& c, int p) {
+  const int units = (c.steps + 1) / 2, end = units * (p + 1) / kSplit * 2;
+  return {units * p / kSplit * 2, end < c.steps ? end : c.steps};
+}
+
 /// A ring of stages: x (128 × 64), then weights (kColumns × 64).
 template <int kColumns, int kBlocks>
 struct Ring {
@@ -76,6 +85,7 @@ struct Copier {
   R ring;
   unsigned char* memory;
   const int lane, rank;
+  const Part part;  // of K
 
   /// This block's share of a step's weights, into every block of the cluster.
   __device__ void weights(int stage, const Tile& tile, int step) const {
@@ -230,17 +240,22 @@ struct Outputs {
   }
 };
 
-/// sums += x · wᵀ over steps [first, last) of a tile, for the 64 rows of warpgroup `group`.
+/// sums += x · wᵀ over a part of K of a tile, for the 64 rows of warpgroup `group`.
 template <bool kHalf, int kColumns, int kBlocks>
-__device__ void add_steps(float (&sums)[kColumns / 2], Ring<kColumns, kBlocks>& ring, int first, int last, int group, int lane) {
+__device__ void add_steps(float (&sums)[kColumns / 2], Ring<kColumns, kBlocks>& ring, const Part& part_of_k, int group, int lane) {
   int previous = -1;
-  for (int step = first; step < last; ++step) {
+  for (int step = part_of_k.begin; step < part_of_k.end; ++step) {
     barrier_wait(ring.full + ring.stage * 8, ring.parity);
     wgmma_fence();
     const uint64_t x = swizzled_matrix(ring.at(ring.stage) + group * 64 * 128),
                    w = swizzled_matrix(ring.at(ring.stage) + Ring<kColumns, kBlocks>::kXBytes);
 #pragma unroll
-    for (int part = 0; part < 4; ++part) wgmma<Element<kHalf>, false, true>(sums, x + part * 2, w + part * 2);
+    for (int part = 0; part < 4; ++part) {
+      if constexpr (kColumns == 192)
+        wgmma192<Element<kHalf>>(sums, x + part * 2, w + part * 2);
+      else
+        wgmma<Element<kHalf>, false, true>(sums, x + part * 2, w + part * 2);
+    }
     wgmma_commit();
     wgmma_wait<1>();
     if (previous >= 0 && lane < kBlocks) barrier_arrive_remote(map_to_rank(ring.empty + previous * 8, lane));
@@ -251,6 +266,14 @@ __device__ void add_steps(float (&sums)[kColumns / 2], Ring<kColumns, kBlocks>& 
   if (previous >= 0 && lane < kBlocks) barrier_arrive_remote(map_to_rank(ring.empty + previous * 8, lane));
 }
 
+/// Stores the sums of a thread: rows `row` (of the tile) and row + 8.
+template <int kColumns>
+__device__ void finish(const Call& c, const Tile& tile, int row, int lane, float (&sums)[kColumns / 2]) {
+  const int64_t column = tile.row + lane % 4 * 2;
+  const auto there = static_cast<int>(c.w[tile.segment].rows - column), own = c.tile_columns - lane % 4 * 2;
+  Outputs<kColumns>{c, c.epilogue, tile.segment, column, tile.m + row, there < own ? there : own, sums}.finish();
+}
+
 /// One of the multiplying warpgroups: 64 rows of each of the block's tiles. kSplits: K is summed in the parts of cuda.matmul.skinny.
 template <bool kHalf, int kColumns, int kBlocks, bool kSplits>
 __device__ void multiply(const Call& c, Ring<kColumns, kBlocks> ring, int first, int tiles, int stride, int group, int rank) {
@@ -259,25 +282,56 @@ __device__ void multiply(const Call& c, Ring<kColumns, kBlocks> ring, int first,
   for (int index = first; index < tiles; index += stride) {
     float sums[kColumns / 2] = {};
     if constexpr (kSplits) {
-      const int units = (c.steps + 1) / 2;
       float part[kColumns / 2];
       for (int p = 0; p < kSplit; ++p) {
-        const int begin = units * p / kSplit * 2, end = units * (p + 1) / kSplit * 2;
 #pragma unroll
         for (int i = 0; i < kColumns / 2; ++i) part[i] = 0;
-        add_steps<kHalf, kColumns, kBlocks>(part, ring, begin, end < c.steps ? end : c.steps, group, lane);
+        add_steps<kHalf, kColumns, kBlocks>(part, ring, part_of(c, p), group, lane);
 #pragma unroll
         for (int i = 0; i < kColumns / 2; ++i) sums[i] += part[i];
       }
     } else {
-      add_steps<kHalf, kColumns, kBlocks>(sums, ring, 0, c.steps, group, lane);
+      add_steps<kHalf, kColumns, kBlocks>(sums, ring, {0, c.steps}, group, lane);
     }
-    const Tile tile = tile_at<kBlocks>(c, index);
-    const int64_t m = tile.m + rank * kWideRows + group * 64 + warp * 16 + lane / 4, row = tile.row + lane % 4 * 2;
-    const auto there = static_cast<int>(c.w[tile.segment].rows - row), own = c.tile_columns - lane % 4 * 2;
-    const int left = there < own ? there : own;
-    Outputs<kColumns>{c, c.epilogue, tile.segment, row, m, left, sums}.finish();
+    finish<kColumns>(c, tile_at<kBlocks>(c, index), rank * kWideRows + group * 64 + warp * 16 + lane / 4, lane, sums);
   }
+}
+
+/// Two barriers of a block: the other's sums are here; the other's ring may be written to.
+struct Exchange {
+  uint32_t got, room;
+};
+
+/// One of the multiplying warpgroups where the two blocks of a cluster have a part of K each: 64 rows of the tile. Block g of the cluster finishes
+/// the rows of warpgroup g, to which the other block sends its sums, into the ring, once nothing there is in use. Parts are added in the order of K.
+template <bool kHalf, int kColumns>
+__device__ void multiply_part(const Call& c, Ring<kColumns, 1> ring, const Exchange& exchange, const unsigned char* memory, int group, int rank) {
+  constexpr int kFours = kColumns / 8;
+  const int thread = static_cast<int>(threadIdx.x) % 128, lane = thread % 32;
+  wait_for_predecessor();
+  float sums[kColumns / 2] = {};
+  add_steps<kHalf, kColumns, 1>(sums, ring, part_of(c, rank), group, lane);
+  const uint32_t other = static_cast<uint32_t>(rank ^ 1);
+  if (lane == 0) barrier_arrive_remote(map_to_rank(exchange.room, other));
+  if (group != rank) {
+    barrier_wait_cluster(exchange.room, 0);
+    const uint32_t to = map_to_rank(ring.memory + thread * 16, other), barrier = map_to_rank(exchange.got, other);
+#pragma unroll
+    for (int j = 0; j < kFours; ++j) store_remote(to + j * 2048, barrier, {sums[4 * j], sums[4 * j + 1], sums[4 * j + 2], sums[4 * j + 3]});
+    return;
+  }
+  barrier_wait_cluster(exchange.got, 0);
+#pragma unroll
+  for (int j = 0; j < kFours; ++j) {
+    const float4 sent = *reinterpret_cast<const float4*>(memory + j * 2048 + thread * 16);
+    const float part[4] = {sent.x, sent.y, sent.z, sent.w};
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const float own = sums[4 * j + i];
+      sums[4 * j + i] = rank == 0 ? 0.0f + own + part[i] : 0.0f + part[i] + own;
+    }
+  }
+  finish<kColumns>(c, tile_at<1>(c, static_cast<int>(blockIdx.x) / kSplit), group * 64 + thread / 32 * 16 + lane / 4, lane, sums);
 }
 
 template <bool kHalf, int kColumns, int kBlocks, bool kSplits>
@@ -293,7 +347,7 @@ __global__ void __launch_bounds__(kThreads, 1) wide(const __grid_constant__ Call
   if (group == kMultiplyGroups) {
     give_registers<64>();
     if (threadIdx.x / 32 == kMultiplyGroups * 4)
-      Copier<kColumns, kBlocks>{c, ring, stages, static_cast<int>(threadIdx.x) % 32, rank}.run(first, tiles, stride);
+      Copier<kColumns, kBlocks>{c, ring, stages, static_cast<int>(threadIdx.x) % 32, rank, {0, c.steps}}.run(first, tiles, stride);
   } else {
     take_registers<216>();
     multiply<kHalf, kColumns, kBlocks, kSplits>(c, ring, first, tiles, stride, group, rank);
@@ -301,6 +355,34 @@ __global__ void __launch_bounds__(kThreads, 1) wide(const __grid_constant__ Call
   // A block stays until its neighbours have sent it what they owe.
   __syncwarp();
   if constexpr (kBlocks > 1) cluster_arrive(), cluster_wait();
+}
+
+/// A tile a cluster of two blocks, each with a part of K.
+template <bool kHalf, int kColumns>
+__global__ void __launch_bounds__(kThreads, 1) halves(const __grid_constant__ Call c) {
+  extern __shared__ __align__(1024) unsigned char stages[];
+  const Ring<kColumns, 1> ring(c, stages);
+  const Exchange exchange = {ring.empty + static_cast<uint32_t>(c.stages) * 8, ring.empty + static_cast<uint32_t>(c.stages) * 8 + 8};
+  const int group = static_cast<int>(threadIdx.x) / 128, rank = static_cast<int>(cluster_rank()), tile = static_cast<int>(blockIdx.x) / kSplit;
+  if (threadIdx.x == 0) {
+    barrier_init(exchange.got, 1), barrier_init(exchange.room, kMultiplyGroups * 4);
+    ring.make_barriers();
+    barrier_arrive_expect(exchange.got, kColumns / 8 * 2048);
+  }
+  __syncthreads();
+  cluster_arrive(), cluster_wait();
+  release_successor();
+  if (group == kMultiplyGroups) {
+    give_registers<64>();
+    if (threadIdx.x / 32 == kMultiplyGroups * 4)
+      Copier<kColumns, 1>{c, ring, stages, static_cast<int>(threadIdx.x) % 32, 0, part_of(c, rank)}.run(tile, tile + 1, 1);
+  } else {
+    take_registers<216>();
+    multiply_part<kHalf, kColumns>(c, ring, exchange, stages, group, rank);
+  }
+  // A block stays until the other has what it sent, and has sent what it owes.
+  __syncwarp();
+  cluster_arrive(), cluster_wait();
 }
 
 // ---- the host's side ------------------------------------------------------------------------------------------------------------------------
@@ -337,19 +419,17 @@ Call call_of(const MatmulDesc& d, const MatmulParams& p, const WideShape& shape)
   return c;
 }
 
-template <bool kHalf, int kColumns, int kBlocks, bool kSplits>
-void start(const ExecContext& ctx, const Call& c, const WideShape& shape) {
-  const auto kernel = wide<kHalf, kColumns, kBlocks, kSplits>;
+/// Starts `kernel` in clusters of `blocks` blocks.
+void start(const ExecContext& ctx, void (*kernel)(Call), const Call& c, const WideShape& shape, int clusters, int blocks) {
   const auto bytes = static_cast<int>(wide_shared_memory(shape));
-  const int tiles = c.column_tiles * c.row_tiles, clusters = kMultiprocessors / kBlocks;
   cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
   cudaLaunchAttribute attributes[2];
   attributes[0].id = cudaLaunchAttributeClusterDimension;
-  attributes[0].val.clusterDim = {kBlocks, 1, 1};
+  attributes[0].val.clusterDim = {static_cast<unsigned>(blocks), 1, 1};
   attributes[1].id = cudaLaunchAttributeProgrammaticStreamSerialization;
   attributes[1].val.programmaticStreamSerializationAllowed = 1;
   cudaLaunchConfig_t config = {};
-  config.gridDim = dim3(static_cast<unsigned>((tiles < clusters ? tiles : clusters) * kBlocks));
+  config.gridDim = dim3(static_cast<unsigned>(clusters * blocks));
   config.blockDim = dim3(kThreads);
   config.dynamicSmemBytes = static_cast<size_t>(bytes);
   config.stream = static_cast<cudaStream_t>(ctx.stream);
@@ -358,20 +438,32 @@ void start(const ExecContext& ctx, const Call& c, const WideShape& shape) {
   if (error != cudaSuccess) gpu::launch_failed("cuda.matmul.wgmma", cudaGetErrorString(error));
 }
 
+using WideKernel = void (*)(Call);
+
 template <bool kHalf>
-void start_shape(const ExecContext& ctx, const Call& c, const WideShape& s) {
-  if (s.splits && s.columns == 128 && s.blocks == 2) return start<kHalf, 128, 2, true>(ctx, c, s);
-  if (s.splits && s.columns == 128 && s.blocks == 1) return start<kHalf, 128, 1, true>(ctx, c, s);
-  if (!s.splits && s.columns == 256 && s.blocks == 2) return start<kHalf, 256, 2, false>(ctx, c, s);
-  if (!s.splits && s.columns == 128 && s.blocks == 2) return start<kHalf, 128, 2, false>(ctx, c, s);
-  if (!s.splits && s.columns == 128 && s.blocks == 1) return start<kHalf, 128, 1, false>(ctx, c, s);
-  gpu::launch_failed("cuda.matmul.wgmma", "no such shape");
+WideKernel kernel_of(const WideShape& s) {
+  if (s.sums == Sums::in_turn && s.columns == 128) return s.blocks == 2 ? wide<kHalf, 128, 2, true> : wide<kHalf, 128, 1, true>;
+  if (s.sums == Sums::whole && s.columns == 256 && s.blocks == 2) return wide<kHalf, 256, 2, false>;
+  if (s.sums == Sums::whole && s.columns == 192) return s.blocks == 2 ? wide<kHalf, 192, 2, false> : wide<kHalf, 192, 1, false>;
+  if (s.sums == Sums::whole && s.columns == 128) return s.blocks == 2 ? wide<kHalf, 128, 2, false> : wide<kHalf, 128, 1, false>;
+  if (s.sums != Sums::halves) return nullptr;
+  switch (s.columns) {
+    case 64: return halves<kHalf, 64>;
+    case 128: return halves<kHalf, 128>;
+    case 192: return halves<kHalf, 192>;
+    case 256: return halves<kHalf, 256>;
+    default: return nullptr;
+  }
 }
 
 void launch(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params, const WideShape& shape) {
   if (params.m <= 0) return;
   const Call c = call_of(desc, params, shape);
-  desc.x_dtype == DType::f16 ? start_shape<true>(ctx, c, shape) : start_shape<false>(ctx, c, shape);
+  const WideKernel kernel = desc.x_dtype == DType::f16 ? kernel_of<true>(shape) : kernel_of<false>(shape);
+  if (kernel == nullptr) gpu::launch_failed("cuda.matmul.wgmma", "no such shape");
+  const int tiles = c.column_tiles * c.row_tiles, clusters = kMultiprocessors / shape.blocks;
+  if (shape.sums == Sums::halves) return start(ctx, kernel, c, shape, tiles, kSplit);
+  start(ctx, kernel, c, shape, tiles < clusters ? tiles : clusters, shape.blocks);
 }
 
 }  // namespace
@@ -382,6 +474,10 @@ void matmul_wgmma(const ExecContext& ctx, const MatmulDesc& desc, const MatmulPa
 
 void matmul_wgmma_split2(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params) {
   launch(ctx, desc, params, wide_split_shape(desc, params.m));
+}
+
+void matmul_wgmma_halves(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params) {
+  launch(ctx, desc, params, halves_shape(desc, params.m));
 }
 
 }  // namespace attune::cuda

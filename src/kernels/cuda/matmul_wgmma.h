@@ -1,6 +1,6 @@
 #pragma once
 
-// What the page and the kernel of cuda.matmul.wgmma agree on. Plain C++.
+// What the page and the kernels of cuda.matmul.wgmma agree on. Plain C++.
 
 #include "ops/matmul.h"
 
@@ -8,37 +8,63 @@ namespace attune::cuda {
 
 inline constexpr int kWideRows = 128;  ///< of x, a block's tile
 
-/// How the output is cut; but for `splits` no bit of it depends on that.
+/// How an output is summed over K: in one chain, in the parts of cuda.matmul.skinny one after the other, or in those by a block each.
+enum class Sums : uint8_t { whole, in_turn, halves };
+
+/// How the output is cut; but for `sums` no bit of it depends on that.
 struct WideShape {
-  int columns = 256;    ///< rows of weights of a block's tile
-  int blocks = 2;       ///< of a cluster: neighbours along M that share the weights they read
-  int stages = 4;       ///< of the ring
-  int band = 8;         ///< tiles along N that are worked on together
-  bool splits = false;  ///< sums over K in the parts of cuda.matmul.skinny
+  int columns = 256;  ///< rows of weights of a block's tile
+  int blocks = 2;     ///< neighbours along M, in a cluster, that share the weights they read
+  int stages = 4;     ///< of the ring
+  int band = 8;       ///< tiles along N that are worked on together
+  Sums sums = Sums::whole;
 };
 
-constexpr int64_t wide_shared_memory(const WideShape& s) { return s.stages * (int64_t{128} * (kWideRows + s.columns) + 16); }
+/// The ring, a pair of barriers a stage and one more.
+constexpr int64_t wide_shared_memory(const WideShape& s) { return s.stages * (int64_t{128} * (kWideRows + s.columns) + 16) + 16; }
+inline constexpr int64_t kMostWideMemory = wide_shared_memory({.columns = 192, .stages = 5});  ///< of all shapes
 
-/// Rows of weights that a call reads.
-constexpr int64_t weight_rows(const MatmulDesc& d) { return d.gated ? 2 * d.n : d.n; }
+constexpr int wide_stages(int columns) { return columns <= 64 ? 8 : columns <= 128 ? 6 : columns <= 192 ? 5 : 4; }
+constexpr WideShape shape_of(int columns, int blocks, Sums sums) {
+  return {.columns = columns, .blocks = blocks, .stages = wide_stages(columns), .sums = sums};
+}
 
-/// The largest tiles that give every multiprocessor some of them.
+/// Clocks that a call takes, roughly: waves of tiles over 132 multiprocessors, the steps of 64 along K of a tile (bound by shared memory where there
+/// are few columns), and what a block that has a tile of its own does before and after them.
+constexpr int64_t wide_clocks(const MatmulDesc& d, int64_t m, const WideShape& s) {
+  const int64_t columns = d.gated ? s.columns / 2 : s.columns, rows = kWideRows * s.blocks, steps = (d.k + 63) / 64;
+  const int64_t tiles = (d.n + columns - 1) / columns * ((m + rows - 1) / rows);
+  const int64_t step = s.columns <= 64 ? 448 : s.columns <= 128 ? 640 : s.columns <= 192 ? 850 : 1024;
+  const int64_t at_once = 132 / (s.sums == Sums::halves ? 2 : s.blocks), waves = (tiles + at_once - 1) / at_once;
+  return s.sums == Sums::halves ? waves * ((steps + 1) / 2 * step + 6000) : waves * steps * step;
+}
+
 constexpr WideShape wide_shape(const MatmulDesc& d, int64_t m) {
-  const int64_t rows = (m + kWideRows - 1) / kWideRows;
-  if (rows > 1 && (rows + 1) / 2 * ((weight_rows(d) + 255) / 256) >= 50) return {};
-  if (rows > 1 && (rows + 1) / 2 * ((weight_rows(d) + 127) / 128) >= 50) return {.columns = 128, .blocks = 2, .stages = 6};
-  return {.columns = 128, .blocks = 1, .stages = 6};
+  WideShape best = shape_of(m > kWideRows ? 256 : 128, m > kWideRows ? 2 : 1, Sums::whole);
+  for (const int columns : {192, 128})
+    for (int blocks = m > kWideRows ? 2 : 1; blocks > 0; --blocks)
+      if (const WideShape s = shape_of(columns, blocks, Sums::whole); wide_clocks(d, m, s) < wide_clocks(d, m, best)) best = s;
+  return best;
 }
 
 constexpr WideShape wide_split_shape(const MatmulDesc& d, int64_t m) {
-  WideShape s = wide_shape(d, m);
-  if (s.columns == 256) s = {.columns = 128, .blocks = 2, .stages = 6};
-  s.splits = true;
-  return s;
+  return shape_of(128,
+                  m > kWideRows && wide_clocks(d, m, shape_of(128, 2, Sums::in_turn)) <= wide_clocks(d, m, shape_of(128, 1, Sums::in_turn)) ? 2 : 1,
+                  Sums::in_turn);
 }
 
-constexpr int64_t wide_shared_memory_of(const MatmulDesc& d) { return wide_shared_memory(wide_shape(d, d.rows)); }
+constexpr WideShape halves_shape(const MatmulDesc& d, int64_t m) {
+  WideShape best = shape_of(256, 1, Sums::halves);
+  for (const int columns : {192, 128, 64})
+    if (const WideShape s = shape_of(columns, 1, Sums::halves); wide_clocks(d, m, s) < wide_clocks(d, m, best)) best = s;
+  return best;
+}
 
-constexpr int64_t wide_split_shared_memory_of(const MatmulDesc& d) { return wide_shared_memory(wide_split_shape(d, d.rows)); }
+/// Whether halves of K, a block each, are worth their exchange: tiles are too few to fill the multiprocessors.
+constexpr bool halves_pay(const MatmulDesc& d) {
+  return wide_clocks(d, d.rows, halves_shape(d, d.rows)) < wide_clocks(d, d.rows, wide_shape(d, d.rows));
+}
+
+constexpr int64_t wide_shared_memory_of(const MatmulDesc&) { return kMostWideMemory; }
 
 }  // namespace attune::cuda

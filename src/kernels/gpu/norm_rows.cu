@@ -2,7 +2,7 @@
 //
 // A thread holds elements 4·(thread + i·threads) … + 3 and adds their squares in order; then a butterfly over 32 threads, then the sums of 32 in
 // order. The number of threads depends on the width alone, so a row's bits do not depend on its neighbours. Weights are read before the
-// predecessor in the stream has finished.
+// predecessor in the stream has finished. Of many rows a block takes one after the other and loads the next while it finishes one.
 #include "kernels/gpu/elements.h"
 #include "kernels/gpu/kernels.h"
 #include "kernels/gpu/norm_math.h"
@@ -12,6 +12,11 @@ namespace {
 
 constexpr int kLeastThreads = 128;  // of a block
 constexpr int kMostHeld = 8;        // vectors of four that a thread keeps in registers
+
+/// Whether a thread has registers for the next row beside the one that it finishes.
+constexpr bool loads_ahead(int held) { return held <= 4; }
+/// Blocks of kMostNormThreads for which a multiprocessor has registers.
+constexpr int blocks_beside(int64_t held) { return held <= 2 ? 2 : 1; }
 
 struct Call {
   NormDesc desc;
@@ -44,15 +49,15 @@ __device__ float row_sum(const Call& c, float squares) {
   return total;
 }
 
-/// Writes (or adds to the residual) elements [i, i + 4) of a row.
+/// Writes (or adds to the residual) elements [i, i + 4) of a row that goes to `to`.
 template <class X, class Out>
-__device__ void write_four(const Call& c, const Row& row, int64_t i, const Packed<X, 4>& x, const Four& w, float scale, bool aligned) {
+__device__ void write_four(const Call& c, int64_t to, int64_t i, const Packed<X, 4>& x, const Four& w, float scale, bool aligned) {
   const int64_t left = c.desc.hidden - i;
   float y[4];
 #pragma unroll
   for (int j = 0; j < 4; ++j) y[j] = normed(to_float(x.x[j]), scale, w.x[j], c.desc.unit_offset);
-  if (!c.desc.residual) return store_raw(static_cast<Out*>(c.params.out) + row.to + i, left, aligned, rounded<Out>(y));
-  float* residual = c.params.residual + row.to + i;
+  if (!c.desc.residual) return store_raw(static_cast<Out*>(c.params.out) + to + i, left, aligned, rounded<Out>(y));
+  float* residual = c.params.residual + to + i;
   Packed<float, 4> sum = load_raw(residual, left, aligned);
 #pragma unroll
   for (int j = 0; j < 4; ++j) sum.x[j] = sum.x[j] + y[j];
@@ -74,9 +79,20 @@ __device__ void load_weights(const Call& c, int lane, Four (&weights)[kHeld]) {
     if (const int i = 4 * (lane + n * c.width); i < c.desc.hidden) weights[n] = load_packed<W>(c.params.w, i);
 }
 
+/// A thread's row: where it stands, or that there is none.
+struct Turn {
+  Row row;
+  bool live;
+};
+__device__ Turn turn_of(const Call& c, int64_t first) {
+  const int64_t index = first + thread_index() / c.width;
+  const bool live = index < c.rows;
+  return {row_at(c, live ? index : 0), live};
+}
+
 /// Rows whose fours are aligned and no more than a thread holds: x and w are read once, w before it is this launch's turn.
 template <class X, class Out, int kHeld>
-__global__ void __launch_bounds__(kMostNormThreads) norm_held(const Call c) {
+__global__ void __launch_bounds__(kMostNormThreads, blocks_beside(kHeld)) norm_held(const Call c) {
   let_next_start();
   const int lane = thread_index() % c.width, step = 4 * c.width, hidden = static_cast<int>(c.desc.hidden);
   Four weights[kHeld] = {};
@@ -85,29 +101,42 @@ __global__ void __launch_bounds__(kMostNormThreads) norm_held(const Call c) {
     case DType::f16: load_weights<f16_t>(c, lane, weights); break;
     default: load_weights<float>(c, lane, weights); break;
   }
-  // The first round is a rehearsal without rows: it fetches the code while the predecessor works.
-  int64_t first = c.rows, next = block_index() * c.rows_a_block;
+  // A round loads a row and finishes the one before. The first is a rehearsal without rows: it fetches the code while the predecessor works. The
+  // second has nothing to finish.
+  Packed<X, 4> held[kHeld] = {};
+  const int64_t stride = block_count() * c.rows_a_block;
+  int64_t next = block_index() * c.rows_a_block, to = 0;  // next: the row after the one that `turn` is
+  Turn turn = {};
+  bool live = false;
 #pragma unroll 1
-  for (;;) {
-    const int64_t index = first + thread_index() / c.width;
-    const int width = index < c.rows ? hidden : 0;
-    const Row row = row_at(c, width > 0 ? index : 0);
-    const X* x = static_cast<const X*>(c.params.x) + row.from;
-    Packed<X, 4> held[kHeld] = {};
+  for (int round = 0;; ++round) {
+    Packed<X, 4> coming[kHeld] = {};
+    const auto load = [&](Packed<X, 4>(&x)[kHeld]) {
+      const int loaded = turn.live ? hidden : 0;
 #pragma unroll
-    for (int n = 0; n < kHeld; ++n)
-      if (const int i = 4 * lane + n * step; i < width) held[n] = load_raw(x + i, 4, true);
-    float squares = 0;
+      for (int n = 0; n < kHeld; ++n)
+        if (const int i = 4 * lane + n * step; i < loaded) x[n] = load_raw(static_cast<const X*>(c.params.x) + turn.row.from + i, 4, true);
+    };
+    if constexpr (loads_ahead(kHeld)) load(coming);
+    if (round != 1) {
+      float squares = 0;
 #pragma unroll
-    for (int n = 0; n < kHeld; ++n) squares = with_squares(held[n], squares);
-    const float scale = inverse_rms(row_sum(c, squares), c.desc.hidden, c.params.eps);
+      for (int n = 0; n < kHeld; ++n) squares = with_squares(held[n], squares);
+      const float scale = inverse_rms(row_sum(c, squares), c.desc.hidden, c.params.eps);
+      const int finished = live ? hidden : 0;
 #pragma unroll
-    for (int n = 0; n < kHeld; ++n)
-      if (4 * lane + n * step < width) write_four<X, Out>(c, row, 4 * lane + n * step, held[n], weights[n], scale, true);
-    if (next >= c.rows) return;
-    block_sync();
-    if (first >= c.rows) take_turn();
-    first = next, next += block_count() * c.rows_a_block;
+      for (int n = 0; n < kHeld; ++n)
+        if (4 * lane + n * step < finished) write_four<X, Out>(c, to, 4 * lane + n * step, held[n], weights[n], scale, true);
+      if (next - stride >= c.rows) return;
+      block_sync();
+    }
+    if (round == 0) take_turn();
+    if constexpr (!loads_ahead(kHeld)) load(coming);
+    live = turn.live, to = turn.row.to;
+    turn = turn_of(c, next);
+    next += stride;
+#pragma unroll
+    for (int n = 0; n < kHeld; ++n) held[n] = coming[n];
   }
 }
 
@@ -132,7 +161,7 @@ __global__ void __launch_bounds__(kMostNormThreads) norm_any(const Call c) {
     const float scale = inverse_rms(row_sum(c, squares), c.desc.hidden, c.params.eps);
 #pragma unroll 1
     for (int64_t i = 4 * lane; i < hidden; i += step)
-      write_four<X, Out>(c, row, i, load_raw(x + i, hidden - i, c.aligned), as_floats(load_raw(w + i, hidden - i, c.aligned)), scale, c.aligned);
+      write_four<X, Out>(c, row.to, i, load_raw(x + i, hidden - i, c.aligned), as_floats(load_raw(w + i, hidden - i, c.aligned)), scale, c.aligned);
     block_sync();
   }
 }
@@ -144,7 +173,7 @@ const char* start(const ExecContext& ctx, const Call& c, int64_t units, int thre
   auto* kernel = norm_any<X, W, Out>;
   if (c.aligned && vectors <= kMostHeld)
     kernel = vectors <= 2 ? norm_held<X, Out, 2> : vectors <= 4 ? norm_held<X, Out, 4> : norm_held<X, Out, kMostHeld>;
-  return launch(kernel, blocks_for(units), threads, shared, ctx.stream, c);
+  return launch(kernel, blocks_at_work(units, blocks_beside(vectors) * kMostNormThreads / threads), threads, shared, ctx.stream, c);
 }
 
 bool all_aligned(const NormDesc& d, const NormParams& p) {

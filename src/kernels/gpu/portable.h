@@ -119,6 +119,9 @@ __device__ inline int64_t quotient(int64_t a, int64_t b) {
 inline constexpr int64_t kMostBlocks = 65536;
 constexpr int64_t blocks_for(int64_t units) { return units < kMostBlocks ? units : kMostBlocks; }
 
+/// The same where a block goes on from unit to unit and loads ahead: as many a multiprocessor of a large GPU as it has room for.
+constexpr int64_t blocks_at_work(int64_t units, int a_multiprocessor) { return units < 132 * a_multiprocessor ? units : 132 * a_multiprocessor; }
+
 // ---- reductions ---------------------------------------------------------------------------------------------------------------------------
 
 /// The sum over groups of `width` neighbouring threads (a power of two ≤ kLanes), the same bits in each of them.
