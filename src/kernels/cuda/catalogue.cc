@@ -137,6 +137,10 @@ constexpr MatmulCapability matmul_of(Constraint<int64_t> rows) {
           .residual = flag,
           .gated = flag};
 }
+constexpr MatmulCapability plain(MatmulCapability c) {
+  c.activation = {}, c.gated = {};
+  return c;
+}
 constexpr MatmulKernel kMatmul[] = {
     {.info = {.name = "cuda.matmul.skinny", .version = 3, .reduction = "wgmma_k16.split2", .device = kHopper, .graph = GraphLevel::mixed},
      .can = matmul_of(range{1, cuda::kMostRows}),
@@ -144,7 +148,7 @@ constexpr MatmulKernel kMatmul[] = {
      .shared_memory = cuda::skinny_shared_memory_of,
      .launch = built<kOn, &cuda::matmul_skinny>()},
     {.info = {.name = "cuda.matmul.wgmma_halves", .reduction = "wgmma_k16.split2", .device = kHopper, .graph = GraphLevel::mixed},
-     .can = matmul_of(range{cuda::kMostRows + 1, 512}),
+     .can = plain(matmul_of(range{cuda::kMostRows / 2 + 1, 512})),
      .rules = kHalvesRules,
      .shared_memory = cuda::wide_shared_memory_of,
      .launch = built<kOn, &cuda::matmul_wgmma_halves>()},

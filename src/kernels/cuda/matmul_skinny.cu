@@ -103,47 +103,51 @@ __device__ void make_barriers(const Call& c, const L& l) {
   barrier_arrive_expect(l.got, kSplit * L::kPartBytes);
 }
 
+/// Steps of a cluster's tiles one after the other.
+struct Steps {
+  const Call& c;
+  const Share& share;
+  int left, turn = 0, step = 0;  // left: steps from this one on
+  Tile tile;
+  __device__ Steps(const Call& call, const Share& s) : c(call), share(s), left(s.tiles * s.steps), tile(tile_at(call, s.first_tile)) {}
+  __device__ int column(int d) const { return (share.first_box + step * kDepth + d) * kBoxColumns; }
+  __device__ void advance() {
+    --left;
+    if (++step < share.steps) return;
+    step = 0, ++turn;
+    if (left > 0) tile = tile_at(c, share.first_tile + turn * share.stride);
+  }
+};
+
 /// The copying warp where everything has a map: one thread. Fills the ring with weights, then waits for the predecessor, whose outputs x may be.
 /// A stage's barrier gets one arrival, with its x.
 template <bool kGated, class L>
 __device__ void copy(const Call& c, const L& l, const Share& share) {
   const uint64_t policy = policy_evict_first();
-  const auto weights = [&](int stage, const Tile& tile, int step) {
+  const auto ask_weights = [&](int stage, const Steps& at) {
     const uint32_t to = l.stage(stage), barrier = l.full + stage * 8;
+    barrier_expect(barrier, L::kWeightBytes);
 #pragma unroll
     for (int d = 0; d < kDepth; ++d) {
-      const int column = (share.first_box + step * kDepth + d) * kBoxColumns;
-      copy_box(to + d * kTileBytes, &c.w[tile.segment].map, column, tile.row, barrier, policy);
-      if constexpr (kGated) copy_box(to + d * kTileBytes + kTileBytes / 2, &c.up[tile.segment].map, column, tile.row, barrier, policy);
+      copy_box(to + d * kTileBytes, &c.w[at.tile.segment].map, at.column(d), at.tile.row, barrier, policy);
+      if constexpr (kGated) copy_box(to + d * kTileBytes + kTileBytes / 2, &c.up[at.tile.segment].map, at.column(d), at.tile.row, barrier, policy);
     }
   };
-  const auto x = [&](int stage, int step) {
+  const auto ask_x = [&](int stage, const Steps& at) {
     const uint32_t to = l.stage(stage) + L::kWeightBytes, barrier = l.full + stage * 8;
+    barrier_arrive_expect(barrier, L::kXBytes);
 #pragma unroll
-    for (int d = 0; d < kDepth; ++d)
-      copy_box(to + d * L::kXBytes / kDepth, &c.x.map, (share.first_box + step * kDepth + d) * kBoxColumns, 0, barrier);
+    for (int d = 0; d < kDepth; ++d) copy_box(to + d * L::kXBytes / kDepth, &c.x.map, at.column(d), 0, barrier);
   };
-  const int total = share.tiles * share.steps, ahead = total < c.stages ? total : c.stages;
-  for (int i = 0; i < ahead; ++i) {
-    barrier_expect(l.full + i * 8, L::kWeightBytes);
-    weights(i, tile_at(c, share.first_tile + i / share.steps * share.stride), i % share.steps);
-  }
+  Steps at(c, share);
+  int filled = 0;
+  for (; filled < c.stages && at.left > 0; ++filled, at.advance()) ask_weights(filled, at);
   wait_for_predecessor();
-  for (int i = 0; i < ahead; ++i) {
-    barrier_arrive_expect(l.full + i * 8, L::kXBytes);
-    x(i, i % share.steps);
-  }
-  Place place;
-  int step = ahead % share.steps;
-  for (int turn = ahead / share.steps; turn < share.tiles; ++turn, step = 0) {
-    const Tile tile = tile_at(c, share.first_tile + turn * share.stride);
-    for (; step < share.steps; ++step) {
-      barrier_wait(l.empty + place.stage * 8, place.parity);
-      barrier_arrive_expect(l.full + place.stage * 8, L::kStageBytes);
-      weights(place.stage, tile, step);
-      x(place.stage, step);
-      place.advance(c.stages);
-    }
+  Steps early(c, share);
+  for (int i = 0; i < filled; ++i, early.advance()) ask_x(i, early);
+  for (Place place; at.left > 0; at.advance(), place.advance(c.stages)) {
+    barrier_wait(l.empty + place.stage * 8, place.parity);
+    ask_weights(place.stage, at), ask_x(place.stage, at);
   }
 }
 
@@ -152,21 +156,18 @@ template <bool kGated, class L>
 __device__ void copy_by_elements(const Call& c, const L& l, unsigned char* memory, const Share& share, int lane) {
   wait_for_predecessor();
   Place place;
-  for (int turn = 0; turn < share.tiles; ++turn) {
-    const Tile tile = tile_at(c, share.first_tile + turn * share.stride);
-    for (int step = 0; step < share.steps; ++step) {
-      if (turn * share.steps + step >= c.stages) barrier_wait(l.empty + place.stage * 8, place.parity ^ 1);
-      unsigned char* to = memory + place.stage * L::kStageBytes;
-      for (int d = 0; d < kDepth; ++d) {
-        const int column = (share.first_box + step * kDepth + d) * kBoxColumns;
-        copy_elements(to + d * kTileBytes, c.w[tile.segment], c.k, column, tile.row, c.tile_rows, lane);
-        if constexpr (kGated) copy_elements(to + d * kTileBytes + kTileBytes / 2, c.up[tile.segment], c.k, column, tile.row, c.tile_rows, lane);
-        copy_elements(to + L::kWeightBytes + d * L::kXBytes / kDepth, c.x, c.k, column, 0, L::kColumns * 8, lane);
-      }
-      __syncwarp();
-      if (lane == 0) barrier_arrive(l.full + place.stage * 8);
-      place.advance(c.stages);
+  int free = c.stages;
+  for (Steps at(c, share); at.left > 0; at.advance(), place.advance(c.stages)) {
+    if (--free < 0) barrier_wait(l.empty + place.stage * 8, place.parity ^ 1);
+    unsigned char* to = memory + place.stage * L::kStageBytes;
+    for (int d = 0; d < kDepth; ++d) {
+      copy_elements(to + d * kTileBytes, c.w[at.tile.segment], c.k, at.column(d), at.tile.row, c.tile_rows, lane);
+      if constexpr (kGated)
+        copy_elements(to + d * kTileBytes + kTileBytes / 2, c.up[at.tile.segment], c.k, at.column(d), at.tile.row, c.tile_rows, lane);
+      copy_elements(to + L::kWeightBytes + d * L::kXBytes / kDepth, c.x, c.k, at.column(d), 0, L::kColumns * 8, lane);
     }
+    __syncwarp();
+    if (lane == 0) barrier_arrive(l.full + place.stage * 8);
   }
 }
 

@@ -122,14 +122,14 @@ struct Copier {
 
   /// Weights of the first steps are asked for before the predecessor, whose output x may be, has finished.
   __device__ void run(int first, int tiles, int stride) {
-    const int ahead = c.steps < ring.stages ? c.steps : ring.stages;
+    const int steps = part.end - part.begin, ahead = steps < ring.stages ? steps : ring.stages;
     const Tile start = tile_at<kBlocks>(c, first);
-    for (int i = 0; i < ahead; ++i) weights(i, start, i);
+    for (int i = 0; i < ahead; ++i) weights(i, start, part.begin + i);
     wait_for_predecessor();
     for (int index = first; index < tiles; index += stride) {
       const Tile tile = tile_at<kBlocks>(c, index);
-      for (int step = 0; step < c.steps; ++step) {
-        if (index != first || step >= ahead) {
+      for (int step = part.begin; step < part.end; ++step) {
+        if (index != first || step >= part.begin + ahead) {
           barrier_wait(ring.empty + ring.stage * 8, ring.parity ^ 1);
           weights(ring.stage, tile, step);
         }
@@ -140,9 +140,9 @@ struct Copier {
   }
 };
 
-/// The outputs of one thread: for each j two neighbouring columns 8j and 8j + 1 from `row` on, in rows m and m + 8. Conditions stand outside the
-/// loops over registers, which are unrolled.
-template <int kColumns>
+/// The outputs of one thread (kPlain: no activation, so that there is little code): for each j two neighbouring columns 8j and 8j + 1 from `row` on,
+/// in rows m and m + 8. Conditions stand outside the loops over registers, which are unrolled.
+template <int kColumns, bool kPlain>
 struct Outputs {
   static constexpr int kPairs = kColumns / 8;
   const Call& c;
@@ -225,11 +225,12 @@ struct Outputs {
         }
   }
   __device__ void finish() {
-    if (e.gated) {
-      gate_all();
+    if (!kPlain && e.gated) {
+      if constexpr (!kPlain) gate_all();
     } else {
       if (e.bias[segment]) add_bias<0, kPairs>(e.bias[segment]);
-      if (e.activation != Activation::none) activate();
+      if constexpr (!kPlain)
+        if (e.activation != Activation::none) activate();
     }
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
@@ -239,6 +240,13 @@ struct Outputs {
     }
   }
 };
+
+/// A warp is done with a stage that every block of the cluster has a share in.
+template <int kBlocks>
+__device__ void hand_back(uint32_t barrier, int lane) {
+  if (lane >= kBlocks) return;
+  kBlocks == 1 ? barrier_arrive(barrier) : barrier_arrive_remote(map_to_rank(barrier, static_cast<uint32_t>(lane)));
+}
 
 /// sums += x · wᵀ over a part of K of a tile, for the 64 rows of warpgroup `group`.
 template <bool kHalf, int kColumns, int kBlocks>
@@ -258,20 +266,20 @@ __device__ void add_steps(float (&sums)[kColumns / 2], Ring<kColumns, kBlocks>& 
     }
     wgmma_commit();
     wgmma_wait<1>();
-    if (previous >= 0 && lane < kBlocks) barrier_arrive_remote(map_to_rank(ring.empty + previous * 8, lane));
+    if (previous >= 0) hand_back<kBlocks>(ring.empty + previous * 8, lane);
     previous = ring.stage;
     ring.advance();
   }
   wgmma_wait<0>();
-  if (previous >= 0 && lane < kBlocks) barrier_arrive_remote(map_to_rank(ring.empty + previous * 8, lane));
+  if (previous >= 0) hand_back<kBlocks>(ring.empty + previous * 8, lane);
 }
 
 /// Stores the sums of a thread: rows `row` (of the tile) and row + 8.
-template <int kColumns>
+template <int kColumns, bool kPlain>
 __device__ void finish(const Call& c, const Tile& tile, int row, int lane, float (&sums)[kColumns / 2]) {
   const int64_t column = tile.row + lane % 4 * 2;
   const auto there = static_cast<int>(c.w[tile.segment].rows - column), own = c.tile_columns - lane % 4 * 2;
-  Outputs<kColumns>{c, c.epilogue, tile.segment, column, tile.m + row, there < own ? there : own, sums}.finish();
+  Outputs<kColumns, kPlain>{c, c.epilogue, tile.segment, column, tile.m + row, there < own ? there : own, sums}.finish();
 }
 
 /// One of the multiplying warpgroups: 64 rows of each of the block's tiles. kSplits: K is summed in the parts of cuda.matmul.skinny.
@@ -293,7 +301,7 @@ __device__ void multiply(const Call& c, Ring<kColumns, kBlocks> ring, int first,
     } else {
       add_steps<kHalf, kColumns, kBlocks>(sums, ring, {0, c.steps}, group, lane);
     }
-    finish<kColumns>(c, tile_at<kBlocks>(c, index), rank * kWideRows + group * 64 + warp * 16 + lane / 4, lane, sums);
+    finish<kColumns, false>(c, tile_at<kBlocks>(c, index), rank * kWideRows + group * 64 + warp * 16 + lane / 4, lane, sums);
   }
 }
 
@@ -331,7 +339,7 @@ __device__ void multiply_part(const Call& c, Ring<kColumns, 1> ring, const Excha
       sums[4 * j + i] = rank == 0 ? 0.0f + own + part[i] : 0.0f + part[i] + own;
     }
   }
-  finish<kColumns>(c, tile_at<1>(c, static_cast<int>(blockIdx.x) / kSplit), group * 64 + thread / 32 * 16 + lane / 4, lane, sums);
+  finish<kColumns, true>(c, tile_at<1>(c, static_cast<int>(blockIdx.x) / kSplit), group * 64 + thread / 32 * 16 + lane / 4, lane, sums);
 }
 
 template <bool kHalf, int kColumns, int kBlocks, bool kSplits>

@@ -54,8 +54,8 @@ inline const char* last_error() {
   return e == cudaSuccess ? nullptr : cudaGetErrorString(e);
 }
 
-// A launch may start while the one before it ends (programmatic dependent launch): take_turn() is where it waits. It asks for the division of
-// L1 that big kernels have, so that it may stand beside one.
+// A launch may start while the one before it ends (programmatic dependent launch): take_turn() is where it waits. One of few blocks asks for the
+// division of L1 that big kernels have, so that it may stand beside one; many blocks need L1 for what they have in flight.
 template <class... Parameters, class... Arguments>
 const char* launch_after(void (*kernel)(Parameters...), dim3 blocks, dim3 threads, size_t shared_bytes, Stream stream,
                          const Arguments&... arguments) {
@@ -64,7 +64,7 @@ const char* launch_after(void (*kernel)(Parameters...), dim3 blocks, dim3 thread
   wishes[1].id = cudaLaunchAttributePreferredSharedMemoryCarveout, wishes[1].val.sharedMemCarveout = cudaSharedmemCarveoutMaxShared;
   cudaLaunchConfig_t config{};
   config.gridDim = blocks, config.blockDim = threads, config.dynamicSmemBytes = shared_bytes, config.stream = stream;
-  config.attrs = wishes, config.numAttrs = 2;
+  config.attrs = wishes, config.numAttrs = blocks.x > 132 ? 1 : 2;
   const cudaError_t e = cudaLaunchKernelEx(&config, kernel, arguments...);
   if (e != cudaSuccess) cudaGetLastError();
   return e == cudaSuccess ? nullptr : cudaGetErrorString(e);
