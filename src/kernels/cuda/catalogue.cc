@@ -115,7 +115,8 @@ constexpr Rule<MatmulDesc> kOneType{"x and w are of one type", [](const MatmulDe
 constexpr Rule<MatmulDesc> kOurRules[] = {kOneType};
 constexpr Rule<MatmulDesc> kHalvesRules[] = {
     kOneType,
-    {"tiles of the output are too few to fill the multiprocessors, so that halves of K pay", cuda::halves_pay},
+    {"k is a multiple of 8", [](const MatmulDesc& d) { return d.k % 8 == 0; }},
+    {"at most 66 tiles of 128 x 256 outputs: more of them fill the multiprocessors without halves", cuda::halves_pay},
 };
 constexpr Rule<MatmulDesc> kLibraryRules[] = {
     kOneType,
@@ -137,7 +138,10 @@ constexpr MatmulCapability matmul_of(Constraint<int64_t> rows) {
           .residual = flag,
           .gated = flag};
 }
-constexpr MatmulCapability plain(MatmulCapability c) {
+/// What sums K in halves at once: for rows and K that make it pay.
+constexpr MatmulCapability halves_of(Constraint<int64_t> rows) {
+  MatmulCapability c = matmul_of(rows);
+  c.k = range{1024, int64_t{1} << 31};
   c.activation = {}, c.gated = {};
   return c;
 }
@@ -148,7 +152,7 @@ constexpr MatmulKernel kMatmul[] = {
      .shared_memory = cuda::skinny_shared_memory_of,
      .launch = built<kOn, &cuda::matmul_skinny>()},
     {.info = {.name = "cuda.matmul.wgmma_halves", .reduction = "wgmma_k16.split2", .device = kHopper, .graph = GraphLevel::mixed},
-     .can = plain(matmul_of(range{cuda::kMostRows / 2 + 1, 512})),
+     .can = halves_of(range{cuda::kMostRows + 1, 512}),
      .rules = kHalvesRules,
      .shared_memory = cuda::wide_shared_memory_of,
      .launch = built<kOn, &cuda::matmul_wgmma_halves>()},

@@ -477,15 +477,15 @@ void launch(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& 
 }  // namespace
 
 void matmul_wgmma(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params) {
-  launch(ctx, desc, params, wide_shape(desc, params.m));
+  launch(ctx, desc, params, wide_shape(desc, params.m, segments_of(desc, params)));
 }
 
 void matmul_wgmma_split2(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params) {
-  launch(ctx, desc, params, wide_split_shape(desc, params.m));
+  launch(ctx, desc, params, wide_split_shape(desc, params.m, segments_of(desc, params)));
 }
 
 void matmul_wgmma_halves(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params) {
-  launch(ctx, desc, params, halves_shape(desc, params.m));
+  launch(ctx, desc, params, halves_shape(desc, params.m, segments_of(desc, params)));
 }
 
 }  // namespace attune::cuda

@@ -29,41 +29,50 @@ constexpr WideShape shape_of(int columns, int blocks, Sums sums) {
   return {.columns = columns, .blocks = blocks, .stages = wide_stages(columns), .sums = sums};
 }
 
+/// Outputs of the segments, whose ends tiles do not cross. A desc tells only their sum.
+struct Segments {
+  int64_t rows[3];
+  int64_t count;
+};
+constexpr Segments segments_of(const MatmulDesc& d) { return {{d.n}, 1}; }
+constexpr Segments segments_of(const MatmulDesc& d, const MatmulParams& p) {
+  return {{p.segments[0].rows, p.segments[1].rows, p.segments[2].rows}, d.segments};
+}
+
 /// Clocks that a call takes, roughly: waves of tiles over 132 multiprocessors, the steps of 64 along K of a tile (bound by shared memory where there
 /// are few columns), and what a block that has a tile of its own does before and after them.
-constexpr int64_t wide_clocks(const MatmulDesc& d, int64_t m, const WideShape& s) {
+constexpr int64_t wide_clocks(const MatmulDesc& d, int64_t m, const Segments& segments, const WideShape& s) {
   const int64_t columns = d.gated ? s.columns / 2 : s.columns, rows = kWideRows * s.blocks, steps = (d.k + 63) / 64;
-  const int64_t tiles = (d.n + columns - 1) / columns * ((m + rows - 1) / rows);
+  int64_t tiles = 0;
+  for (int64_t i = 0; i < segments.count; ++i) tiles += (segments.rows[i] + columns - 1) / columns * ((m + rows - 1) / rows);
   const int64_t step = s.columns <= 64 ? 448 : s.columns <= 128 ? 640 : s.columns <= 192 ? 850 : 1024;
   const int64_t at_once = 132 / (s.sums == Sums::halves ? 2 : s.blocks), waves = (tiles + at_once - 1) / at_once;
   return s.sums == Sums::halves ? waves * ((steps + 1) / 2 * step + 6000) : waves * steps * step;
 }
 
-constexpr WideShape wide_shape(const MatmulDesc& d, int64_t m) {
-  WideShape best = shape_of(m > kWideRows ? 256 : 128, m > kWideRows ? 2 : 1, Sums::whole);
+constexpr WideShape wide_shape(const MatmulDesc& d, int64_t m, const Segments& segments) {
+  const int most = m > kWideRows ? 2 : 1;
+  WideShape best = shape_of(most == 2 ? 256 : 128, most, Sums::whole);
   for (const int columns : {192, 128})
-    for (int blocks = m > kWideRows ? 2 : 1; blocks > 0; --blocks)
-      if (const WideShape s = shape_of(columns, blocks, Sums::whole); wide_clocks(d, m, s) < wide_clocks(d, m, best)) best = s;
+    for (int blocks = most; blocks > 0; --blocks)
+      if (const WideShape s = shape_of(columns, blocks, Sums::whole); wide_clocks(d, m, segments, s) < wide_clocks(d, m, segments, best)) best = s;
   return best;
 }
 
-constexpr WideShape wide_split_shape(const MatmulDesc& d, int64_t m) {
-  return shape_of(128,
-                  m > kWideRows && wide_clocks(d, m, shape_of(128, 2, Sums::in_turn)) <= wide_clocks(d, m, shape_of(128, 1, Sums::in_turn)) ? 2 : 1,
-                  Sums::in_turn);
+constexpr WideShape wide_split_shape(const MatmulDesc& d, int64_t m, const Segments& segments) {
+  const WideShape pair = shape_of(128, 2, Sums::in_turn), single = shape_of(128, 1, Sums::in_turn);
+  return m > kWideRows && wide_clocks(d, m, segments, pair) <= wide_clocks(d, m, segments, single) ? pair : single;
 }
 
-constexpr WideShape halves_shape(const MatmulDesc& d, int64_t m) {
+constexpr WideShape halves_shape(const MatmulDesc& d, int64_t m, const Segments& segments) {
   WideShape best = shape_of(256, 1, Sums::halves);
   for (const int columns : {192, 128, 64})
-    if (const WideShape s = shape_of(columns, 1, Sums::halves); wide_clocks(d, m, s) < wide_clocks(d, m, best)) best = s;
+    if (const WideShape s = shape_of(columns, 1, Sums::halves); wide_clocks(d, m, segments, s) < wide_clocks(d, m, segments, best)) best = s;
   return best;
 }
 
-/// Whether halves of K, a block each, are worth their exchange: tiles are too few to fill the multiprocessors.
-constexpr bool halves_pay(const MatmulDesc& d) {
-  return wide_clocks(d, d.rows, halves_shape(d, d.rows)) < wide_clocks(d, d.rows, wide_shape(d, d.rows));
-}
+/// Whether tiles of the largest size are so few that each has a cluster of two blocks at once.
+constexpr bool halves_pay(const MatmulDesc& d) { return (d.n + 255) / 256 * ((d.rows + kWideRows - 1) / kWideRows) <= 66; }
 
 constexpr int64_t wide_shared_memory_of(const MatmulDesc&) { return kMostWideMemory; }
 

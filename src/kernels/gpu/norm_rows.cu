@@ -3,6 +3,12 @@
 // A thread holds elements 4·(thread + i·threads) … + 3 and adds their squares in order; then a butterfly over 32 threads, then the sums of 32 in
 // order. The number of threads depends on the width alone, so a row's bits do not depend on its neighbours. Weights are read before the
 // predecessor in the stream has finished. Of many rows a block takes one after the other and loads the next while it finishes one.
+//
+// The ladder, µs for 2,048 rows of 4,096 (50 MB) on an H200:
+//   a block a row, which first rehearses                       34.0
+//   blocks that go from row to row and load ahead              20.9   instructions are the limit: every thread works out where rows stand
+//   256 threads, each playing two of the order's               18.7   few rows keep 512 threads: 2.4 µs for 32 rows in place of 2.7
+//   L1 whole, for what is in flight (portable.h)               16.0   3.15 TB/s
 #include "kernels/gpu/elements.h"
 #include "kernels/gpu/kernels.h"
 #include "kernels/gpu/norm_math.h"
