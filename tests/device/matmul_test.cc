@@ -1,7 +1,7 @@
 // The matmul kernels of the cuda page on this machine's device, under the harness of src/proof: each launch copies a case's tensors to the device
 // between margins, and copies the output back. Besides what the harness checks: margins and inputs untouched, equal bits when a captured graph is
-// replayed, equal bits of a row in calls of every M. `device_matmul [KERNEL|all [CASES [SEED]]]`; `device_matmul times [skinny|layer|rows|wide]`: timing
-// alone.
+// replayed, equal bits of a row in calls of every M. `device_matmul [KERNEL|all [CASES [SEED]]]`; `device_matmul times [skinny|layer|rows|wide]`:
+// timing alone.
 #include <fmt/format.h>
 
 #include <charconv>

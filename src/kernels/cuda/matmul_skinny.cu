@@ -14,6 +14,11 @@
 //   a copying thread without address work: a tile is located once          49.7   67.1   was 400 to 800 cycles a stage
 //   clusters of 2 (66 fit, one block a multiprocessor), 128 of K a stage   46.3   53.4   all the bandwidth; M = 64: x from L2 beside it
 //   tiles of 128 rows for M ≥ 32, x read half as often                     46.0   56.0   dropped: the reads of x are not the limit
+// And at M = 64, µs for o 4096×4096 and gate_up (goals 11.6, 51.4; before 12.4, 53.7):
+//   x in a ring of its own, 3 stages, so that weights have 10 in place of 6    14.1        dropped: x comes too late
+//   two blocks a multiprocessor, 4 stages of weights and 2 of x                       57.8   dropped
+//   cuda.matmul.wgmma_halves, x as the 64-row operand                          20.9        dropped
+//   the copying thread keeps its place among the steps                         12.5   53.4   and o 9.3 -> 8.8 at M = 1
 // And between other launches, µs a layer of Qwen3-8B without attention at M = 1: reading the weights takes 88.9.
 //   two blocks a multiprocessor for every shape                           112.1
 //   o and down, a tile a cluster, take a multiprocessor a block           100 to 101.5, with norms that are ready before their turn

@@ -6,6 +6,15 @@
 // Gated, half of a tile's columns are the gate's and half their factors', so that a thread holds both sums of an output.
 // Every output is one chain of products in the order of K, whatever the tile: a row's bits depend neither on M nor on other rows. As
 // cuda.matmul.wgmma_split2 it is the sum of two such chains over the parts of K that the blocks of cuda.matmul.skinny have, and gives its bits.
+// As cuda.matmul.wgmma_halves it is that sum too, each part by a block of a cluster: for outputs of so few tiles that all of K a block would leave
+// multiprocessors idle. matmul_wgmma.h chooses tiles by how many waves of them there are.
+//
+// The ladder, µs on an H200 at M = 96, 128 and 256 (cuBLASLt in brackets), graph replay, cold L2:
+//                                              o (16.3 14.0 18.6)   gate_up (56.6 57.9 76.6)   down (34.4 34.0 43.6)
+//   tiles of 128 or 256 rows of weights         30.8 28.9 28.7       74.7 69.7 100.3            94.0 81.5 77.3
+//   an arrival at the own barrier stays here    27.8 28.1 27.9       -                          76.0 76.1 75.1   was one through the cluster's window
+//   tiles of 192: gate_up is one wave of 128    -                    57.4 58.2 79.4             -
+//   K in halves, tiles from 64 to 256           16.9 15.7 18.5       -                          41.3 39.0 45.9
 #include "kernels/cuda/matmul_wgmma.h"
 
 #include "kernels/cuda/kernels.h"

@@ -117,9 +117,9 @@ __device__ Turn turn_of(const Call& c, int64_t first, int threads) {
 /// Rows whose fours are aligned and no more than the threads hold: x and w are read once, w before it is this launch's turn.
 template <class X, class Out, int kIndex>
 __global__ void __launch_bounds__(kHolds[kIndex].most, kHolds[kIndex].beside) norm_held(const Call c) {
+  let_next_start();
   constexpr Hold kHold = kHolds[kIndex];
   constexpr int kHeld = kHold.vectors, kPlayed = kHold.played;
-  let_next_start();
   const int threads = c.width / kPlayed, hidden = static_cast<int>(c.desc.hidden);
   const int at = 4 * (thread_index() % threads), step = 4 * threads;
   Four factors[kHeld] = {};

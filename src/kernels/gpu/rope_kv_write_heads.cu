@@ -285,8 +285,8 @@ __device__ float peak_of(const FourPairs& x) {
 /// Heads of 8 · kGroup elements, aligned and wholly rotated in neox style. 32 threads take neighbouring heads, a run of them.
 template <class X, int kGroup>
 __global__ void __launch_bounds__(kManyThreads, kManyBeside) rope_kv_write_many(const Call c) {
-  constexpr int kAtOnce = kLanes / kGroup, kHead = 8 * kGroup;
   let_next_start();
+  constexpr int kAtOnce = kLanes / kGroup, kHead = 8 * kGroup;
   float* weights = reinterpret_cast<float*>(shared_memory());
   for (int i = thread_index(); i < 2 * kHead && c.desc.norm; i += kManyThreads)
     weights[i] = load_element(i < kHead ? c.params.q_weight : c.params.k_weight, c.desc.w_dtype, i % kHead);
