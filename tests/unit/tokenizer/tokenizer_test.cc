@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <ctime>
 #include <fstream>
 #include <thread>
 
@@ -147,20 +147,20 @@ TEST(Tokenizer, NormalFormSortsMarksInGoodTime) {
   std::string text = "a";
   for (int i = 0; i < 200000; ++i) text += "\xcc\x81";  // class 230
   for (int i = 0; i < 200000; ++i) text += "\xcc\x96";  // class 220: all must move before them
-  const auto begin = std::chrono::steady_clock::now();
+  const std::clock_t begin = std::clock();              // time of computing: a busy machine fails nobody
   const std::string back = t->decode(t->encode(text, false), false);
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(20));
+  EXPECT_LT(std::clock() - begin, 20 * CLOCKS_PER_SEC);
   EXPECT_EQ(back.substr(0, 3), "\xc3\xa1\xcc");
   EXPECT_EQ(back.substr(2, 2), "\xcc\x96");
 }
 
 TEST(Tokenizer, OneHugeWordInGoodTime) {
-  const auto begin = std::chrono::steady_clock::now();
+  const std::clock_t begin = std::clock();  // time of computing: a busy machine fails nobody
   const auto t = made(sentencepiece_json({"▁", "a", "b", "ab", "abab"}, {{"a", "b"}, {"ab", "ab"}}));
   std::string text;
   for (int i = 0; i < 500000; ++i) text += "ab";
   EXPECT_EQ(t->encode(text, false).size(), 250001u);
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(20));
+  EXPECT_LT(std::clock() - begin, 20 * CLOCKS_PER_SEC);
 }
 
 TEST(Tokenizer, ConfigNamesTokens) {
