@@ -1,7 +1,8 @@
 // Every distinct allocation site of loading a model and generating with it fails once, each in a process of its own:
 //
-//     alloc_failures [--runs N] [--verbose]
+//     alloc_failures [--runs N] [--part K/N] [--verbose]
 //
+// `--part` runs every Nth of the sites, from the Kth (0 to N-1): several such processes share the work.
 // After the failure there must be an attune::Error or a failed request, or the right tokens. Then the same process loads and generates again:
 // the tokens must be right and no block may be left over. A site where third-party code ends the process is listed with its stack; any other
 // end of a process fails the run.
@@ -200,6 +201,10 @@ struct Totals {
   int64_t bad = 0;
 };
 
+struct Part {
+  int64_t index = 0, count = 1;
+};
+
 void run_one(Shared& shared, const alloc::Site& site, const Outcome& good, int64_t left_over, bool verbose, Totals& totals) {
   shared.ending = Ending::unknown, shared.text[0] = 0;
   const int status = in_child([&] { judge(shared, site.ordinal, good, left_over); });
@@ -221,7 +226,7 @@ void run_one(Shared& shared, const alloc::Site& site, const Outcome& good, int64
     for (const std::string& n : names) fmt::print("    {}\n", n.substr(0, 200));
 }
 
-int run(int64_t most, bool verbose) {
+int run(int64_t most, Part part, bool verbose) {
   auto* shared = static_cast<Shared*>(::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
   if (shared == MAP_FAILED) return 2;
   auto* good = new (shared->text) Outcome;  // overwritten by tell() only after it was copied
@@ -251,9 +256,10 @@ int run(int64_t most, bool verbose) {
     if (s.hash != 0) sites.push_back(s);
   std::sort(sites.begin(), sites.end(), [](const auto& a, const auto& b) { return a.ordinal < b.ordinal; });
   const auto count = static_cast<int64_t>(sites.size()), runs = std::min(most, count);
-  fmt::print("{} requests for memory at {} sites; {} runs\n", shared->requests, count, runs);
+  fmt::print("{} requests for memory at {} sites; {} runs, of which part {} of {}\n", shared->requests, count, runs, part.index, part.count);
   Totals totals;
-  for (int64_t i = 0; i < runs; ++i) run_one(*shared, sites[static_cast<size_t>(i * count / runs)], expected, left_over, verbose, totals);
+  for (int64_t i = part.index; i < runs; i += part.count)
+    run_one(*shared, sites[static_cast<size_t>(i * count / runs)], expected, left_over, verbose, totals);
   for (const auto& [name, n] : totals.endings) fmt::print("{:5}  {}\n", n, name);
   for (const auto& [name, n] : totals.third_party) fmt::print("{:5}  sites below {}, which may not throw and so ends the process\n", n, name);
   fmt::print("{}\n", totals.bad == 0 ? "held" : fmt::format("FAILED at {} sites", totals.bad));
@@ -264,12 +270,18 @@ int run(int64_t most, bool verbose) {
 }  // namespace attune
 
 int main(int count, char** arguments) {
-  int64_t runs = 2000;
+  int64_t runs = attune::kRoom;  // every site
   bool verbose = false;
+  attune::Part part;
   for (int i = 1; i < count; ++i) {
     const std::string_view argument = arguments[i];
     if (argument == "--verbose") verbose = true;
     if (argument == "--runs" && i + 1 < count) runs = std::atoll(arguments[++i]);
+    if (argument == "--part" && i + 1 < count && std::sscanf(arguments[++i], "%ld/%ld", &part.index, &part.count) != 2) part.count = 0;
   }
-  return attune::run(runs, verbose);
+  if (part.index < 0 || part.index >= part.count) {
+    fmt::print(stderr, "alloc_failures: --part: expected K/N with 0 <= K < N\n");
+    return 2;
+  }
+  return attune::run(runs, part, verbose);
 }
