@@ -67,53 +67,50 @@ __device__ __forceinline__ void store_converted(uint32_t row, const Lane& l, con
   store_16(row + column_of(l, l.step * 2), low), store_16(row + column_of(l, l.step * 2 + 1), high);
 }
 
-/// Keys, their elements in the order of query_at(): element i of four at 32 bytes' distance.
-template <class F>
-__device__ __forceinline__ void convert_keys(uint32_t to, uint32_t keys, const Lane& l) {
+/// Calls f(key, panel) for the pieces of a tile that a lane converts.
+template <class F, class G>
+__device__ __forceinline__ void for_each_piece(const Lane& l, const G& f) {
 #pragma unroll
   for (int eight = 0; eight < kTile / 8; eight += kConvertingWarps) {
     if (eight + l.warp >= kTile / 8) break;
-    const int key = (eight + l.warp) * 8 + l.key;
 #pragma unroll
-    for (int panel = 0; panel < F::kPanels; ++panel) {
-      uint32_t words[2][4];
-#pragma unroll
-      for (int half = 0; half < 2; ++half)
-#pragma unroll
-        for (int i = 0; i < 4; ++i) words[half][i] = load_4(keys + panel * F::kPanelBytes + key * 128 + column_of(l, i * 2 + half) + l.step * 4);
-#pragma unroll
-      for (int half = 0; half < 2; ++half) {
-        uint32_t low[4], high[4];
-#pragma unroll
-        for (int i = 0; i < 4; ++i) low[i] = halves_of_e4m3(words[half][i]), high[i] = halves_of_e4m3_high(words[half][i]);
-        store_converted(to + (panel * 2 + half) * kTile * 128 + key * 128, l, low, high);
-      }
-    }
+    for (int panel = 0; panel < F::kPanels; ++panel) f((eight + l.warp) * 8 + l.key, panel);
   }
+}
+
+/// Keys, their elements in the order of query_at(): element i of four at 32 bytes' distance.
+template <class F>
+__device__ __forceinline__ void convert_keys(uint32_t to, uint32_t keys, const Lane& l) {
+  for_each_piece<F>(l, [&](int key, int panel) {
+    uint32_t words[2][4];
+#pragma unroll
+    for (int half = 0; half < 2; ++half)
+#pragma unroll
+      for (int i = 0; i < 4; ++i) words[half][i] = load_4(keys + panel * F::kPanelBytes + key * 128 + column_of(l, i * 2 + half) + l.step * 4);
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      uint32_t low[4], high[4];
+#pragma unroll
+      for (int i = 0; i < 4; ++i) low[i] = halves_of_e4m3(words[half][i]), high[i] = halves_of_e4m3_high(words[half][i]);
+      store_converted(to + (panel * 2 + half) * kTile * 128 + key * 128, l, low, high);
+    }
+  });
 }
 
 /// Values, in their order.
 template <class F>
 __device__ __forceinline__ void convert_values(uint32_t to, uint32_t values, const Lane& l) {
+  for_each_piece<F>(l, [&](int key, int panel) {
+    uint4 x[2];
 #pragma unroll
-  for (int eight = 0; eight < kTile / 8; eight += kConvertingWarps) {
-    if (eight + l.warp >= kTile / 8) break;
-    const int key = (eight + l.warp) * 8 + l.key;
+    for (int half = 0; half < 2; ++half) x[half] = load_16(values + panel * F::kPanelBytes + key * 128 + column_of(l, half * 4 + l.step));
 #pragma unroll
-    for (int panel = 0; panel < F::kPanels; ++panel) {
-      uint4 x[2];
-#pragma unroll
-      for (int half = 0; half < 2; ++half) x[half] = load_16(values + panel * F::kPanelBytes + key * 128 + column_of(l, half * 4 + l.step));
-#pragma unroll
-      for (int half = 0; half < 2; ++half) {
-        const uint32_t low[4] = {halves_of_e4m3(x[half].x), halves_of_e4m3_high(x[half].x), halves_of_e4m3(x[half].y),
-                                 halves_of_e4m3_high(x[half].y)};
-        const uint32_t high[4] = {halves_of_e4m3(x[half].z), halves_of_e4m3_high(x[half].z), halves_of_e4m3(x[half].w),
-                                  halves_of_e4m3_high(x[half].w)};
-        store_converted(to + (panel * 2 + half) * kTile * 128 + key * 128, l, low, high);
-      }
+    for (int half = 0; half < 2; ++half) {
+      const uint32_t low[4] = {halves_of_e4m3(x[half].x), halves_of_e4m3_high(x[half].x), halves_of_e4m3(x[half].y), halves_of_e4m3_high(x[half].y)};
+      const uint32_t high[4] = {halves_of_e4m3(x[half].z), halves_of_e4m3_high(x[half].z), halves_of_e4m3(x[half].w), halves_of_e4m3_high(x[half].w)};
+      store_converted(to + (panel * 2 + half) * kTile * 128 + key * 128, l, low, high);
     }
-  }
+  });
 }
 
 // ---- products -------------------------------------------------------------------------------------------------------------------------------------
