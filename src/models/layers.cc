@@ -116,6 +116,7 @@ void SelfAttention::operator()(const Step& s) const {
     p.block_table = b.block_table, p.max_blocks = b.max_blocks;
     p.scale = scale;
     p.longest_q = b.longest_q, p.longest_kv = b.longest_kv;
+    p.past_stands = true;  // earlier steps wrote it, and a step begins with a copy that waits for them
     attend(s.ctx, p, static_cast<size_t>(b.phase));
   }
 }

@@ -93,6 +93,9 @@ struct AttentionParams {
   float scale = 0;                      ///< multiplies q·k
   int64_t longest_q = 0;                ///< largest q_len, for plans that cannot read lengths
   int64_t longest_kv = 0;               ///< an upper bound of kv_lens
+  /// Keys and values in front of a sequence's query tokens were complete before the launch in front of this one began; a kernel may read them
+  /// while that one still runs.
+  bool past_stands = false;
 };
 
 struct AttentionCapability {

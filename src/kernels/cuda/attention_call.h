@@ -39,6 +39,7 @@ struct AttentionCall {
   DType q_dtype, out_dtype;
   Scales kv_scale;
   bool q_aligned;    ///< 16-byte loads of q are allowed
+  bool past_stands;  ///< keys before the query tokens may be read before the predecessor is done
   bool read_once;    ///< keys and values are not needed again soon
   int stages;        ///< tiles in flight
   int shared_nodes;  ///< that wait in shared memory; others in `spill`

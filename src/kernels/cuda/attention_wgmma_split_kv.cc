@@ -37,6 +37,7 @@ AttentionCall call_of(const AttentionDesc& d, const AttentionParams& p) {
   c.scale = p.scale, c.softcap = static_cast<float>(d.softcap);
   if (d.softcap > 0) c.softcap_inverse = static_cast<float>(2 * std::numbers::log2e / d.softcap);
   c.mask = d.mask, c.alibi = d.alibi, c.q_dtype = d.q_dtype, c.out_dtype = d.out_dtype, c.kv_scale = d.kv_scale;
+  c.past_stands = p.past_stands && d.kv_source == KvSource::self_paged;
   c.read_once = p.longest_q <= kMostVerified;
   c.out_paired = reinterpret_cast<uintptr_t>(p.out) % 4 == 0 && p.out_stride % 2 == 0;
   c.q_aligned = (reinterpret_cast<uintptr_t>(p.q) | static_cast<uintptr_t>(p.q_stride * 2) | static_cast<uintptr_t>(d.head_dim * 2)) % 16 == 0;

@@ -108,14 +108,20 @@ __device__ void produce(const AttentionCall& c, const CUtensorMap* k_map, const 
   const uint32_t base = shared_address(memory);
   Queue queue = queue_of<F>(memory, at);
   Ring ring;
+  bool waited = false;
+  const auto wait = [&waited] {
+    if (!waited) wait_for_predecessor();
+    waited = true;
+  };
   const bool rounds = plan.units > static_cast<int>(gridDim.x);
   for (int index = static_cast<int>(blockIdx.x);;) {
     if (lane == 0) queue.put(index);
     if (index >= plan.units) break;
     const Unit u = unit_at<F>(c, plan, firsts, index);
     int rows = u.first_tile < u.last_tile ? piece_of(c, u, u.first_tile / kTilesPerChunk) : -1, next = -1;
-    wait_for_predecessor();  // it may have written this step's keys and values, and used the tickets
+    const int stands = c.past_stands ? u.span.kv_len - u.span.q_len : 0;  // keys that the predecessor did not write
     for (int tile = u.first_tile; tile < u.last_tile; ++tile) {
+      if ((tile + 1) * kTile > stands) wait();
       if (tile % kTilesPerChunk == 0 && tile != u.first_tile) rows = next;
       if (tile % kTilesPerChunk == 0 || tile == u.first_tile) next = piece_of(c, u, tile / kTilesPerChunk + 1);
       const int row = __shfl_sync(~0u, rows, tile % kTilesPerChunk * pieces + min(piece, pieces - 1));
@@ -126,6 +132,7 @@ __device__ void produce(const AttentionCall& c, const CUtensorMap* k_map, const 
       ring.next(c.stages);
     }
     int taken = 0;
+    wait();  // it may have used the tickets
     if (rounds && lane == 0) taken = atomicAdd(&c.tickets[0], 1);
     index = rounds ? static_cast<int>(gridDim.x) + __shfl_sync(~0u, taken, 0) : plan.units;
   }
