@@ -91,7 +91,7 @@ inline constexpr int kConvertingWarps = 3, kMatrices = 3;
 
 /// Where things are in a block's shared memory (byte offsets from a multiple of 1024).
 struct Layout {
-  int matrices, query, weights, scales, matrix_scales, nodes, maxima, seen, limits, factors, slopes, plan, barriers, made, units, end;
+  int matrices, query, weights, scales, matrix_scales, nodes, maxima, seen, limits, factors, slopes, plan, barriers, made, units, practice, end;
   constexpr Layout(int rows, int dim, bool f8, int stages, int nodes_here) {
     const bool wide = is_wide(rows), passes = wide && query_waits(dim);  // queries pass through where nodes will wait
     const int queries = rows * dim * 2, waiting = nodes_here * static_cast<int>(node_floats(rows, dim)) * 4;
@@ -112,7 +112,8 @@ struct Layout {
     barriers = (plan + (2 * (kGroup + 1) + 2 * kLevels + 10 + 1 + kQueue) * 4 + 7) / 8 * 8;
     made = barriers + stages * 16;
     units = made + made_tiles * 16;
-    end = units + kQueue * 16;
+    practice = units + kQueue * 16;
+    end = practice + (wide ? 0 : 2 * 16);
   }
 };
 

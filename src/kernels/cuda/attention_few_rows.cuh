@@ -117,7 +117,15 @@ __device__ __forceinline__ void weigh(const AttentionCall& c, const Unit& u, int
       if (F::kF8) x = __fadd_rn(x, scale[h].value_log2), y = __fadd_rn(y, scale[h].value_log2);
     }
   }
-  if (edge) {
+  if (edge && c.mask != Mask::tree) {
+    const int2* limits = reinterpret_cast<const int2*>(base + at.limits) + p.group * F::kColumns + p.column;
+#pragma unroll
+    for (int i = 0; i < F::kScores; ++i) {
+      const int2 limit = limits[i / 4 * 8 + i % 2];
+      const int key = first_key + i / 2 % 2 * 8;
+      s[i] = key >= limit.x && key < limit.y ? s[i] : kNothing;
+    }
+  } else if (edge) {
     const uint32_t* seen = reinterpret_cast<const uint32_t*>(base + at.seen) + p.group * F::kColumns * 2 + p.warp / 2;
 #pragma unroll
     for (int i = 0; i < F::kScores; ++i) {
@@ -203,7 +211,7 @@ __device__ __forceinline__ void end_chunk(Node<F>& n, float* maxima) {
 template <class F>
 __device__ __forceinline__ void walk_few(const AttentionCall& c, const Unit& u, const Waiting<F>& waiting, unsigned char* base, const Layout& at,
                                          Ring& ring, Node<F>& n) {
-  const uint32_t address = shared_address(base), barriers = address + at.barriers, query = address + at.query, weights = address + at.weights;
+  const uint32_t address = shared_address(base), barriers = address + (u.runs > 0 ? at.barriers : at.practice), query = address + at.query, weights = address + at.weights;
   float* maxima = reinterpret_cast<float*>(base + at.maxima);
   uint32_t present = 0;
   float s[F::kScores];
@@ -225,8 +233,8 @@ __device__ __forceinline__ void walk_few(const AttentionCall& c, const Unit& u, 
     const uint32_t values = address + v_stage * F::kTileBytes;
     if (edge || F::kF8) await_tile(barriers, ring);
     if (edge) {
-      look<F>(c, u, tile, base, at);
-      hide_values<F>(reinterpret_cast<const uint64_t*>(base + at.seen), base + v_stage * F::kTileBytes);
+      if (c.mask == Mask::tree) look<F>(c, u, tile, base, at);
+      hide_values<F>(c, u, tile, reinterpret_cast<const uint64_t*>(base + at.seen), base + v_stage * F::kTileBytes);
     }
     weigh<F>(c, u, tile, s, n, base, at, k_stage, v_stage, edge);
     if (F::kF8) release(barriers, k_stage);

@@ -254,7 +254,7 @@ __device__ __forceinline__ void walk_many(const AttentionCall& c, const Unit& u,
     if (edge || scaled) await_tile(barriers, ring);
     if (edge) {
       look<F>(c, u, tile, base, at);
-      hide_values<F>(reinterpret_cast<const uint64_t*>(base + at.seen), base + offset(v_stage));
+      hide_values<F>(c, u, tile, reinterpret_cast<const uint64_t*>(base + at.seen), base + offset(v_stage));
     }
     if (scaled) {
       weigh<F, F::kF8>(c, u, tile, s, n, weights, base, at, k_stage, v_stage, edge);

@@ -145,6 +145,16 @@ __device__ __forceinline__ void put_chunk(const Waiting<F>& waiting, uint32_t& p
   }
 }
 
+/// Stores element i.
+__device__ __forceinline__ void store_one(const AttentionCall& c, int64_t i, float x) {
+  if (c.out_dtype == DType::f32)
+    static_cast<float*>(c.out)[i] = x;
+  else if (c.out_dtype == DType::bf16)
+    static_cast<__nv_bfloat16*>(c.out)[i] = __float2bfloat16_rn(x);
+  else
+    static_cast<__half*>(c.out)[i] = __float2half_rn(x);
+}
+
 /// Stores elements i and i + 1.
 __device__ __forceinline__ void store_pair(const AttentionCall& c, int64_t i, float x, float y) {
   if (c.out_dtype == DType::f32) {
@@ -220,6 +230,22 @@ __device__ void write_partial(const Unit& u, const Stored& at, const Node<F>& n)
         *reinterpret_cast<float2*>(to) = {n.values[b][i], n.values[b][i + 1]};
       else
         *to = n.values[b][i];
+    }
+}
+
+/// The outputs of a unit of few rows whose keys all are this block's, from registers.
+template <class F>
+__device__ __forceinline__ void write_own(const AttentionCall& c, const Unit& u, const Node<F>& n) {
+  const Place p = place_of();
+  Finish f[F::kOwn];
+#pragma unroll
+  for (int j = 0; j < F::kOwn; ++j) f[j] = finish_row(c, u, row_of<F>(p, j), n.maximum[j], n.sum[j], speaks<F>(p) && row_of<F>(p, j) < u.rows && u.runs > 0);
+#pragma unroll
+  for (int b = 0; b < F::kDimBlocks; ++b)
+#pragma unroll
+    for (int i = 0; i < F::kScores; ++i) {
+      const int j = own_of<F>(i), d = dim_of<F>(p, b, i);
+      if (row_of<F>(p, j) < u.rows && d < c.head_dim && u.runs > 0) store_one(c, f[j].out + d, n.values[b][i] * f[j].factor);
     }
 }
 

@@ -96,7 +96,7 @@ __device__ void begin_unit(const AttentionCall& c, const Unit& u, unsigned char*
   float* factors = reinterpret_cast<float*>(base + at.factors);
   const float common = c.scale * (F::kF8 ? common_scale(c, u, c.k_scale) : 1.0f) * (F::kExtras && c.softcap > 0 ? 1.0f : kLog2E);
   named_sync(1, F::kConsumers);
-  wait_for_predecessor();  // it may have written q, and read what this writes
+  if (u.runs > 0) wait_for_predecessor();  // it may have written q, and read what this writes
   load_rows<F>(c, u, base + at.query, factors, common);
   for (int row = static_cast<int>(threadIdx.x); row < F::kRows; row += F::kConsumers) {
     const int position = u.span.kv_len - u.span.q_len + (u.first_row + row) / c.group;
@@ -183,14 +183,20 @@ __device__ __forceinline__ float sum_of_two(float sum, float rescale, float x, f
 
 /// Zeroes the tile's rows of V that no row of the unit sees. All consumers.
 template <class F>
-__device__ __forceinline__ void hide_values(const uint64_t* seen, unsigned char* values) {
-  const int t = static_cast<int>(threadIdx.x);
-  uint64_t any = 0;
+__device__ __forceinline__ void hide_values(const AttentionCall& c, const Unit& u, int tile, const uint64_t* seen, unsigned char* values) {
+  constexpr int kShare = F::kConsumers / kTile;  // threads of a key
+  const int t = static_cast<int>(threadIdx.x) % kTile, key = tile * kTile + t;
+  bool hidden = key < u.low || key >= u.high;
+  if (c.mask == Mask::tree) {
+    uint64_t any = 0;
 #pragma unroll 1
-  for (int row = 0; row < F::kRows; ++row) any |= seen[row];
-  if (t < kTile && ((any >> t) & 1) == 0)
+    for (int row = 0; row < F::kRows; ++row) any |= seen[row];
+    hidden = ((any >> t) & 1) == 0;
+  }
+  if (hidden)
 #pragma unroll 1
-    for (int i = 0; i < F::kMatrixPanels * 8; ++i) *reinterpret_cast<uint4*>(values + i / 8 * F::kPanelBytes + t * 128 + i % 8 * 16) = uint4{};
+    for (int i = static_cast<int>(threadIdx.x) / kTile; i < F::kMatrixPanels * 8; i += kShare)
+      *reinterpret_cast<uint4*>(values + i / 8 * F::kPanelBytes + t * 128 + i % 8 * 16) = uint4{};
   fence_async();
   named_sync(1, F::kConsumers);
 }

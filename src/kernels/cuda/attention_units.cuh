@@ -57,7 +57,7 @@ struct Span {
 struct Unit {
   int seq, head, first_row, rows;
   Span span;
-  int runs, run;                // of the row; this one's index among them
+  int runs, run;                // of the row (0: a rehearsal, of which nothing leaves the block); this one's index among them
   int leaves, first_leaf;       // of a split row: results that its join reads, of chunks in folds or of runs; absolute index of the first
   int slot;                     // of leaf 0 in the results
   bool by_chunk;                // leaves are chunks: a run that is a part of a fold leaves each of its own
@@ -203,6 +203,21 @@ __device__ Plan make_plan(const AttentionCall& c, int* plan) {
     for (int w = 0; w < t / 32; ++w) firsts[t + 1] += totals[2 + w], slots[t + 1] += totals[6 + w];
   __syncthreads();
   return chosen;
+}
+
+/// Whether blocks go through their code once before their turn: between the kernels of a layer a launch finds none of it in the caches.
+template <class F>
+__device__ __forceinline__ bool rehearses(const AttentionCall& c) {
+  return !F::kWide && c.past_stands;
+}
+/// A unit that is none: a token's query heads, and one tile of keys, all of them visible, that goes the way of tiles with edges.
+template <class F>
+__device__ __forceinline__ Unit rehearsal_unit(const AttentionCall& c) {
+  Unit u = {};  // runs: 0
+  u.rows = min(F::kRows, c.group);
+  u.span = {.q_first = 0, .q_len = 1, .kv_len = kTile, .causal = false, .first_chunk = 0, .last_chunk = 1, .items = 1};
+  u.last_chunk = 1, u.high = kTile, u.last_tile = 1;
+  return u;
 }
 
 template <class F>

@@ -187,6 +187,8 @@ __device__ void write_absent(const AttentionCall& c, const Unit& u, Node<F>& n) 
 /// they wait for each other, and each writes some. A row's only run goes through `own`.
 template <class F>
 __device__ void finish_unit(const AttentionCall& c, const Unit& u, Node<F>& n, int* flag, Stored own, bool together) {
+  if constexpr (!F::kWide)
+    if (u.runs <= 1) return write_own<F>(c, u, n);
   named_sync(1, F::kConsumers);  // no node waits any more where `own` may be
   if (u.by_chunk)
     write_absent<F>(c, u, n);
@@ -194,7 +196,7 @@ __device__ void finish_unit(const AttentionCall& c, const Unit& u, Node<F>& n, i
     write_partial<F>(u, own = u.runs > 1 ? stored_at<F>(c, u.slot + u.run) : own, n);
   if (u.runs > 1) __threadfence();
   named_sync(1, F::kConsumers);
-  if (u.runs == 1) return write_rows<F>(c, u, own, 0, u.rows);
+  if (F::kWide && u.runs == 1) return write_rows<F>(c, u, own, 0, u.rows);
   const bool shares = F::kWide && together;
   int* arrived = &c.arrived[u.slot];
   if (threadIdx.x == 0) {
@@ -222,8 +224,11 @@ __device__ void consume(const AttentionCall& c, const Plan& plan, const int* fir
   float* nodes = reinterpret_cast<float*>(base + at.nodes);  // none waits there when a unit ends
   const Stored own = c.shared_nodes > 0 ? Stored{nodes, nodes + F::kRows * F::kDim} : stored_at<F>(c, c.partials + static_cast<int>(blockIdx.x));
   Queue queue = queue_of<F>(base, at);
-  for (int index = queue.take(); index < plan.units; index = queue.take()) {
-    const Unit u = unit_at<F>(c, plan, firsts, index);
+  // Between the kernels of a layer a launch finds none of its code in the caches: it goes through it once while the one in front still runs.
+  int index = rehearses<F>(c) && static_cast<int>(blockIdx.x) < plan.units ? -1 : queue.take();
+  if (index < 0) ring.phase = 1;  // what nobody ever fills passes for full
+  for (; index < plan.units; index = queue.take()) {
+    const Unit u = index < 0 ? rehearsal_unit<F>(c) : unit_at<F>(c, plan, firsts, index);
     begin_unit<F>(c, u, base, at);
     Node<F> n;
     n.clear();
@@ -232,6 +237,7 @@ __device__ void consume(const AttentionCall& c, const Plan& plan, const int* fir
     else
       walk_few<F>(c, u, waiting, base, at, ring, n);
     finish_unit<F>(c, u, n, flag, own, plan.units <= static_cast<int>(gridDim.x));
+    if (u.runs == 0) ring = {};
   }
 }
 
@@ -255,6 +261,10 @@ __global__ void __launch_bounds__(F::kThreads, F::kBlocks)
     for (int i = 0; i < kQueue; ++i) {
       barrier_init(address + at.units + i * 16, 1);
       barrier_init(address + at.units + i * 16 + 8, (F::kConsumers + F::kConverters) / 32);
+    }
+    for (int i = 0; rehearses<F>(c) && i < 2; ++i) {
+      barrier_init(address + at.practice + i * 16, 1);
+      barrier_init(address + at.practice + i * 16 + 8, F::kConsumers / 32);
     }
     fence_barrier_init();
   }
