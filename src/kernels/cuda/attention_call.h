@@ -31,6 +31,7 @@ struct AttentionCall {
   int64_t q_stride, out_stride, max_blocks, tree_words;
   int num_seqs, kv_heads, group, head_dim, block_size;
   int box;  ///< keys of one copy: a power of two that divides block_size, at most a tile
+  uint32_t by_heads, by_group, by_block;  ///< inverses of kv_heads, group and block_size
   int window, window_right;
   float scale;                     ///< of q·k, natural units
   float softcap, softcap_inverse;  ///< the second: 2·log₂e / softcap
@@ -53,6 +54,9 @@ struct AttentionCall {
   float* spill;      ///< [blocks][spill_nodes][node_floats]
   float* results;    ///< [slots][rows][head_dim padded] then [slots][rows][2]
 };
+
+/// ⌊2³² / d⌋, as far as it fits: divided() of attention_units.cuh divides by d with it.
+constexpr uint32_t inverse_of(int64_t d) { return d == 1 ? ~uint32_t{0} : static_cast<uint32_t>((int64_t{1} << 32) / d); }
 
 /// Rows (query token × query head of one KV head) that a block works on at once.
 constexpr int rows_of(int64_t longest_q, int64_t group) {

@@ -185,7 +185,8 @@ struct Finish {
   float factor;
 };
 __device__ __forceinline__ Finish finish_row(const AttentionCall& c, const Unit& u, int row, float maximum, float sum, bool stores_lse) {
-  const int r = u.first_row + row, token = u.span.q_first + r / c.group, head = u.head * c.group + r % c.group;
+  const Divided at = divided(u.first_row + row, c.group, c.by_group);
+  const int token = u.span.q_first + at.quotient, head = u.head * c.group + at.remainder;
   float factor = 1;
   if (c.sinks != nullptr) {
     const Factors f = factors_of(maximum, c.sinks[head] * kLog2E);
@@ -314,7 +315,7 @@ __device__ __forceinline__ RowNode<F> join_eight(const Unit& u, RowNode<F> (&lea
 /// Joins the leaves of a row: by eights, kAtOnce of them in flight, then the tree over their absolute index by a counter of 6 levels.
 template <class F>
 __device__ RowNode<F> join_leaves(const AttentionCall& c, const Unit& u, int row) {
-  constexpr int kAtOnce = F::kF8 || F::kDim > 128 ? 1 : 2;
+  constexpr int kAtOnce = 1;
   RowNode<F> waiting[6], top;
   uint32_t present = 0;
   const int first = u.first_leaf / 8, last = (u.first_leaf + u.leaves - 1) / 8;

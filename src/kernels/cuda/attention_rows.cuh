@@ -73,8 +73,8 @@ __device__ __forceinline__ void load_rows(const AttentionCall& c, const Unit& u,
 #pragma unroll
   for (int i = 0; i < kPasses; ++i) {
     const int row = first + i * kAtOnce, r = u.first_row + row;
-    const int64_t from =
-        (u.span.q_first + static_cast<int64_t>(r / c.group)) * c.q_stride + (static_cast<int64_t>(u.head) * c.group + r % c.group) * c.head_dim;
+    const Divided at = divided(r, c.group, c.by_group);
+    const int64_t from = static_cast<int64_t>(u.span.q_first + at.quotient) * c.q_stride + (u.head * c.group + at.remainder) * c.head_dim;
     eight[i] = row < u.rows ? load_query(c, from, d) : uint4{};
   }
 #pragma unroll
@@ -99,7 +99,7 @@ __device__ void begin_unit(const AttentionCall& c, const Unit& u, unsigned char*
   if (u.runs > 0) wait_for_predecessor();  // it may have written q, and read what this writes
   load_rows<F>(c, u, base + at.query, factors, common);
   for (int row = static_cast<int>(threadIdx.x); row < F::kRows; row += F::kConsumers) {
-    const int position = u.span.kv_len - u.span.q_len + (u.first_row + row) / c.group;
+    const int position = u.span.kv_len - u.span.q_len + divided(u.first_row + row, c.group, c.by_group).quotient;
     limits[row] = row < u.rows ? make_int2(low_of(c, position), high_of(c, u.span, position)) : make_int2(0, 0);
     if (F::kExtras && c.alibi != Alibi::none && row < u.rows)
       reinterpret_cast<float*>(base + at.slopes)[row] = kLog2E * c.alibi_slopes[u.head * c.group + (u.first_row + row) % c.group];

@@ -67,6 +67,15 @@ struct Unit {
   int all_low, all_high;        // keys that every row of this unit sees
 };
 
+/// x = quotient · d + remainder, by d's inverse_of(): the product's upper half is at most 1 too small. 0 ≤ x, few instructions.
+struct Divided {
+  int quotient, remainder;
+};
+__device__ __forceinline__ Divided divided(int x, int d, uint32_t inverse) {
+  const int q = static_cast<int>(__umulhi(static_cast<uint32_t>(x), inverse)), r = x - q * d;
+  return r >= d ? Divided{q + 1, r - d} : Divided{q, r};
+}
+
 __device__ __forceinline__ int low_of(const AttentionCall& c, int position) { return c.window > 0 ? max(0, position - c.window + 1) : 0; }
 __device__ __forceinline__ int high_of(const AttentionCall& c, const Span& s, int position) {
   int high = s.kv_len;
@@ -113,19 +122,22 @@ template <class F>
 __device__ __forceinline__ Plan plan_few(const AttentionCall& c, int* firsts, int* slots) {
   const int lane = static_cast<int>(threadIdx.x % 32);
   const Span s = lane < c.num_seqs ? span_of<F>(c, lane) : Span{};
-  const int own = s.items * (s.last_chunk - s.first_chunk);
-  const int chunks = __reduce_add_sync(~0u, own), longest = __reduce_max_sync(~0u, own > 0 ? s.last_chunk - s.first_chunk : 0);
-  int units = 0, partials = 0;  // of level `lane`
+  const int own = s.items * (s.last_chunk - s.first_chunk), longest = __reduce_max_sync(~0u, own > 0 ? s.last_chunk - s.first_chunk : 0);
+  int level = 0, u = s.items, p = 0;  // where a chunk is all there is
+  if (longest > 1) {
+    const int chunks = __reduce_add_sync(~0u, own);
+    int units = 0, partials = 0;  // of level `lane`
 #pragma unroll 1
-  for (int level = 0; level < c.plan_levels; ++level) {
-    const int runs = runs_of(s, level);
-    const int u = __reduce_add_sync(~0u, s.items * runs), p = __reduce_add_sync(~0u, s.items * leaves_of(s, level));
-    if (lane == level) units = u, partials = p;
+    for (int i = 0; i < c.plan_levels; ++i) {
+      u = __reduce_add_sync(~0u, s.items * runs_of(s, i)), p = __reduce_add_sync(~0u, s.items * leaves_of(s, i));
+      if (lane == i) units = u, partials = p;
+    }
+    const float cost = lane < c.plan_levels ? cost_of<F>(c, lane, units, partials, chunks, longest) : __builtin_inff();
+    const float least = __uint_as_float(__reduce_min_sync(~0u, __float_as_uint(cost)));
+    level = 31 - __clz(static_cast<int>(__ballot_sync(~0u, cost <= least * 1.005f)));
+    u = s.items * runs_of(s, level), p = s.items * leaves_of(s, level);
   }
-  const float cost = lane < c.plan_levels ? cost_of<F>(c, lane, units, partials, chunks, longest) : __builtin_inff();
-  const float least = __uint_as_float(__reduce_min_sync(~0u, __float_as_uint(cost)));
-  const int level = 31 - __clz(static_cast<int>(__ballot_sync(~0u, cost <= least * 1.005f)));
-  int u = s.items * runs_of(s, level), p = s.items * leaves_of(s, level);
+#pragma unroll 1
   for (int step = 1; step < 32; step *= 2) {
     const int a = __shfl_up_sync(~0u, u, step), b = __shfl_up_sync(~0u, p, step);
     if (lane >= step) u += a, p += b;
@@ -241,21 +253,24 @@ __device__ Unit unit_at(const AttentionCall& c, const Plan& plan, const int* fir
     rest -= units;
     u.slot += u.span.items * u.leaves;
   }
-  const int item = rest % u.span.items;
-  u.run = rest / u.span.items;
-  u.slot += item * u.leaves;
-  u.head = item % c.kv_heads;
-  u.first_row = item / c.kv_heads * F::kRows;
+  // One tile of rows: the usual case takes few instructions, of which a launch finds none in the caches.
+  const Divided at = u.span.items == c.kv_heads ? divided(rest, c.kv_heads, c.by_heads) : Divided{rest / u.span.items, rest % u.span.items};
+  const Divided tile = divided(at.remainder, c.kv_heads, c.by_heads);
+  u.run = at.quotient;
+  u.slot += at.remainder * u.leaves;
+  u.head = tile.remainder;
+  u.first_row = tile.quotient * F::kRows;
   u.rows = min(F::kRows, u.span.q_len * c.group - u.first_row);
   const int run = (u.span.first_chunk >> plan.level) + u.run;
   u.by_chunk = u.runs > 1 && plan.level < kFoldLevel;
   u.first_leaf = u.by_chunk ? u.span.first_chunk : u.span.first_chunk >> plan.level;
   const int before = u.span.kv_len - u.span.q_len;
-  const int first = before + u.first_row / c.group, last = before + (u.first_row + u.rows - 1) / c.group;
+  const int first = before + divided(u.first_row, c.group, c.by_group).quotient;
+  const int last = before + divided(u.first_row + u.rows - 1, c.group, c.by_group).quotient;
   u.low = low_of(c, first), u.high = high_of(c, u.span, last);
   u.all_low = low_of(c, last), u.all_high = high_of(c, u.span, first);
   u.first_chunk = max(run << plan.level, u.span.first_chunk);
-  u.last_chunk = static_cast<int>(min((static_cast<int64_t>(run) + 1) << plan.level, static_cast<int64_t>(u.span.last_chunk)));
+  u.last_chunk = run >= (u.span.last_chunk - 1) >> plan.level ? u.span.last_chunk : (run + 1) << plan.level;
   const int from = max(u.low, u.first_chunk * kChunk), to = min(u.high, u.last_chunk * kChunk);
   u.first_tile = from / kTile;
   u.last_tile = from < to ? (to + kTile - 1) / kTile : u.first_tile;

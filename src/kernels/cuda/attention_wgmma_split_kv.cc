@@ -32,6 +32,7 @@ AttentionCall call_of(const AttentionDesc& d, const AttentionParams& p) {
   c.q_stride = p.q_stride, c.out_stride = p.out_stride, c.max_blocks = p.max_blocks, c.tree_words = p.tree_words;
   c.num_seqs = static_cast<int>(p.num_seqs), c.kv_heads = static_cast<int>(d.num_kv_heads), c.group = static_cast<int>(d.gqa_group);
   c.head_dim = static_cast<int>(d.head_dim), c.block_size = static_cast<int>(d.block_size);
+  c.by_heads = inverse_of(d.num_kv_heads), c.by_group = inverse_of(d.gqa_group), c.by_block = inverse_of(d.block_size);
   c.box = static_cast<int>(std::min<int64_t>(kTile, d.block_size & -d.block_size));
   c.window = static_cast<int>(d.window), c.window_right = static_cast<int>(d.window_right);
   c.scale = p.scale, c.softcap = static_cast<float>(d.softcap);

@@ -45,8 +45,8 @@ namespace attune::cuda {
 __device__ __forceinline__ int piece_of(const AttentionCall& c, const Unit& u, int chunk) {
   const int key = chunk * kChunk + static_cast<int>(threadIdx.x % 32) * c.box;
   if (key >= u.high || key + c.box <= u.low || static_cast<int>(threadIdx.x % 32) * c.box >= kChunk) return -1;
-  const int page = key / c.block_size;
-  return (c.block_table[u.seq * c.max_blocks + page] * c.kv_heads + u.head) * c.block_size + key - page * c.block_size;
+  const Divided at = divided(key, c.block_size, c.by_block);
+  return (c.block_table[u.seq * c.max_blocks + at.quotient] * c.kv_heads + u.head) * c.block_size + at.remainder;
 }
 
 /// Units on their way from the copying warp to the consumers.
