@@ -1,6 +1,7 @@
 #include "proof/cases.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include "core/error.h"
 #include "proof/field_corners.h"
@@ -156,6 +157,13 @@ void draw_lengths(Case<Op>& c, Fill& fill) {
   }
 }
 
+uint64_t parse_seed(std::string_view text) {
+  uint64_t seed = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seed);
+  if (error != std::errc{} || end != text.data() + text.size()) bad_value("seed", "0..18446744073709551615", text);
+  return seed;
+}
+
 }  // namespace
 
 template <class Op>
@@ -172,10 +180,8 @@ Case<Op> parse_case(std::string_view text) {
   Case<Op> c;
   std::string desc;
   for (const auto& word : split_desc("case", text)) {
-    int64_t number = 0;
     if (word.key == "seed") {
-      parse_value(word.key, word.value, number);
-      c.seed = static_cast<uint64_t>(number);
+      c.seed = parse_seed(word.value);
     } else if (std::is_same_v<Op, Attention> && word.key == "q_lens") {
       c.q_lens = parse_list(word.key, word.value);
     } else if (std::is_same_v<Op, Attention> && word.key == "kv_lens") {

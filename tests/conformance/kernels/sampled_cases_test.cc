@@ -106,5 +106,11 @@ TEST(Outside, IsRefusedNamingTheField) {
   EXPECT_GT(refused, 10);
 }
 
+TEST(CaseText, EverySeedComesBackAndNoOtherNumberIsTaken) {
+  const Case<Norm> c{.desc = {.hidden = 64}, .rows = 2, .seed = ~uint64_t{0}};
+  EXPECT_EQ(parse_case<Norm>(to_text(c)).seed, c.seed);
+  for (const char* text : {"seed=-1", "seed=18446744073709551616", "seed=", "seed=1x"}) EXPECT_THROW(parse_case<Norm>(text), Error) << text;
+}
+
 }  // namespace
 }  // namespace attune
