@@ -348,7 +348,7 @@ class Rows {
 
 void time_rows() {
   fmt::print("{:>5} | {:>8} {:>6} | {:>13} {:>6}\n", "M", "norm us", "TB/s", "rope_kv_write", "TB/s");
-  for (const int64_t m : {1, 8, 32, 64, 128, 256, 512, 2048, 8192}) {
+  for (const int64_t m : {1, 8, 16, 32, 64, 128, 256, 512, 2048, 8192}) {
     const Rows rows(m);
     const double norm = rows.time_norm(), rope = rows.time_rope();
     fmt::print("{:>5} | {:8.2f} {:6.2f} | {:13.2f} {:6.2f}\n", m, norm, Rows::norm_bytes(m) / norm / 1e6, rope, Rows::rope_bytes(m) / rope / 1e6);

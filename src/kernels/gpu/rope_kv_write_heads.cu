@@ -183,7 +183,7 @@ __global__ void __launch_bounds__(kThreads) rope_kv_write(const Call c) {
 // ---- many heads -----------------------------------------------------------------------------------------------------------------------------
 
 constexpr int kManyThreads = 256, kManyBeside = 4;  // of a block; blocks of a multiprocessor
-constexpr int64_t kManyUnits = 2048;                // from so many heads of all tokens on
+constexpr int64_t kManyUnits = 700;                 // from so many heads of all tokens on
 
 /// Elements of a head in one of its kGroup threads: four of the first half and the four that they make pairs with.
 template <class T>
