@@ -126,13 +126,13 @@ struct Shape {
   int blocks, stages, shared_nodes, bytes;
 };
 /// As many tiles in flight as fit beside the waiting nodes, of which at most three. Few rows do best with 128 KiB in flight a multiprocessor:
-/// 96 and, of e4m3, 160 cost 1 to 3 % of the bandwidth.
-constexpr Shape shape_of(int rows, int dim, bool f8, int waiting) {
+/// 96 and, of e4m3, 160 cost 1 to 3 % of the bandwidth. `alone`: no multiprocessor has two blocks of the launch, which then may have more.
+constexpr Shape shape_of(int rows, int dim, bool f8, int waiting, bool alone = false) {
   constexpr int kMultiprocessor = 228 * 1024, kReserved = 1024, kMostStages = 16;
   const int few_stages = is_wide(rows) || dim > 128 ? 3 : 5;
   Shape s{most_blocks(rows, dim, f8), kMostStages, waiting < 3 ? waiting : 3, 0};
   const int room = kMultiprocessor / s.blocks - kReserved;
-  const bool many = rows > 16 || (f8 && dim > 128);
+  const bool many = alone || rows > 16 || (f8 && dim > 128);
   const int in_flight = many ? kMostStages : 128 * 1024 / s.blocks / (kTile * dim * (f8 ? 1 : 2));
   s.stages = in_flight < 3 ? 3 : in_flight;
   while (s.shared_nodes > 0 && Layout(rows, dim, f8, few_stages, s.shared_nodes).end > room) --s.shared_nodes;
@@ -159,7 +159,7 @@ constexpr int64_t attention_workspace(const AttentionDesc& d, const Limits& limi
 }
 constexpr int64_t attention_shared_memory(const AttentionDesc& d) {
   constexpr int64_t kMany = 1 << 20;
-  return shape_of(phase_rows(d, kMany), static_cast<int>(padded_dim(d)), is_f8(d.kv_dtype), waiting_nodes(levels_below(kMany))).bytes;
+  return shape_of(phase_rows(d, kMany), static_cast<int>(padded_dim(d)), is_f8(d.kv_dtype), waiting_nodes(levels_below(kMany)), true).bytes;
 }
 
 }  // namespace attune::cuda

@@ -217,10 +217,11 @@ __device__ Plan make_plan(const AttentionCall& c, int* plan) {
   return chosen;
 }
 
-/// Whether blocks go through their code once before their turn: between the kernels of a layer a launch finds none of it in the caches.
+/// Whether blocks go through their code once before their turn: between the kernels of a layer a launch finds none of it in the caches. Where blocks
+/// are many they come when the predecessor is nearly done, and a rehearsal costs more than it saves.
 template <class F>
-__device__ __forceinline__ bool rehearses(const AttentionCall& c) {
-  return !F::kWide && c.past_stands;
+__device__ __forceinline__ bool rehearses(const AttentionCall& c, const Plan& plan) {
+  return !F::kWide && c.past_stands && plan.units <= kMostMultiprocessors / 2;
 }
 /// A unit that is none: a token's query heads, and one tile of keys, all of them visible, that goes the way of tiles with edges.
 template <class F>

@@ -84,10 +84,11 @@ void attention_wgmma_split_kv(const ExecContext& ctx, const AttentionDesc& desc,
   AttentionCall c = call_of(desc, params);
   const int levels = levels_below(params.longest_kv);
   const int waiting = waiting_nodes(levels);
-  const Shape shape = shape_of(rows, dim, is_f8(desc.kv_dtype), waiting);
+  Shape shape = shape_of(rows, dim, is_f8(desc.kv_dtype), waiting);
   const int64_t row_tiles = params.num_seqs + params.total_q * desc.gqa_group / rows, chunks = int64_t{1} << levels;
   const int blocks = static_cast<int>(
       std::min<int64_t>(std::min(multiprocessors(kName), kMostMultiprocessors) * shape.blocks, row_tiles * desc.num_kv_heads * chunks));
+  if (blocks <= multiprocessors(kName)) shape = shape_of(rows, dim, is_f8(desc.kv_dtype), waiting, true);
   c.stages = shape.stages, c.shared_nodes = shape.shared_nodes, c.spill_nodes = waiting - shape.shared_nodes;
   c.plan_levels = std::min(kLevels, levels + 1);
   place_workspace(c, node_floats(rows, dim) * 4, ctx.workspace, blocks);

@@ -225,7 +225,7 @@ __device__ void consume(const AttentionCall& c, const Plan& plan, const int* fir
   const Stored own = c.shared_nodes > 0 ? Stored{nodes, nodes + F::kRows * F::kDim} : stored_at<F>(c, c.partials + static_cast<int>(blockIdx.x));
   Queue queue = queue_of<F>(base, at);
   // Between the kernels of a layer a launch finds none of its code in the caches: it goes through it once while the one in front still runs.
-  int index = rehearses<F>(c) && static_cast<int>(blockIdx.x) < plan.units ? -1 : queue.take();
+  int index = rehearses<F>(c, plan) && static_cast<int>(blockIdx.x) < plan.units ? -1 : queue.take();
   if (index < 0) ring.phase = 1;  // what nobody ever fills passes for full
   for (; index < plan.units; index = queue.take()) {
     const Unit u = index < 0 ? rehearsal_unit<F>(c) : unit_at<F>(c, plan, firsts, index);
@@ -262,7 +262,7 @@ __global__ void __launch_bounds__(F::kThreads, F::kBlocks)
       barrier_init(address + at.units + i * 16, 1);
       barrier_init(address + at.units + i * 16 + 8, (F::kConsumers + F::kConverters) / 32);
     }
-    for (int i = 0; rehearses<F>(c) && i < 2; ++i) {
+    for (int i = 0; !F::kWide && i < 2; ++i) {
       barrier_init(address + at.practice + i * 16, 1);
       barrier_init(address + at.practice + i * 16 + 8, F::kConsumers / 32);
     }
