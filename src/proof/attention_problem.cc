@@ -194,6 +194,7 @@ void Problem<Attention>::fill_queries(Fill& fill) {
   // Scores have the spread wanted at scale 1/√D when q is uniform in ±a and k in ±√3: a/√3 is the spread.
   const double amplitude = kScoreSpread * std::sqrt(3.0) * fill.between(0.5, 1.5);
   const bool report = case_.contents == Contents::report;
+  params.past_stands = case_.seed % 2 == 0;  // all stands: a kernel may read early, and has to give the same
   params.scale = static_cast<float>((report ? 1 : layout_.scale) / std::sqrt(static_cast<double>(dim)));
   const bool scaled = desc_.q_scale != Scales::none;
   params.q_stride = heads * dim + layout_.q_stride;

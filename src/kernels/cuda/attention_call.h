@@ -30,7 +30,7 @@ struct AttentionCall {
   const uint32_t* tree;
   int64_t q_stride, out_stride, max_blocks, tree_words;
   int num_seqs, kv_heads, group, head_dim, block_size;
-  int box;  ///< keys of one copy: a power of two that divides block_size, at most a tile
+  int box;                                ///< keys of one copy: a power of two that divides block_size, at most a tile
   uint32_t by_heads, by_group, by_block;  ///< inverses of kv_heads, group and block_size
   int window, window_right;
   float scale;                     ///< of q·k, natural units
@@ -157,9 +157,18 @@ constexpr int64_t attention_workspace(const AttentionDesc& d, const Limits& limi
   const int64_t spilled = waiting - shape_of(rows, dim, is_f8(d.kv_dtype), waiting).shared_nodes;
   return kCounters * 4 + (most_partials(rows, dim) + blocks * (1 + spilled)) * node_floats(rows, dim) * 4;
 }
+/// The most that a launch of this desc asks for, whichever rows, lengths and number of blocks it has.
 constexpr int64_t attention_shared_memory(const AttentionDesc& d) {
   constexpr int64_t kMany = 1 << 20;
-  return shape_of(phase_rows(d, kMany), static_cast<int>(padded_dim(d)), is_f8(d.kv_dtype), waiting_nodes(levels_below(kMany)), true).bytes;
+  const int most_rows = phase_rows(d, kMany), dim = static_cast<int>(padded_dim(d)), most_waiting = waiting_nodes(levels_below(kMany));
+  int64_t most = 0;
+  for (const int rows : {8, 16, 64})
+    for (int waiting = 0; rows <= most_rows && waiting <= most_waiting; ++waiting)
+      for (const bool alone : {false, true}) {
+        const int64_t bytes = shape_of(rows, dim, is_f8(d.kv_dtype), waiting, alone).bytes;
+        most = bytes > most ? bytes : most;
+      }
+  return most;
 }
 
 }  // namespace attune::cuda

@@ -211,7 +211,8 @@ __device__ __forceinline__ void end_chunk(Node<F>& n, float* maxima) {
 template <class F>
 __device__ __forceinline__ void walk_few(const AttentionCall& c, const Unit& u, const Waiting<F>& waiting, unsigned char* base, const Layout& at,
                                          Ring& ring, Node<F>& n) {
-  const uint32_t address = shared_address(base), barriers = address + (u.runs > 0 ? at.barriers : at.practice), query = address + at.query, weights = address + at.weights;
+  const uint32_t address = shared_address(base), barriers = address + (u.runs > 0 ? at.barriers : at.practice), query = address + at.query,
+                 weights = address + at.weights;
   float* maxima = reinterpret_cast<float*>(base + at.maxima);
   uint32_t present = 0;
   float s[F::kScores];

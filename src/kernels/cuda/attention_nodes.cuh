@@ -240,7 +240,8 @@ __device__ __forceinline__ void write_own(const AttentionCall& c, const Unit& u,
   const Place p = place_of();
   Finish f[F::kOwn];
 #pragma unroll
-  for (int j = 0; j < F::kOwn; ++j) f[j] = finish_row(c, u, row_of<F>(p, j), n.maximum[j], n.sum[j], speaks<F>(p) && row_of<F>(p, j) < u.rows && u.runs > 0);
+  for (int j = 0; j < F::kOwn; ++j)
+    f[j] = finish_row(c, u, row_of<F>(p, j), n.maximum[j], n.sum[j], speaks<F>(p) && row_of<F>(p, j) < u.rows && u.runs > 0);
 #pragma unroll
   for (int b = 0; b < F::kDimBlocks; ++b)
 #pragma unroll

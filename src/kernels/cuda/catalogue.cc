@@ -62,7 +62,7 @@ constexpr AttentionKernel kAttention[] = {
      .launch = built<kOn, &cuda::attention_wgmma_prefill>()},
     {.info = {.name = "cuda.attention.wgmma_split_kv",
               .tier = Tier::specialized,
-              .version = 3,
+              .version = 4,
               .reduction = "chunk512.fold4.tile64.wgmma.p_bf16.p_f16_scaled14",
               .device = kHopper,
               .graph = GraphLevel::mixed,
@@ -146,7 +146,7 @@ constexpr MatmulCapability halves_of(Constraint<int64_t> rows) {
   return c;
 }
 constexpr MatmulKernel kMatmul[] = {
-    {.info = {.name = "cuda.matmul.skinny", .version = 3, .reduction = "wgmma_k16.split2", .device = kHopper, .graph = GraphLevel::mixed},
+    {.info = {.name = "cuda.matmul.skinny", .version = 4, .reduction = "wgmma_k16.split2", .device = kHopper, .graph = GraphLevel::mixed},
      .can = matmul_of(range{1, cuda::kMostRows}),
      .rules = kOurRules,
      .shared_memory = cuda::skinny_shared_memory_of,
@@ -156,12 +156,12 @@ constexpr MatmulKernel kMatmul[] = {
      .rules = kHalvesRules,
      .shared_memory = cuda::wide_shared_memory_of,
      .launch = built<kOn, &cuda::matmul_wgmma_halves>()},
-    {.info = {.name = "cuda.matmul.wgmma", .version = 3, .reduction = "wgmma_k16", .device = kHopper, .graph = GraphLevel::mixed},
+    {.info = {.name = "cuda.matmul.wgmma", .version = 4, .reduction = "wgmma_k16", .device = kHopper, .graph = GraphLevel::mixed},
      .can = matmul_of(any),
      .rules = kOurRules,
      .shared_memory = cuda::wide_shared_memory_of,
      .launch = built<kOn, &cuda::matmul_wgmma>()},
-    {.info = {.name = "cuda.matmul.wgmma_split2", .version = 2, .reduction = "wgmma_k16.split2", .device = kHopper, .graph = GraphLevel::mixed},
+    {.info = {.name = "cuda.matmul.wgmma_split2", .version = 3, .reduction = "wgmma_k16.split2", .device = kHopper, .graph = GraphLevel::mixed},
      .can = matmul_of(any),
      .rules = kOurRules,
      .shared_memory = cuda::wide_shared_memory_of,

@@ -88,7 +88,7 @@ constexpr MatmulKernel kMatmul[] = {
 };
 
 constexpr NormKernel norm_of(DeviceNeed need, NormKernel::Launch launch) {
-  return {.info = info_of("gpu.norm.rows", "squares4.lanes32.simt", need, 2),
+  return {.info = info_of("gpu.norm.rows", "squares4.lanes32.simt", need, 3),
           .can = {.x_dtype = any, .w_dtype = any, .out_dtype = any, .hidden = any, .unit_offset = flag, .residual = flag},
           .launch = launch};
 }
@@ -109,7 +109,7 @@ constexpr RopeKernel kRope[] = {
 
 // The order of gpu.norm.rows, the elements of gpu.rope.pairs and gpu.kv_write.paged: their bits.
 constexpr RopeKvWriteKernel rope_kv_write_of(DeviceNeed need, RopeKvWriteKernel::Launch launch) {
-  KernelInfo info = info_of("gpu.rope_kv_write.heads", "squares4.lanes32.simt", need, 2, Mark::compiled);
+  KernelInfo info = info_of("gpu.rope_kv_write.heads", "squares4.lanes32.simt", need, 3, Mark::compiled);
   info.preferred_block_size = 64;
   return {.info = info,
           .can = {.x_dtype = any,
