@@ -4,12 +4,14 @@
 #include <gtest/gtest.h>
 
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "../scaled_checkpoint.h"
 #include "attune/engine.h"
 #include "attune/error.h"
 #include "core/thread_pool.h"
@@ -155,6 +157,29 @@ TEST_P(OnTheDevice, EightBitKeysRun) {
   std::ifstream(kGoldens / GetParam() / "golden.json") >> facts;
   const double rounding = facts["bfloat16_max_logprob_difference"]["matmul_inputs"].get<double>();
   EXPECT_LE(worst_difference(run(c, prompts, greedy(1, 0), true), run(o, prompts, greedy(1, 0), true)), 6 * rounding);
+}
+
+/// One scale a layer, and one a head, that the checkpoint stores: other values than without them, and those of the CPU.
+TEST_P(OnTheDevice, ScalesOfTheCheckpointRun) {
+  const fs::path folder = fs::path(testing::TempDir()) / ("attune-device-scales-" + std::to_string(getpid()));
+  nlohmann::json facts, config;
+  std::ifstream(kGoldens / GetParam() / "golden.json") >> facts;
+  std::ifstream(kGoldens / GetParam() / "config.json") >> config;
+  const double rounding = facts["bfloat16_max_logprob_difference"]["matmul_inputs"].get<double>();
+  const auto prompts = prompts_of(GetParam());
+  const auto answers = [&](const std::string& device, const std::string& model) {
+    EngineOptions o = options_for(GetParam(), device, "bfloat16");
+    o.kv_cache_dtype = "fp8", o.model = model;
+    return run(o, prompts, greedy(1, 0), true);
+  };
+  const auto without = answers("cuda", options_for(GetParam(), "cuda").model);
+  for (const auto heads : {size_t{1}, config["num_key_value_heads"].get<size_t>()}) {
+    test::copy_with_scales(kGoldens / GetParam(), folder, test::some_scales(config["num_hidden_layers"].get<int>(), heads));
+    const auto here = answers("cuda", folder.string());
+    EXPECT_LE(worst_difference(answers("cpu", folder.string()), here), 6 * rounding) << heads;
+    EXPECT_GT(worst_difference(without, here), 0) << heads;
+  }
+  fs::remove_all(folder);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, OnTheDevice, testing::ValuesIn(golden_names()), [](const auto& instance) {
