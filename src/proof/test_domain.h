@@ -16,10 +16,10 @@ Constraint<int64_t> test_sizes(std::string_view field);
 template <>
 inline Constraint<int64_t> test_sizes<Attention>(std::string_view field) {
   if (field == "num_kv_heads") return one_of({1, 2, 3, 5, 8});
-  if (field == "gqa_group") return one_of({1, 2, 4, 5, 7, 8});
+  if (field == "gqa_group") return one_of({1, 2, 4, 5, 7, 8, 64});
   if (field == "head_dim") return one_of({64, 128, 80, 96, 256, 8, 32, 40, 112, 192, 17, 512});
   if (field == "block_size") return one_of({16, 64, 128, 48, 256, 32, 1, 7});
-  if (field == "window") return one_of({0, 1, 17, 100, 300, 0});
+  if (field == "window") return one_of({0, 1, 17, 100, 300, 1 << 30});
   return one_of({-1, 0, 5, 40});  // window_right
 }
 template <>
@@ -37,12 +37,12 @@ inline Constraint<int64_t> test_sizes<Matmul>(std::string_view field) {
 }
 template <>
 inline Constraint<int64_t> test_sizes<Norm>(std::string_view) {
-  return one_of({64, 1, 7, 80, 256, 1000, 1024, 4096});
+  return one_of({64, 1, 7, 80, 256, 1000, 1024, 4096, 16384});
 }
 template <>
 inline Constraint<int64_t> test_sizes<Rope>(std::string_view field) {
   if (field == "head_dim") return one_of({64, 128, 80, 96, 256, 8, 40});
-  return one_of({64, 2, 8, 32, 40, 80, 128});
+  return one_of({64, 2, 8, 32, 40, 80, 128, 256});
 }
 template <>
 inline Constraint<int64_t> test_sizes<RopeKvWrite>(std::string_view field) {
@@ -57,11 +57,11 @@ inline Constraint<int64_t> test_sizes<ActivationOp>(std::string_view) {
 }
 template <>
 inline Constraint<int64_t> test_sizes<Embed>(std::string_view) {
-  return one_of({64, 1, 7, 80, 256, 1000, 1024});
+  return one_of({64, 1, 7, 80, 256, 1000, 1024, 16384});
 }
 template <>
 inline Constraint<int64_t> test_sizes<Sample>(std::string_view) {
-  return one_of({1000, 1, 2, 33, 4096, 32000});
+  return one_of({1000, 1, 2, 33, 4096, 32000, 151936});
 }
 
 inline constexpr Constraint<double> kTestSoftcaps = one_of({0, 50, 1, 30});

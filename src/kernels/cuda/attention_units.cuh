@@ -218,10 +218,11 @@ __device__ Plan make_plan(const AttentionCall& c, int* plan) {
 }
 
 /// Whether blocks go through their code once before their turn: between the kernels of a layer a launch finds none of it in the caches. Where blocks
-/// are many they come when the predecessor is nearly done, and a rehearsal costs more than it saves.
+/// are many they come when the predecessor is nearly done, and a rehearsal costs more than it saves. Under a tree mask a window would hide keys of the
+/// rehearsal's tile, where the copying warp already puts the unit's.
 template <class F>
 __device__ __forceinline__ bool rehearses(const AttentionCall& c, const Plan& plan) {
-  return !F::kWide && c.past_stands && plan.units <= kMostMultiprocessors / 2;
+  return !F::kWide && c.past_stands && c.mask != Mask::tree && plan.units <= kMostMultiprocessors / 2;
 }
 /// A unit that is none: a token's query heads, and one tile of keys, all of them visible, that goes the way of tiles with edges.
 template <class F>
