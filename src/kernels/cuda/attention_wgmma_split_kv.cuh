@@ -30,6 +30,10 @@
 //      pair of store and load (by eights 141, but 1×64k 70 → 80: its split rows then leave 128 results); results stored by pairs; 216 registers
 //                                                                                          125.3 | 73.6 | 149 | 20.6 (before, same run: 124.0 | 74.3
 //                                                                                          | 165 | 22.4)
+//  12  between the kernels of a layer (8B shape, tokens/s at batch 1 | 32): keys older than the step are read before the predecessor is done, a block goes
+//      through its code once before its turn, outputs of a row's only run from registers, units by few instructions, joins of split rows in few
+//      registers, more tiles where a multiprocessor has one block: 241 | 6,758 → 245 | 6,872; verify of e4m3 8×4k 44.9 → 41.7, of bf16 1×4k
+//      19.9 → 18.6, decode 1×8k 14.9 → 14.5
 // What bounds it: bf16 decode the memory system; e4m3 the latency of a tile's chain (two barriers, conversions) at four warps a scheduler; 64 rows
 // the ends of chunks (without them 134 and, e4m3, 116) and, of few sequences, the join; one short batch the wait for the predecessor, the first tile
 // and the join. Tried for 64 rows: blocks that start late, so that ends of chunks of a multiprocessor's two do not coincide: 165 → 169, e4m3 137 →
