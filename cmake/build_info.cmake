@@ -1,6 +1,11 @@
 # Writes generated/build_info.h: what this build is made of, as constants (never as conditionals).
 execute_process(COMMAND git -C ${CMAKE_SOURCE_DIR} rev-parse --short=12 HEAD
                 OUTPUT_VARIABLE ATTUNE_COMMIT OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+execute_process(COMMAND git -C ${CMAKE_SOURCE_DIR} rev-parse --path-format=absolute --git-path logs/HEAD
+                OUTPUT_VARIABLE moves OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+if(moves AND EXISTS ${moves})  # grows with every commit: a build then names its own
+  set_property(DIRECTORY ${CMAKE_SOURCE_DIR} APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${moves})
+endif()
 if(NOT ATTUNE_COMMIT)
   set(ATTUNE_COMMIT unknown)
 endif()

@@ -43,6 +43,39 @@ Work work_of(const Case<Attention>& c) {
           work.flops};
 }
 
+double bytes_of(DType t, int64_t elements) { return static_cast<double>(size_of(t)) * static_cast<double>(elements); }
+
+// The other ops move bytes: what a call reads and writes.
+Work work_of(const NormDesc& d, const NormParams& p) {
+  const int64_t elements = p.groups * p.rows * d.hidden;
+  return {bytes_of(d.x_dtype, elements) + bytes_of(d.out_dtype, elements) + (d.residual ? bytes_of(DType::f32, elements) : 0) +
+          bytes_of(d.w_dtype, d.hidden)};
+}
+Work work_of(const RopeDesc& d, const RopeParams& p) {
+  const int64_t elements = p.tokens * p.heads * d.head_dim;
+  return {bytes_of(d.x_dtype, elements) + bytes_of(d.out_dtype, elements)};
+}
+Work work_of(const KvWriteDesc& d, const KvWriteParams& p) {
+  const int64_t elements = 2 * p.tokens * d.num_kv_heads * d.head_dim;
+  return {bytes_of(d.x_dtype, elements) + bytes_of(d.kv_dtype, elements)};
+}
+Work work_of(const RopeKvWriteDesc& d, const RopeKvWriteParams& p) {
+  const int64_t q = p.tokens * d.num_q_heads() * d.head_dim, kv = 2 * p.tokens * d.num_kv_heads * d.head_dim;
+  return {bytes_of(d.x_dtype, q + kv) + bytes_of(d.out_dtype, q) + bytes_of(d.kv_dtype, kv)};
+}
+Work work_of(const ActivationDesc& d, const ActivationParams& p) {
+  const int64_t elements = p.rows * p.width;
+  return {bytes_of(d.x_dtype, d.gated ? 2 * elements : elements) + bytes_of(d.out_dtype, elements)};
+}
+Work work_of(const EmbedDesc& d, const EmbedParams& p) {
+  return {bytes_of(d.w_dtype, p.tokens * d.hidden) + bytes_of(d.out_dtype, p.tokens * d.hidden)};
+}
+Work work_of(const SampleDesc& d, const SampleParams& p) { return {bytes_of(DType::f32, p.rows * d.vocab)}; }
+
+/// Ops whose work their lengths tell.
+template <class Op>
+inline constexpr bool kMultiplies = std::is_same_v<Op, Matmul> || std::is_same_v<Op, Attention>;
+
 /// GFLOP/s of the fastest matmul kernel on a problem that the caches hold: what this machine multiplies at. 0 if no kernel takes these types.
 double multiply_rate(BenchSite& site, DType dtype) {
   const int64_t size = site.on_gpu() ? 4096 : 512;
@@ -139,17 +172,21 @@ std::string bench(const BenchQuery& q, const Case<Op>& c, const std::string& cal
   if constexpr (std::is_same_v<Op, Matmul>) bucket = {1, 1, c.desc.rows};
   const Selection s = select<Op>(kernels, site.props(), c.desc, "", bucket, {}, {});
   if (s.eligible.empty()) fail(ErrorCode::not_supported, q.op, "a kernel for " + s.desc, "none is eligible:" + refusals_text(s));
-  const Work work = work_of(c);
+  BenchCalls<Op> calls(c, site, q.cold ? out_of_cache(site.props()) : 0);
+  Work work;
+  if constexpr (kMultiplies<Op>)
+    work = work_of(c);
+  else
+    work = work_of(c.desc, calls.params());
   Json j{{"op", q.op},     {"desc", s.desc},      {"call", call},        {"device", site.props().model}, {"threads", site.pool().size()},
          {"cold", q.cold}, {"bytes", work.bytes}, {"flops", work.flops}, {"bucket", to_text(bucket)}};
   DType multiplied = DType::bf16;
   if constexpr (std::is_same_v<Op, Matmul>)
     multiplied = c.desc.w_dtype;
-  else if (c.desc.q_dtype == c.desc.kv_dtype)
-    multiplied = c.desc.q_dtype;
+  else if constexpr (std::is_same_v<Op, Attention>)
+    multiplied = c.desc.q_dtype == c.desc.kv_dtype ? c.desc.q_dtype : multiplied;
   Ceilings ceilings;
-  if (q.ceilings) ceilings = {.before = site.bandwidth(), .gflop = multiply_rate(site, multiplied)};
-  BenchCalls<Op> calls(c, site, q.cold ? out_of_cache(site.props()) : 0);
+  if (q.ceilings) ceilings = {.before = site.bandwidth(), .gflop = kMultiplies<Op> ? multiply_rate(site, multiplied) : 0};
   std::vector<Timed> all;
   j["refused"] = Json::object();
   for (const auto& e : s.eligible) {
@@ -175,6 +212,12 @@ std::string bench(const BenchQuery& q, const Case<Op>& c, const std::string& cal
   for (const Timed& t : all) j["kernels"].push_back(kernel_json(t, all, plainest->times.median_us(), work, ceilings));
   if (!q.save.empty()) save(q, site, site.pool().size(), s, all), j["saved"] = q.save;
   return j.dump();
+}
+
+template <class Op>
+std::string bench_rows(const BenchQuery& q) {
+  const Case<Op> c{.desc = parse_desc<Op>(q.desc), .rows = q.rows};
+  return bench(q, c, fmt::format("{} rows, in the caches", c.rows));
 }
 
 bool names(const std::string& desc, const std::string& key) { return (" " + desc).find(" " + key + "=") != std::string::npos; }
@@ -207,7 +250,13 @@ std::string bench_json(const BenchQuery& q) {
   if (q.threads < 0 || q.threads > 4096) invalid("--threads", "0 to 4096", std::to_string(q.threads));
   if (q.op == "attention") return bench_attention(q);
   if (q.op == "matmul") return bench_matmul(q);
-  invalid("op", "attention or matmul", printable(q.op));
+  std::string out;
+  for_each_op([&]<class Op>() {
+    if constexpr (!kMultiplies<Op>)
+      if (q.op == Op::kName) out = bench_rows<Op>(q);
+  });
+  if (out.empty()) invalid("op", "the name of an op", printable(q.op));
+  return out;
 }
 
 std::vector<BenchQuery> bench_queries(const ExplainQuery& model) {

@@ -80,6 +80,11 @@ struct Heavy {
 };
 std::vector<Heavy<MatmulParams>> heavy_tensors(const MatmulDesc& d, const MatmulParams& p);
 std::vector<Heavy<AttentionParams>> heavy_tensors(const AttentionDesc& d, const AttentionParams& p);
+/// The other ops have none: their tensors are what the launch in front wrote.
+template <class Desc, class Params>
+std::vector<Heavy<Params>> heavy_tensors(const Desc&, const Params&) {
+  return {};
+}
 
 /// The calls that take turns: one problem, its heavy tensors in as many copies as it takes to leave the caches, as a model's layers do.
 template <class Op>
@@ -108,6 +113,8 @@ class BenchCalls {
       }
     }
   }
+
+  const typename Op::Params& params() const { return problem_.params; }
 
   LaunchTimes time(const Kernel<Op>& kernel, const Rounds& rounds) {
     Limits limits = problem_.limits();

@@ -23,6 +23,28 @@ constexpr Rule<AttentionDesc> kAttentionRules[] = {
     {"keys and values are f8_e4m3, or of the queries' type", [](const AttentionDesc& d) { return is_f8(d.kv_dtype) || d.kv_dtype == d.q_dtype; }},
 };
 
+/// No launch of cuda.attention.wgmma_split_kv asks for more shared memory than its page declares.
+constexpr bool declares_enough() {
+  for (const int64_t group : {1, 8, 17})
+    for (const int64_t dim : {64, 128, 192, 256})
+      for (const DType kv : {DType::bf16, DType::f8_e4m3})
+        for (const Phase phase : {Phase::decode, Phase::verify, Phase::prefill}) {
+          const AttentionDesc d{.kv_dtype = kv, .gqa_group = group, .head_dim = dim, .phase = phase};
+          const int64_t declared = cuda::attention_shared_memory(d), most_q = phase == Phase::decode   ? 1
+                                                                              : phase == Phase::verify ? cuda::kMostVerified
+                                                                                                       : 4096;
+          for (int64_t q = 1; q <= most_q; q *= 4)
+            for (const int64_t keys : {1, 513, 4096, 1 << 20})
+              for (const bool alone : {false, true})
+                if (cuda::shape_of(cuda::rows_of(q, group), static_cast<int>(cuda::padded_dim(d)), is_f8(kv),
+                                   cuda::waiting_nodes(cuda::levels_below(keys)), alone)
+                        .bytes > declared)
+                  return false;
+        }
+  return true;
+}
+static_assert(declares_enough());
+
 constexpr Rule<AttentionDesc> kPrefillRules[] = {
     {"keys and values are of the queries' type", [](const AttentionDesc& d) { return d.kv_dtype == d.q_dtype; }},
 };
