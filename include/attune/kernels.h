@@ -33,7 +33,7 @@ struct ExplainQuery {
 std::string explain_json(const ExplainQuery& query);
 std::string explain_text(const ExplainQuery& query);
 
-/// Names of the devices that may be asked about: "cpu" and the invented records.
+/// Names of the devices that may be asked about: "cpu", "cuda" and the invented records.
 std::vector<std::string> device_names();
 
 /// docs/generated/kernels.md and decisions.md.

@@ -360,7 +360,7 @@ std::string explain_text(const ExplainQuery& q) {
 }
 
 std::vector<std::string> device_names() {
-  std::vector<std::string> names{"cpu"};
+  std::vector<std::string> names{"cpu", "cuda"};
   for (const auto& d : invented_devices()) names.push_back(d.name);
   return names;
 }
