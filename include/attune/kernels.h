@@ -25,6 +25,7 @@ struct ExplainQuery {
   std::vector<std::string> kernels, disable_kernels;
   std::string tuning_table;   ///< file of measured times (attune bench --save); empty: none
   int threads = 0;            ///< CPU threads that times are looked up for; 0: physical cores
+  bool invariant = false;     ///< one order of arithmetic over all phases and batch sizes on a GPU, too; a CPU has no other
   std::string plant;          ///< a kernel with a planted defect that stands before the others (test builds only)
   std::string verify_record;  ///< file in which `attune verify` remembers what held on this machine; empty: none
 };

@@ -267,6 +267,23 @@ TEST(Explain, AnInventedDeviceIsJudgedAsIfBuiltAndSaysSo) {
   EXPECT_EQ(attune({"explain", "attention", "--device", "h200", "--model", golden("mistral-window")}).code, 0);
 }
 
+TEST(Explain, OneOrderOfArithmeticHoldsOnAGpuWhereAsked) {
+  const auto chosen = [](const std::string& device, bool invariant) {
+    std::vector<std::string> words{
+        "explain", "attention", "--json", "--phase", "prefill", "--device", device, "--desc", "q=bf16 kv=bf16 heads=32:8 head_dim=128"};
+    if (invariant) words.push_back("--invariant");
+    const auto o = attune(words);
+    EXPECT_EQ(o.code, 0) << o.err;
+    return o.json().at(0)["chosen"].get<std::string>();
+  };
+  EXPECT_EQ(chosen("h200", false), "cuda.attention.wgmma_prefill");
+  EXPECT_EQ(chosen("h200", true), "cuda.attention.wgmma_split_kv");  // that of decode
+  EXPECT_EQ(chosen("cpu-avx2", true), chosen("cpu-avx2", false));
+  const auto model = attune({"explain", "matmul", "--json", "--device", "h200", "--invariant", "--model", embedded_model()});
+  EXPECT_EQ(model.code, 0) << model.err;
+  EXPECT_THAT(model.out, HasSubstr("order of arithmetic"));
+}
+
 TEST(Explain, ReasonsNameWhatWasAskedAndAllowed) {
   const auto phase = attune({"explain", "attention", "--phase", "prefill", "--json"}).json().at(0);
   EXPECT_THAT(phase["desc"].get<std::string>(), HasSubstr("phase=prefill"));
