@@ -1,6 +1,10 @@
 #!/usr/bin/env python3
 """What docs/design/design.md promises of the program with the CUDA backend: few kernels an op and phase, a small file, few libraries.
 
+A kernel counts in every phase that can launch it. Rows of attention are query tokens times heads of a group, so decode, verify and prefill each can
+launch every form of an entry that takes the phase; other ops know no phase. The limit is on the instantiated templates of one entry of the catalogue
+in one phase. Printed besides: the sum of an op's entries, and plain functions, such as one that clears counters.
+
 Usage: scripts/check_cuda_program.py PROGRAM      (python3 standard library, nm, readelf and strip; needs no GPU)
 """
 
@@ -11,10 +15,12 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-MOST_KERNELS, MOST_BYTES = 60, 30_000_000  # __global__ functions an op and phase; of the stripped program
+MOST_INSTANCES, MOST_BYTES = 60, 30_000_000  # of an entry in a phase; of the stripped program
 SYSTEM = re.compile(r"(libc|libm|libdl|librt|libpthread|libstdc\+\+|libgcc_s|ld-linux-x86-64)\.so\.\d+")
-ATTEND = re.compile(r"attendINS0_4FormI.+?ELi\d+ELi(\d+)E")  # Form<type, 8-bit keys, head dimension, rows, …>
-PREFILL = "7prefill6attendI"  # attune::cuda::prefill::attend<Form<…>>
+ATTEND = re.compile(r"N6attune4cuda(7prefill)?6attendI")  # attune::cuda::attend<Form<…>> and attune::cuda::prefill::attend<Form<…>>
+PLACE = re.compile(r"N6attune\d([a-z]+?)(\d+)_GLOBAL__N__[0-9a-f]+_\d+_(\w+?)_cu_")  # backend, length of the unnamed namespace's name, source file
+ENTRIES = {"cuda.attention.counters": "cuda.attention.wgmma_split_kv", "cuda.attention.prefill_bf16": "cuda.attention.wgmma_prefill"}
+PHASES = {"cuda.attention.wgmma_prefill": ["prefill"], "cuda.attention.cudnn": ["decode"]}  # of the others: all
 
 
 def run(*command):
@@ -29,28 +35,46 @@ def kernels(program):
     return names
 
 
-def phase_of(name):
-    """(op, phase) by the source file that a name carries; forms of attention with up to 16 rows serve decode, the others verify and prefill."""
-    source = re.search(r"_GLOBAL__N__[0-9a-f]+_\d+_(\w+?)_cu_", name)
+def place_of(name):
+    """(entry of the catalogue, whether it is an instantiated template): by the form of attention, or the source file that the name carries."""
     attend = ATTEND.search(name)
-    if PREFILL in name:
-        return ("attention", "prefill")
     if attend:
-        return ("attention", "decode" if int(attend[1]) <= 16 else "verify and prefill")
-    if not source:
+        return ("cuda.attention.wgmma_prefill" if attend[1] else "cuda.attention.wgmma_split_kv", True)
+    place = PLACE.search(name)
+    if not place:
         raise SystemExit(f"{name}: expected a source file or attention's form in a kernel's name; got neither")
-    op, form = source[1].split("_")[:2]
-    return (op, {"skinny": "few rows", "wgmma": "many rows"}.get(form, "any"))
+    function = name[place.end(2) + int(place[2]) :]  # length, name, and arguments of a template
+    length = re.match(r"\d+", function)[0]
+    op, technique = place[3].split("_", 1)
+    if place[3].startswith(("kv_write", "rope_kv_write")):
+        op, technique = place[3].rsplit("_", 1)
+    entry = f"{place[1]}.{op}.{technique}"
+    return (ENTRIES.get(entry, entry), function[len(length) + int(length)] == "I")
+
+
+def phases_of(entry):
+    """Phases that can launch an entry's kernels."""
+    return PHASES.get(entry, ["decode", "verify", "prefill"] if entry.split(".")[1] == "attention" else ["any phase"])
+
+
+def count_kernels(names):
+    """Prints what each op has in each phase, and returns what is over the limit."""
+    problems, lines, sums = [], {}, Counter()
+    for (entry, instances), count in sorted(Counter(place_of(name) for name in names).items()):
+        for phase in phases_of(entry):
+            place = (entry.split(".")[1], phase)
+            sums[place] += count
+            lines.setdefault(place, []).append(f"{entry} {count}{'' if instances else ' plain'}")
+            if instances and count > MOST_INSTANCES:
+                problems.append(f"{entry}, {phase}: expected at most {MOST_INSTANCES} instantiated templates; got {count}")
+    for (op, phase), count in sorted(sums.items()):
+        print(f"{op}, {phase}: {count} kernels ({', '.join(lines[op, phase])})")
+    return problems
 
 
 def main():
     program = Path(sys.argv[1])
-    problems = []
-    counts = Counter(phase_of(name) for name in kernels(program))
-    for (op, phase), count in sorted(counts.items()):
-        print(f"{op}, {phase}: {count} kernels")
-        if count > MOST_KERNELS:
-            problems.append(f"{op}, {phase}: expected at most {MOST_KERNELS} kernels; got {count}")
+    problems = count_kernels(kernels(program))
     with tempfile.TemporaryDirectory() as folder:
         stripped = Path(folder) / "program"
         run("strip", "-o", str(stripped), str(program))

@@ -1,5 +1,6 @@
 #!/bin/bash
-# Compiles the portable GPU kernels for sm_90a (nvcc), gfx90a and gfx942 (clang-19 as HIP). A compiler that is absent costs one line, an error fails.
+# Compiles the portable GPU kernels for sm_90a (nvcc), gfx90a and gfx942 (clang-19 as HIP), and where nvcc is present a file of the CUDA backend and
+# its device. A compiler that is absent costs one line, an error fails.
 set -u
 cd "$(dirname "$0")/.."
 out=${1:-build/gpu}
@@ -10,26 +11,33 @@ if [ ${#sources[@]} -eq 0 ]; then
   echo "FAIL gpu: expected src/kernels/gpu/*.cu; got none"
   exit 1
 fi
-includes=(-Iinclude -Isrc)
+cuda_sources=(src/kernels/cuda/attention_counters.cu src/kernels/cuda/attention_cudnn.cu)  # the quick ones
+flags=(-std=c++20 -O3 -Iinclude -Isrc)
 failed=0
 
-compile() {  # compile ARCH COMMAND…: one object a source file
-  local arch=$1 source object
+compile_one() {  # compile_one ARCH SOURCE COMMAND…
+  local arch=$1 source=$2 name=${2#src/}
+  shift 2
+  if "$@" "${flags[@]}" -c "$source" -o "$out/${name//\//.}.$arch.o"; then
+    echo "ok   gpu: $source compiled for $arch"
+  else
+    echo "FAIL gpu: $source for $arch"
+    failed=1
+  fi
+}
+
+compile() {  # compile ARCH COMMAND…: one object a portable source file
+  local arch=$1 source
   shift
-  for source in "${sources[@]}"; do
-    object="$out/$(basename "${source%.cu}").$arch.o"
-    if "$@" -std=c++20 -O3 "${includes[@]}" -c "$source" -o "$object"; then
-      echo "ok   gpu: $source compiled for $arch"
-    else
-      echo "FAIL gpu: $source for $arch"
-      failed=1
-    fi
-  done
+  for source in "${sources[@]}"; do compile_one "$arch" "$source" "$@"; done
 }
 
 nvcc=$(command -v nvcc || { [ -x /usr/local/cuda/bin/nvcc ] && echo /usr/local/cuda/bin/nvcc; })
 if [ -n "$nvcc" ]; then
-  compile sm_90a "$nvcc" -arch=sm_90a --expt-relaxed-constexpr --fmad=false -Werror=all-warnings -Xcompiler=-Wall,-Wextra,-Wshadow,-Werror
+  for_hopper=("$nvcc" -arch=sm_90a --expt-relaxed-constexpr --fmad=false -Werror=all-warnings -Xcompiler=-Wall,-Wextra,-Wshadow,-Werror)
+  compile sm_90a "${for_hopper[@]}"
+  for source in "${cuda_sources[@]}"; do compile_one sm_90a "$source" "${for_hopper[@]}"; done
+  compile_one host src/device/cuda.cc "${CXX:-c++}" -Wall -Wextra -Wshadow -Werror -isystem "$(dirname "$(dirname "$(realpath "$nvcc")")")/include"
 else
   echo "absent: nvcc, so nothing is compiled for sm_90a"
 fi

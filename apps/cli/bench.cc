@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <optional>
 
 #include "commands.h"
 #include "engine_flags.h"
@@ -66,16 +67,15 @@ class GenerateBench {
         batch_(positive(args, "--batch-size", 1)),
         input_(positive(args, "--input-len", 512)),
         output_(positive(args, "--output-len", 128)),
+        any_order_(without_one_order()),
         engine_(open_engine(options())) {}
 
   int run() {
-    const int runs = static_cast<int>(positive(args_, "--num-iters", 3));
-    measure(std::min<int64_t>(input_, 64), std::min<int64_t>(output_, 4));  // pages in, wakes the threads
-    prefill_ = {}, decode_ = {}, first_ms_ = {};
-    before_ = read_bandwidth(engine_.model().threads, engine_.model().device);
-    for (int i = 0; i < runs; ++i) measure(input_, output_);
-    after_ = read_bandwidth(engine_.model().threads, engine_.model().device);
     const Form form = form_of(args_);
+    warm_up(engine_);
+    before_ = read_bandwidth(engine_.model().threads, engine_.model().device);
+    rates_ = measure_all(engine_);
+    after_ = read_bandwidth(engine_.model().threads, engine_.model().device);
     if (form == Form::json)
       write_out(json_line(result()));
     else if (form == Form::csv)
@@ -95,31 +95,60 @@ class GenerateBench {
     return o;
   }
 
-  void measure(int64_t input, int64_t output) {
+  /// Tokens a second of each run, and what a first token takes.
+  struct Rates {
+    Mean prefill, decode, first_ms;
+  };
+
+  /// With --invariant on a GPU: the same rows where each phase and batch size has its own kernels. Before the other engine, for both do not fit.
+  std::optional<Rates> without_one_order() {
+    EngineOptions o = options();
+    if (!o.invariant || o.device == "cpu") return {};
+    o.invariant = false;
+    Engine engine = open_engine(o);
+    warm_up(engine);
+    return measure_all(engine);
+  }
+
+  /// Pages in, wakes the threads.
+  void warm_up(Engine& engine) {
+    Rates unused;
+    measure(engine, std::min<int64_t>(input_, 64), std::min<int64_t>(output_, 4), unused);
+  }
+
+  Rates measure_all(Engine& engine) {
+    Rates rates;
+    const int64_t runs = positive(args_, "--num-iters", 3);
+    for (int64_t i = 0; i < runs; ++i) measure(engine, input_, output_, rates);
+    return rates;
+  }
+
+  void measure(Engine& engine, int64_t input, int64_t output, Rates& rates) {
     int64_t waiting = batch_, tokens = 0;
+    std::string error;
     for (int64_t b = 0; b < batch_; ++b) {
       Request r;
       for (int64_t i = 0; i < input; ++i)
-        r.token_ids.push_back(static_cast<int32_t>((7919 * (i + 1) + 104729 * (b + 1) + i * i * 31) % engine_.model().vocab_size));
+        r.token_ids.push_back(static_cast<int32_t>((7919 * (i + 1) + 104729 * (b + 1) + i * i * 31) % engine.model().vocab_size));
       r.sampling.temperature = 0, r.sampling.ignore_eos = true, r.sampling.max_tokens = output;
       r.on_event = [&](const RequestEvent& e) {
-        if (e.completion->finish_reason == FinishReason::error) error_ = e.completion->error;
+        if (e.completion->finish_reason == FinishReason::error) error = e.completion->error;
         ++tokens;
         if (e.completion->token_ids.size() == 1) --waiting;
       };
-      engine_.submit(std::move(r));
+      engine.submit(std::move(r));
     }
     const auto start = Clock::now();
-    while (waiting > 0 && engine_.step()) {
+    while (waiting > 0 && engine.step()) {
     }
     const double prefill = seconds_since(start);
     const int64_t before = tokens;
-    while (engine_.step()) {
+    while (engine.step()) {
     }
-    if (!error_.empty()) fail(ErrorCode::internal, "bench", "tokens", error_);
-    prefill_.samples.push_back(static_cast<double>(batch_ * input) / prefill);
-    first_ms_.samples.push_back(1e3 * prefill);
-    if (tokens > before) decode_.samples.push_back(static_cast<double>(tokens - before) / (seconds_since(start) - prefill));
+    if (!error.empty()) fail(ErrorCode::internal, "bench", "tokens", error);
+    rates.prefill.samples.push_back(static_cast<double>(batch_ * input) / prefill);
+    rates.first_ms.samples.push_back(1e3 * prefill);
+    if (tokens > before) rates.decode.samples.push_back(static_cast<double>(tokens - before) / (seconds_since(start) - prefill));
   }
 
   /// Bytes that one decoded token reads, in the middle of the output: its share of the weights, and its keys and values.
@@ -136,7 +165,29 @@ class GenerateBench {
            static_cast<double>(std::max<int64_t>(m.weight_bytes, 1));
   }
 
-  double read_share() const { return decode_.mean() * bytes_per_token() / 1e9 / ((before_ + after_) / 2); }
+  /// Decoded tokens a second that the measured bandwidth allows.
+  double decode_limit() const { return (before_ + after_) / 2 * 1e9 / bytes_per_token(); }
+  double read_share() const { return rates_.decode.mean() / decode_limit(); }
+
+  /// The share of a rate that one order of arithmetic takes.
+  static double cost(const Mean& with, const Mean& without) { return 1 - with.mean() / without.mean(); }
+
+  Json invariant_json() const {
+    if (!any_order_) return {{"prefill_cost", 0}, {"decode_cost", 0}, {"without", nullptr}};
+    Json j{{"prefill_cost", cost(rates_.prefill, any_order_->prefill)}};
+    j["decode_cost"] = rates_.decode.samples.empty() ? Json(nullptr) : Json(cost(rates_.decode, any_order_->decode));
+    j["without"] = {{"prefill_tokens_per_s", any_order_->prefill.samples}, {"decode_tokens_per_s", any_order_->decode.samples}};
+    return j;
+  }
+
+  std::string invariant_text() const {
+    if (!any_order_) return "one order of arithmetic costs nothing: the CPU has no other\n";
+    const auto part = [](const Mean& with, const Mean& without, const char* phase) {
+      return fmt::format("{:.1f} % of {} ({:.2f} ± {:.2f} t/s without)", 100 * cost(with, without), phase, without.mean(), without.deviation());
+    };
+    const std::string decode = rates_.decode.samples.empty() ? "" : part(rates_.decode, any_order_->decode, "decode") + ", ";
+    return "one order of arithmetic costs " + decode + part(rates_.prefill, any_order_->prefill, "prefill") + "\n";
+  }
 
   Json result() const {
     const ModelInfo& m = engine_.model();
@@ -151,17 +202,18 @@ class GenerateBench {
            {"batch_size", batch_},
            {"input_len", input_},
            {"output_len", output_},
-           {"prefill_tokens_per_s", prefill_.mean()},
-           {"prefill_tokens_per_s_std", prefill_.deviation()},
-           {"first_token_ms", first_ms_.mean()}};
-    j["decode_tokens_per_s"] = decode_.samples.empty() ? Json(nullptr) : Json(decode_.mean());
-    j["decode_tokens_per_s_std"] = decode_.samples.empty() ? Json(nullptr) : Json(decode_.deviation());
-    j["samples"] = {{"prefill_tokens_per_s", prefill_.samples}, {"decode_tokens_per_s", decode_.samples}};
+           {"prefill_tokens_per_s", rates_.prefill.mean()},
+           {"prefill_tokens_per_s_std", rates_.prefill.deviation()},
+           {"first_token_ms", rates_.first_ms.mean()}};
+    j["decode_tokens_per_s"] = rates_.decode.samples.empty() ? Json(nullptr) : Json(rates_.decode.mean());
+    j["decode_tokens_per_s_std"] = rates_.decode.samples.empty() ? Json(nullptr) : Json(rates_.decode.deviation());
+    j["samples"] = {{"prefill_tokens_per_s", rates_.prefill.samples}, {"decode_tokens_per_s", rates_.decode.samples}};
     j["bytes_per_token"] = bytes_per_token(), j["matmul_flops_per_token"] = flops_per_token();
-    j["prefill_gflop_per_s"] = prefill_.mean() * flops_per_token() / 1e9;
-    j["decode_gb_per_s"] = decode_.mean() * bytes_per_token() / 1e9;
+    j["prefill_gflop_per_s"] = rates_.prefill.mean() * flops_per_token() / 1e9;
+    j["decode_gb_per_s"] = rates_.decode.mean() * bytes_per_token() / 1e9;
     j["read_gb_per_s"] = {{"before", before_}, {"after", after_}};
-    j["decode_share_of_read"] = read_share();
+    j["decode_limit_tokens_per_s"] = decode_limit(), j["decode_share_of_read"] = read_share();
+    if (args_.has("--invariant")) j["invariant"] = invariant_json();
     j["kernels"] = engine_.kernels_line(), j["fingerprint"] = m.fingerprint;
     j["load_seconds"] = engine_.stats().load_seconds;
     return j;
@@ -178,12 +230,13 @@ class GenerateBench {
         fmt::format("| model | size | params | device | threads | batch | {:>18} | {:>18} |\n| ----- | ---: | -----: | ------ | ------: | ----: | "
                     "-----------------: | -----------------: |\n",
                     "test", "t/s"));
-    row(fmt::format("pp{}", input_), prefill_);
-    if (!decode_.samples.empty()) row(fmt::format("tg{} @ d{}", output_, input_), decode_);
+    row(fmt::format("pp{}", input_), rates_.prefill);
+    if (!rates_.decode.samples.empty()) row(fmt::format("tg{} @ d{}", output_, input_), rates_.decode);
     write_out(
-        fmt::format("\na decoded token reads {:.2f} MB and takes {:.3f} GFLOP; this machine reads {:.1f} GB/s before and {:.1f} after: decode stands "
-                    "at {:.0f} % of that\n",
-                    bytes_per_token() / 1e6, flops_per_token() / 1e9, before_, after_, 100 * read_share()));
+        fmt::format("\na decoded token reads {:.2f} MB and takes {:.3f} GFLOP; this machine reads {:.1f} GB/s before and {:.1f} after, "
+                    "which allows {:.2f} tokens/s: decode stands at {:.0f} % of that\n",
+                    bytes_per_token() / 1e6, flops_per_token() / 1e9, before_, after_, decode_limit(), 100 * read_share()));
+    if (args_.has("--invariant")) write_out(invariant_text());
     write_out("kernels: " + engine_.kernels_line() + "\n");
   }
 
@@ -194,16 +247,19 @@ class GenerateBench {
       write_out(fmt::format("{},{},{},{},{},{},{},{:.6g},{:.6g}\n", csv_field(m.architecture), m.weight_bytes, m.parameters, csv_field(m.device),
                             m.threads, batch_, test, rate.mean(), rate.deviation()));
     };
-    row(fmt::format("pp{}", input_), prefill_);
-    if (!decode_.samples.empty()) row(fmt::format("tg{} @ d{}", output_, input_), decode_);
+    row(fmt::format("pp{}", input_), rates_.prefill);
+    if (!rates_.decode.samples.empty()) row(fmt::format("tg{} @ d{}", output_, input_), rates_.decode);
+    if (!any_order_) return;
+    row(fmt::format("pp{} without --invariant", input_), any_order_->prefill);
+    if (!any_order_->decode.samples.empty()) row(fmt::format("tg{} @ d{} without --invariant", output_, input_), any_order_->decode);
   }
 
   const Arguments& args_;
   int64_t batch_, input_, output_;
+  std::optional<Rates> any_order_;  ///< what --invariant is compared with
   Engine engine_;
-  Mean prefill_, decode_, first_ms_;
+  Rates rates_;
   double before_ = 0, after_ = 0;
-  std::string error_;
 };
 
 double number(const Json& j, const char* name) { return j[name].get<double>(); }

@@ -22,11 +22,16 @@ std::string flags_of(std::string_view command) {
   return out + "--help --help-all";
 }
 
+/// Every device that explain can be asked about.
+std::string explained_devices() {
+  std::string out;
+  for (const std::string& name : device_names()) out += (out.empty() ? "" : " ") + name;
+  return out;
+}
+
 /// What may follow a flag: words to choose from, or a file.
 std::string values_case() {
-  std::string devices;
-  for (const std::string& name : device_names()) devices += (devices.empty() ? "" : " ") + name;
-  const std::pair<std::string, std::string> words[] = {{"--device", devices},
+  const std::pair<std::string, std::string> words[] = {{"--device", "$devices"},
                                                        {"--dtype", "auto float32 bfloat16 float16"},
                                                        {"--kv-cache-dtype", "auto float32 bfloat16 float16 fp8"},
                                                        {"--load-format", "auto safetensors dummy"},
@@ -46,7 +51,8 @@ std::string bash_script() {
   }
   return fmt::format(
       "_attune() {{\n"
-      "  local word=\"${{COMP_WORDS[COMP_CWORD]}}\" before=\"${{COMP_WORDS[COMP_CWORD-1]}}\" words=\"\"\n"
+      "  local word=\"${{COMP_WORDS[COMP_CWORD]}}\" before=\"${{COMP_WORDS[COMP_CWORD-1]}}\" words=\"\" devices=\"cpu cuda\"\n"
+      "  if [ \"${{COMP_WORDS[1]}}\" = explain ]; then devices=\"{}\"; fi\n"
       "  COMPREPLY=()\n"
       "  case \"$before\" in\n{}  esac\n"
       "  case \"${{COMP_WORDS[1]}}\" in\n{}    *) words=\"{}\" ;;\n  esac\n"
@@ -54,7 +60,7 @@ std::string bash_script() {
       "  COMPREPLY=($(compgen -W \"$words\" -- \"$word\"))\n"
       "}}\n"
       "complete -o default -F _attune attune\n",
-      values_case(), cases, command_names(), command_names());
+      explained_devices(), values_case(), cases, command_names(), command_names());
 }
 
 }  // namespace

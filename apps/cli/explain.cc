@@ -40,6 +40,7 @@ int run_explain(const Arguments& args) {
   q.verify_record = verify_record_path();
   q.tuning_table = tuning_table_file();
   q.threads = static_cast<int>(args.integer("--threads", q.threads));
+  q.invariant = args.has("--invariant");
   q.plant = args.text("--plant");
   q.role = args.text("--role");
   q.phase = args.text("--phase", q.phase);

@@ -25,6 +25,7 @@ struct ExplainQuery {
   std::vector<std::string> kernels, disable_kernels;
   std::string tuning_table;   ///< file of measured times (attune bench --save); empty: none
   int threads = 0;            ///< CPU threads that times are looked up for; 0: physical cores
+  bool invariant = false;     ///< one order of arithmetic over all phases and batch sizes on a GPU, too; a CPU has no other
   std::string plant;          ///< a kernel with a planted defect that stands before the others (test builds only)
   std::string verify_record;  ///< file in which `attune verify` remembers what held on this machine; empty: none
 };
@@ -33,7 +34,7 @@ struct ExplainQuery {
 std::string explain_json(const ExplainQuery& query);
 std::string explain_text(const ExplainQuery& query);
 
-/// Names of the devices that may be asked about: "cpu" and the invented records.
+/// Names of the devices that may be asked about: "cpu", "cuda" and the invented records.
 std::vector<std::string> device_names();
 
 /// docs/generated/kernels.md and decisions.md.

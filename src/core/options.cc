@@ -142,7 +142,13 @@ const std::vector<CommandSpec>& commands() {
 const std::vector<OptionSpec>& options() {
   static const std::vector<OptionSpec> all{
       {"--model", "DIR|ID", "embedded", "Model", kModelUsers, "folder, or Hugging Face id in the cache", "-m"},
-      {"--device", "NAME", "cpu", "Model", kKernelUsers, "cpu; explain knows h200, mi300x, ..."},
+      {.name = "--device",
+       .metavar = "NAME",
+       .default_text = "cpu",
+       .group = "Model",
+       .commands = kKernelUsers,
+       .help = "cpu, cuda (cuda:1: the second of several)",
+       .other = {"explain", "NAME", "cpu, cuda, or one to judge kernels for as if it were here: h200, mi300x, ..."}},
       {"--dtype", "D", "auto", "Model", kSelectionUsers, "auto, float32, bfloat16, float16"},
       {"--kv-cache-dtype", "D", "auto", "Model", kSelectionUsers, "auto, float32, bfloat16, float16, fp8"},
       {"--max-model-len", "N", "the model's", "Model", kEngineUsers, "longest context in tokens"},
@@ -188,7 +194,8 @@ const std::vector<OptionSpec>& options() {
       rare({"--block-size", "N", "chosen", "Engine", kSelectionUsers, "tokens a KV block"}),
       rare({"--kv-cache-memory-bytes", "N", "up to 1/4 of memory", "Engine", kEngineUsers, "such as 512M or 4G"}),
       rare({"--gpu-memory-utilization", "F", "0.9", "Engine", kEngineUsers, "share of a GPU's memory to use"}),
-      rare({"--invariant", "", "", "Engine", kEngineUsers, "one order of arithmetic on a GPU, too: batch and chunks change no bit"}),
+      rare({"--invariant", "", "", "Engine", kSelectionUsers,
+            "one order of arithmetic on a GPU, too: batch and chunks change no bit (bench generate: and what it costs)"}),
       rare({"--enforce-eager", "", "", "Engine", kEngineUsers, "no captured graphs on a GPU"}),
       rare({"--no-async-scheduling", "", "", "Engine", kEngineUsers, "read each step's tokens before the next is launched, on a GPU, too"}),
       rare({"--no-enable-prefix-caching", "", "", "Engine", kEngineUsers, "compute every prompt anew"}),
@@ -322,8 +329,9 @@ std::string options_page() {
     }
     const std::string flag =
         fmt::format("{}{}{}{}", o.name, o.is_switch() ? "" : " ", o.metavar, o.short_name.empty() ? "" : fmt::format("`, `{}", o.short_name));
+    const std::string metavar = o.other.metavar == o.metavar ? "" : std::string(o.other.metavar) + ", ";
     const std::string help =
-        o.other.commands.empty() ? std::string(o.help) : fmt::format("{}; {}: {}, {}", o.help, o.other.commands, o.other.metavar, o.other.help);
+        o.other.commands.empty() ? std::string(o.help) : fmt::format("{}; {}: {}{}", o.help, o.other.commands, metavar, o.other.help);
     out += fmt::format("| `{}`{} | `{}` | {} | {} | {} |\n", escape_cell(flag), o.repeatable ? ", repeatable" : "", o.variable(),
                        o.default_text.empty() ? (o.is_switch() ? "off" : "") : o.default_text, escape_cell(help),
                        o.commands == "*" ? "all" : o.commands);

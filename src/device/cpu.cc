@@ -1,6 +1,7 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 
 #include "core/error.h"
@@ -100,19 +101,44 @@ const std::vector<DeviceProps>& invented_devices() {
   return records;
 }
 
+namespace {
+
+const DeviceProps* find_in(const std::vector<DeviceProps>& devices, std::string_view name) {
+  const auto it = std::find_if(devices.begin(), devices.end(), [&](const DeviceProps& d) { return d.name == name; });
+  return it == devices.end() ? nullptr : &*it;
+}
+
+/// "cpu, cuda", and what more of this machine can be opened. "cuda" is always a name to give: where there is none, its refusal says why.
+std::string names_of_a_run() {
+  std::string names;
+  for (const auto& d : present_devices()) names += (names.empty() ? "" : ", ") + d.name;
+  return find_in(present_devices(), "cuda") ? names : names + ", cuda";
+}
+
+/// Null for a name that is no device of this machine.
+const DeviceProps* find_here(std::string_view name) {
+  const DeviceProps* d = find_in(present_devices(), name);
+  if (!d && name == "cuda") fail(ErrorCode::not_supported, "--device", "a CUDA device", cuda_absence());
+  return d;
+}
+
+}  // namespace
+
 DeviceProps find_device(std::string_view name) {
   if (name == "cpu") return detect_cpu();  // without a look for drivers
-  std::string known;
-  for (const auto& d : present_devices()) {
-    if (d.name == name) return d;
-    known += (known.empty() ? "" : ", ") + d.name;
-  }
-  if (name == "cuda") fail(ErrorCode::not_supported, "--device", "a CUDA device", cuda_absence());
-  for (const auto& d : invented_devices()) {
-    if (d.name == name) return d;
-    known += ", " + d.name;
-  }
+  if (const DeviceProps* d = find_here(name)) return *d;
+  if (const DeviceProps* d = find_in(invented_devices(), name)) return *d;
+  std::string known = names_of_a_run();
+  for (const auto& d : invented_devices()) known += ", " + d.name;
   invalid("--device", "one of " + known, printable(name));
+}
+
+DeviceProps find_present_device(std::string_view name) {
+  if (name == "cpu") return detect_cpu();
+  if (const DeviceProps* d = find_here(name)) return *d;
+  if (find_in(invented_devices(), name))
+    fail(ErrorCode::not_supported, "--device", "one of " + names_of_a_run(), std::string(name) + ", which only explain can be asked about");
+  invalid("--device", "one of " + names_of_a_run(), printable(name));
 }
 
 }  // namespace attune

@@ -62,4 +62,8 @@ const std::vector<DeviceProps>& invented_devices();
 /// there is none is NotSupported and says why.
 DeviceProps find_device(std::string_view name);
 
+/// A device of this machine, for what runs there. Unknown names are InvalidArgument and list those that a run takes; an invented record, and "cuda"
+/// where there is none, are NotSupported.
+DeviceProps find_present_device(std::string_view name);
+
 }  // namespace attune

@@ -165,7 +165,7 @@ double hopeless_us(const std::vector<Timed>& so_far) {
 
 template <class Op>
 std::string bench(const BenchQuery& q, const Case<Op>& c, const std::string& call) {
-  BenchSite site(find_device(q.device), q.threads);
+  BenchSite site(find_present_device(q.device), q.threads);
   check_plant(q.plant);
   const auto kernels = kernels_with<Op>(q.plant);
   Bucket bucket{power_of_two(q.batch), power_of_two(q.context), 1};
@@ -279,6 +279,6 @@ std::vector<BenchQuery> bench_queries(const ExplainQuery& model) {
 
 std::string tuning_table_file() { return tuning_table_path(cache_folder()); }
 
-double read_bandwidth(int threads, const std::string& device) { return BenchSite(find_device(device), threads).bandwidth(); }
+double read_bandwidth(int threads, const std::string& device) { return BenchSite(find_present_device(device), threads).bandwidth(); }
 
 }  // namespace attune

@@ -136,7 +136,7 @@ Json peer_json(const AttentionAnchor& a) {
 void bench_anchors(const AnchorQuery& q, const std::function<void(const std::string& json)>& on_row) {
   if (q.iterations < 1) invalid("--num-iters", "a positive integer", std::to_string(q.iterations));
   check_plant(q.plant);
-  BenchSite site(find_device(q.device), q.threads);
+  BenchSite site(find_present_device(q.device), q.threads);
   std::map<std::string_view, double> plain;  // kernel -> GB/s
   bool found = false;
   for (const AttentionAnchor& a : attention_anchors(site.props().kind)) {

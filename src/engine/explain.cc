@@ -157,14 +157,14 @@ typename Op::Desc parse_any(const std::string& text) {
     return parse_desc<Op>(text);
 }
 
-/// The same rules as at a load, without a probe: on the CPU one order of arithmetic for all variants of a use.
+/// The same rules as at a load, without a probe: on the CPU, or if asked, one order of arithmetic for all variants of a use.
 KernelBinder::Options binder_of(const ExplainQuery& q, const DeviceProps& device) {
   check_plant(q.plant);
   return {.device = device,
           .runtime = open_device(find_device("cpu")),
           .policy = make_policy(q.kernels, q.disable_kernels),
           .limits = {},
-          .invariant = device.kind == DeviceKind::cpu,
+          .invariant = q.invariant || device.kind == DeviceKind::cpu,
           .probe = false,
           .required = false,
           .plant = q.plant,
@@ -360,7 +360,7 @@ std::string explain_text(const ExplainQuery& q) {
 }
 
 std::vector<std::string> device_names() {
-  std::vector<std::string> names{"cpu"};
+  std::vector<std::string> names{"cpu", "cuda"};
   for (const auto& d : invented_devices()) names.push_back(d.name);
   return names;
 }

@@ -77,12 +77,6 @@ void check_tokenizer(const LoadedModel& m) {
 
 }  // namespace
 
-std::string present_names() {
-  std::string names;
-  for (const auto& d : present_devices()) names += (names.empty() ? "" : ", ") + d.name;
-  return names;
-}
-
 EngineOptions with_device_defaults(EngineOptions o) {
   if (o.max_num_batched_tokens == -1) o.max_num_batched_tokens = o.device == "cpu" ? 512 : 2048;
   return o;
@@ -144,9 +138,7 @@ std::function<std::vector<Measurement>(std::string_view, const std::string&, con
 
 KernelBinder::Options binder_options(const EngineOptions& o, int threads) {
   KernelBinder::Options b;
-  b.device = find_device(o.device);
-  if (!b.device.present)
-    fail(ErrorCode::not_supported, "--device", "a device of this machine: " + present_names(), o.device + ", which only explain can be asked about");
+  b.device = find_present_device(o.device);
   b.runtime = open_device(b.device);
   const bool gpu = b.device.kind != DeviceKind::cpu;
   b.invariant = o.invariant.value_or(!gpu);

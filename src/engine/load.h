@@ -25,9 +25,6 @@ struct LoadedModel {
   std::vector<int32_t> eos_ids;
 };
 
-/// "cpu, cuda": the devices of this machine.
-std::string present_names();
-
 /// The options with what depends on the device filled in.
 EngineOptions with_device_defaults(EngineOptions options);
 

@@ -76,8 +76,7 @@ VerifyOptions options_of(const VerifyQuery& q) {
   VerifyOptions o;
   o.op = q.op, o.kernels = q.kernels, o.require = q.require, o.desc = q.desc, o.suite = parse_suite(q.suite);
   o.samples = q.samples, o.all = q.all, o.seed = q.seed, o.plant = q.plant;
-  o.device = find_device(q.device);
-  if (!o.device.present) invalid("--device", "a device of this machine", printable(q.device));
+  o.device = find_present_device(q.device);
   if (q.seed >> 32 != 0) invalid("--seed", "0 to 4294967295", std::to_string(q.seed));
   if (q.samples < 0 || q.samples > 1'000'000) invalid("--samples", "0 to 1000000", std::to_string(q.samples));
   check_plant(q.plant);

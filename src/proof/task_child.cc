@@ -134,7 +134,7 @@ TaskResult TaskChild::perform(const Task& task) {
 }
 
 void serve_tasks(int socket, std::string_view device) {
-  const DeviceProps props = find_device(device);
+  const DeviceProps props = find_present_device(device);
   ThreadPool pool(std::max(2, available_cores()));
   const std::unique_ptr<Device> opened = props.kind == DeviceKind::cpu ? nullptr : open_device(props);
   std::optional<CaseDevice> site;

@@ -47,7 +47,32 @@ TEST(Driver, WithoutOneTheDeviceIsRefused) {
 TEST(Driver, AnotherDeviceThanThereIs) {
   const Outcome o = generate("cuda:77", {});
   EXPECT_EQ(o.code, 2) << o.err;
-  EXPECT_THAT(o.err, testing::MatchesRegex("attune: --device: expected one of cpu, [^\n]*; got cuda:77\n"));
+  EXPECT_THAT(o.err, testing::MatchesRegex("attune: --device: expected one of cpu, cuda[^\n]*; got cuda:77\n"));
+}
+
+TEST(Driver, WhatRunsListsWhatItTakesAndExplainWhatItKnows) {
+  const std::vector<std::vector<std::string>> running{{"generate", "x"}, {"verify"}, {"bench", "matmul"}, {"bench", "attention", "--anchors"}};
+  for (std::vector<std::string> words : running) {
+    words.insert(words.end(), {"--device", "toaster"});
+    const Outcome o = attune(words);
+    EXPECT_EQ(o.code, 2) << words[0];
+    EXPECT_THAT(o.err, testing::MatchesRegex("attune: --device: expected one of cpu, cuda(, cuda:[0-9]+)*; got toaster\n")) << words[0];
+    words.back() = "h200";
+    const Outcome invented = attune(words);
+    EXPECT_EQ(invented.code, 3) << words[0];
+    EXPECT_THAT(invented.err, testing::MatchesRegex(
+                                  "attune: --device: expected one of cpu, cuda(, cuda:[0-9]+)*; got h200, which only explain can be asked about\n"))
+        << words[0];
+  }
+  const Outcome o = attune({"explain", "matmul", "--device", "toaster"});
+  EXPECT_EQ(o.code, 2);
+  EXPECT_THAT(o.err, testing::MatchesRegex("attune: --device: expected one of cpu, cuda, [^\n]*h200, [^\n]*mi300x; got toaster\n"));
+}
+
+TEST(Driver, HelpNamesTheDevicesOfTheCommand) {
+  EXPECT_THAT(attune({"generate", "--help"}).out, testing::HasSubstr("cpu, cuda"));
+  EXPECT_THAT(attune({"generate", "--help"}).out, testing::Not(testing::HasSubstr("h200")));
+  EXPECT_THAT(attune({"explain", "--help"}).out, testing::HasSubstr("h200"));
 }
 
 }  // namespace

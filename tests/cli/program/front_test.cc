@@ -165,6 +165,8 @@ TEST(Front, CompletionKnowsCommandsAndFlags) {
   EXPECT_EQ(complete("attune gen", 1), "generate\n");
   EXPECT_EQ(complete("attune generate --max-num-s", 2), "--max-num-seqs\n");
   EXPECT_EQ(complete("attune explain --device mi3", 3), "mi300x\n");
+  EXPECT_EQ(complete("attune generate --device mi3", 3), "\n");
+  EXPECT_EQ(complete("attune generate --device cu", 3), "cuda\n");
   EXPECT_EQ(complete("attune kernels --temp", 2), "\n");
   EXPECT_THAT(attune({"completion", "zsh"}).out, StartsWith("#compdef attune\n"));
   EXPECT_EQ(attune({"completion", "fish"}).code, 2);

@@ -267,6 +267,23 @@ TEST(Explain, AnInventedDeviceIsJudgedAsIfBuiltAndSaysSo) {
   EXPECT_EQ(attune({"explain", "attention", "--device", "h200", "--model", golden("mistral-window")}).code, 0);
 }
 
+TEST(Explain, OneOrderOfArithmeticHoldsOnAGpuWhereAsked) {
+  const auto chosen = [](const std::string& device, bool invariant) {
+    std::vector<std::string> words{
+        "explain", "attention", "--json", "--phase", "prefill", "--device", device, "--desc", "q=bf16 kv=bf16 heads=32:8 head_dim=128"};
+    if (invariant) words.push_back("--invariant");
+    const auto o = attune(words);
+    EXPECT_EQ(o.code, 0) << o.err;
+    return o.json().at(0)["chosen"].get<std::string>();
+  };
+  EXPECT_EQ(chosen("h200", false), "cuda.attention.wgmma_prefill");
+  EXPECT_EQ(chosen("h200", true), "cuda.attention.wgmma_split_kv");  // that of decode
+  EXPECT_EQ(chosen("cpu-avx2", true), chosen("cpu-avx2", false));
+  const auto model = attune({"explain", "matmul", "--json", "--device", "h200", "--invariant", "--model", embedded_model()});
+  EXPECT_EQ(model.code, 0) << model.err;
+  EXPECT_THAT(model.out, HasSubstr("order of arithmetic"));
+}
+
 TEST(Explain, ReasonsNameWhatWasAskedAndAllowed) {
   const auto phase = attune({"explain", "attention", "--phase", "prefill", "--json"}).json().at(0);
   EXPECT_THAT(phase["desc"].get<std::string>(), HasSubstr("phase=prefill"));
@@ -317,6 +334,24 @@ TEST(Bench, GenerateReportsPrefillAndDecode) {
   const auto table = attune(args).out;
   EXPECT_THAT(table, testing::ContainsRegex("pp24 \\| +[0-9.]+ ± [0-9.]+ \\|"));
   EXPECT_THAT(table, HasSubstr("tg6 @ d24"));
+  EXPECT_THAT(table, testing::ContainsRegex("which allows [0-9.]+ tokens/s: decode stands at [0-9]+ % of that"));
+  EXPECT_NEAR(o["decode_limit_tokens_per_s"].get<double>() * o["decode_share_of_read"].get<double>() / o["decode_tokens_per_s"].get<double>(), 1,
+              1e-9);
+  EXPECT_FALSE(o.contains("invariant"));
+  EXPECT_THAT(table, testing::Not(HasSubstr("order of arithmetic")));
+}
+
+TEST(Bench, GenerateSaysWhatOneOrderOfArithmeticCosts) {
+  const std::vector<std::string> args{
+      "bench",     "generate", "--model",    golden("llama-d96-llama3"), "--input-len", "8", "--output-len", "4", "--num-iters", "1",
+      "--threads", "1",        "--invariant"};
+  EXPECT_THAT(attune(args).out, HasSubstr("one order of arithmetic costs nothing: the CPU has no other\n"));
+  auto json = args;
+  json.push_back("--json");
+  const auto o = attune(json).json().at(0)["invariant"];
+  EXPECT_EQ(o["prefill_cost"], 0);
+  EXPECT_EQ(o["decode_cost"], 0);
+  EXPECT_TRUE(o["without"].is_null());
 }
 
 }  // namespace

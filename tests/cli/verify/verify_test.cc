@@ -183,7 +183,7 @@ TEST(Verify, FuzzAndBenchRun) {
 }
 
 TEST(Verify, WhatNamesNothingIsRefused) {
-  for (const char* arguments : {"--mode fly", "--suite fly", "--op fly", "--kernel 'fly.*'", "--plant fly", "--device h200", "--seed x",
+  for (const char* arguments : {"--mode fly", "--suite fly", "--op fly", "--kernel 'fly.*'", "--plant fly", "--device fly", "--seed x",
                                 "--samples -1", "--desc 'x=f32'", "--op norm --desc 'x=f99'", "--op norm --desc 'x=f32 hidden=0'", "fly"}) {
     const Output out = attune(std::string("verify ") + arguments);
     EXPECT_EQ(out.code, 2) << arguments << "\n" << out.text;

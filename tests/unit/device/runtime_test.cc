@@ -43,6 +43,12 @@ TEST(Runtime, WithoutACudaDeviceTheReasonIsGiven) {
   EXPECT_NE(refusal_of("toaster").find("h200"), std::string::npos);
 }
 
+TEST(Runtime, OnlyADeviceOfThisMachineIsPresent) {
+  EXPECT_TRUE(find_present_device("cpu").present);
+  EXPECT_THROW(find_present_device("h200"), Error);
+  EXPECT_THROW(find_present_device("cpu-plain"), Error);
+}
+
 TEST(Runtime, AHandleDestroysOnce) {
   static int destroyed = 0;
   static int thing = 0;
