@@ -57,13 +57,7 @@ class OpVerifier {
     std::vector<const Kernel<Op>*> ran;
     for (const Kernel<Op>* kernel : asked()) {
       KernelReport r = verify(*kernel);
-      if (r.status == KernelReport::Status::not_run) {
-        auto& missing = report_.required_not_run;
-        const bool known = std::find(missing.begin(), missing.end(), r.kernel) != missing.end();
-        if (!known && matches_any(o_.require, kernel->info.name)) missing.push_back(r.kernel);
-      } else {
-        ran.push_back(kernel);
-      }
+      if (r.status != KernelReport::Status::not_run) ran.push_back(kernel);
       if (o_.on_kernel) o_.on_kernel(r);
       report_.kernels.push_back(std::move(r));
     }
@@ -106,6 +100,10 @@ class OpVerifier {
     }
     std::erase_if(plan, [&](const auto& p) { return !run_one(kernel, p, r); });
     if (o_.fuzz_seconds > 0) fuzz(kernel, r);
+    if (r.cases == 0 && o_.suite != VerifySuite::laws) {
+      r.status = KernelReport::Status::not_run, r.reason = r.skipped.empty() ? "no random case of it was found in its time" : r.skipped[0].text;
+      return r;
+    }
     judge_together(kernel, r);
     const bool planned = o_.desc.empty() && o_.fuzz_seconds == 0;
     if (planned && o_.suite == VerifySuite::everything) judge_declaration(kernel, plan, r);
@@ -385,8 +383,15 @@ class OpVerifier {
   VerifyReport& report_;
 };
 
-/// What is asked for must name something.
-void check_names(const VerifyOptions& o) {
+std::string joined(const std::vector<std::string>& words) {
+  std::string out;
+  for (const std::string& word : words) out += (out.empty() ? "" : ", ") + word;
+  return out;
+}
+
+}  // namespace
+
+void check_verify_names(const VerifyOptions& o) {
   check_plant(o.plant);
   bool op_known = o.op.empty();
   std::string known_ops;
@@ -408,21 +413,35 @@ void check_names(const VerifyOptions& o) {
     if (!used[i]) invalid("--kernel", "a name, or a glob such as cpu.attention.*, that some kernel has (attune kernels)", printable(globs[i]));
 }
 
-/// The ops that have a kernel asked for.
+namespace {
+
+/// True if the suite has cases of the op.
+template <class Op>
+bool has_cases(VerifySuite suite) {
+  if (suite == VerifySuite::seed) return std::is_same_v<Op, Attention>;
+  if (suite == VerifySuite::lengths) return kHasLengthSets<Op>;
+  return suite != VerifySuite::laws || std::is_same_v<Op, Sample>;
+}
+
+std::string_view to_text(VerifySuite suite) {
+  constexpr std::string_view kNames[] = {"everything", "seed", "lengths", "laws"};
+  return kNames[static_cast<int>(suite)];
+}
+
+/// The ops that have a kernel asked for, of those that the suite has cases of.
 std::vector<std::string> ops_of(const VerifyOptions& o) {
-  std::vector<std::string> out;
+  std::vector<std::string> out, of_suite, left_out;
   std::vector<std::string> globs = o.kernels;
   globs.insert(globs.end(), o.require.begin(), o.require.end());
   for_each_op([&]<class Op>() {
+    if (has_cases<Op>(o.suite)) of_suite.emplace_back(Op::kName);
     if (!o.op.empty() && o.op != Op::kName) return;
-    if (o.suite == VerifySuite::seed && Op::kName != "attention") return;
-    if (o.suite == VerifySuite::lengths && !kHasLengthSets<Op>) return;
-    if (o.suite == VerifySuite::laws && Op::kName != "sample") return;
     bool any_kernel = globs.empty();
     for (const auto* k : catalogue().kernels<Op>()) any_kernel = any_kernel || matches_any(globs, k->info.name);
     if (const Kernel<Op>* k = find_planted<Op>(o.plant)) any_kernel = any_kernel || matches_any(globs, k->info.name);
-    if (any_kernel) out.emplace_back(Op::kName);
+    if (any_kernel) (has_cases<Op>(o.suite) ? out : left_out).emplace_back(Op::kName);
   });
+  if (out.empty()) invalid(fmt::format("--suite {}", to_text(o.suite)), "an op that it has cases of: " + joined(of_suite), joined(left_out));
   return out;
 }
 
@@ -435,7 +454,8 @@ std::string_view to_text(KernelReport::Status s) {
 
 bool VerifyReport::held() const {
   const bool all_kernels = std::none_of(kernels.begin(), kernels.end(), [](const auto& k) { return k.status == KernelReport::Status::failed; });
-  return all_kernels && required_not_run.empty() && std::all_of(tags.begin(), tags.end(), [](const auto& t) { return t.held(); });
+  return all_kernels && required_not_run.empty() && nothing_ran.empty() &&
+         std::all_of(tags.begin(), tags.end(), [](const auto& t) { return t.held(); });
 }
 
 namespace {
@@ -454,8 +474,9 @@ int64_t runnable_kernels(const VerifyOptions& o, const std::vector<std::string>&
 /// Calls f with a verifier of each op that is asked for.
 template <class F>
 void for_each_verifier(const VerifyOptions& options, const Performer& perform, VerifyReport& report, F&& f) {
-  check_names(options);
+  check_verify_names(options);
   const auto ops = ops_of(options);
+  if (!options.desc.empty() && options.suite != VerifySuite::everything) invalid("--desc", "no --suite, which has its own cases", "both");
   if (!options.desc.empty() && ops.size() != 1)
     invalid("--desc", "the one op that it is a desc of, by --op or --kernel", fmt::format("{} ops", ops.size()));
   const double fuzz_share = options.fuzz_seconds / static_cast<double>(runnable_kernels(options, ops));
@@ -486,6 +507,30 @@ class Here {
 
 }  // namespace
 
+namespace {
+
+/// Why none of the entries of a kernel ran (it may have one for each kind of device); nothing if one did.
+std::optional<std::string> why_not_run(const VerifyReport& report, std::string_view kernel) {
+  std::string why;
+  for (const KernelReport& k : report.kernels) {
+    if (k.kernel != kernel) continue;
+    if (k.status != KernelReport::Status::not_run) return std::nullopt;
+    if (why.find(k.reason) == std::string::npos) why += (why.empty() ? "" : "; ") + k.reason;
+  }
+  return why.empty() ? "this suite has no case of its op" : why;
+}
+
+void note_required(const VerifyOptions& o, VerifyReport& report) {
+  for_each_op([&]<class Op>() {
+    if (!o.op.empty() && o.op != Op::kName) return;
+    for (const Kernel<Op>* k : kernels_with<Op>(o.plant))
+      if (matches_any(o.require, k->info.name))
+        if (const auto why = why_not_run(report, k->info.name)) report.required_not_run[std::string(k->info.name)] = *why;
+  });
+}
+
+}  // namespace
+
 std::vector<ListedKernel> list_verify(const VerifyOptions& options) {
   VerifyReport unused;
   std::vector<ListedKernel> out;
@@ -499,11 +544,9 @@ VerifyReport run_verify(const VerifyOptions& options) {
   const Here here(options.perform ? detect_cpu() : options.device);
   const Performer perform = options.perform ? options.perform : [&](const Task& task) { return attune::perform(task, here.site()); };
   for_each_verifier(options, perform, report, [](auto&& verifier) { verifier.run(); });
-  // A name may have an entry for each kind of device; it ran if one of them did.
-  std::erase_if(report.required_not_run, [&](const std::string& name) {
-    return std::any_of(report.kernels.begin(), report.kernels.end(),
-                       [&](const KernelReport& k) { return k.kernel == name && k.status != KernelReport::Status::not_run; });
-  });
+  note_required(options, report);
+  const auto ran = [](const KernelReport& k) { return k.status != KernelReport::Status::not_run; };
+  if (!options.desc.empty() && std::none_of(report.kernels.begin(), report.kernels.end(), ran)) report.nothing_ran = "no kernel ran a case of it";
   report.seconds = seconds_since(start);
   return report;
 }

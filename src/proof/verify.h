@@ -71,7 +71,8 @@ struct TagReport {
 struct VerifyReport {
   std::vector<KernelReport> kernels;
   std::vector<TagReport> tags;
-  std::vector<std::string> required_not_run;  ///< kernels of --require that did not run
+  std::map<std::string, std::string> required_not_run;  ///< kernels of --require that did not run, and why
+  std::string nothing_ran;                              ///< why an explicit desc ran no case; empty: it did, or none was given
   double seconds = 0;
 
   bool held() const;
@@ -95,6 +96,9 @@ struct VerifyOptions {
   std::function<void(const KernelReport&)> on_kernel;  ///< as each is done
   std::function<void(const TagReport&)> on_tag;
 };
+
+/// InvalidArgument for an op, a glob of a kernel or a planted defect that names nothing.
+void check_verify_names(const VerifyOptions& options);
 
 /// Runs what is asked. InvalidArgument for what names nothing; a kernel's own failure is in the report.
 VerifyReport run_verify(const VerifyOptions& options);

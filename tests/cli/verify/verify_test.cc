@@ -180,11 +180,62 @@ TEST(Verify, FuzzAndBenchRun) {
   EXPECT_EQ(bench.code, 0) << bench.text;
   EXPECT_THAT(bench.text, HasSubstr("GFLOP/s"));
   EXPECT_THAT(bench.text, testing::Not(HasSubstr("ref.matmul")));
+  const Output all = attune("verify --mode bench --kernel 'cpu.matmul.plain' --kernel 'cpu.norm.*'");
+  EXPECT_EQ(all.code, 0) << all.text;
+  EXPECT_THAT(all.text, HasSubstr("norm: not timed: only attention and matmul have a benchmark"));
+}
+
+TEST(Verify, ARequiredKernelMustRunInEveryMode) {
+  const std::string problem = "--mode bench --op attention --desc 'heads=2:1 head_dim=64' --kernel ref.attention --require gpu.attention.split_kv";
+  const Output bench = attune("verify " + problem);
+  EXPECT_EQ(bench.code, 1) << bench.text;
+  EXPECT_THAT(bench.text, testing::ContainsRegex("gpu.attention.split_kv: required, but not timed: [a-z]"));
+  EXPECT_THAT(bench.text, HasSubstr("ref.attention ")) << "the others are timed";
+  const json j = json_of(attune("verify " + problem + " --json"));
+  EXPECT_EQ(j["held"], false);
+  EXPECT_TRUE(j["not_timed"].contains("gpu.attention.split_kv"));
+  const Output other_op = attune("verify --mode bench --desc 'n=64 k=64' --op matmul --kernel 'cpu.matmul.plain' --require 'cpu.matmul.plain'");
+  EXPECT_EQ(other_op.code, 0) << other_op.text;
+  const Output fuzz = attune("verify --mode fuzz --seconds 0.1 --kernel cpu.norm.plain --require 'gpu.norm.*'");
+  EXPECT_EQ(fuzz.code, 1) << fuzz.text;
+  EXPECT_THAT(fuzz.text, HasSubstr("required, but not run: "));
+  const Output suite = attune("verify --suite lengths --kernel cpu.kv_write.plain --require cpu.norm.plain");
+  EXPECT_EQ(suite.code, 1) << suite.text;
+  EXPECT_THAT(suite.text, HasSubstr("cpu.norm.plain: required, but not run: this suite has no case of its op"));
+}
+
+TEST(Verify, NothingRunDoesNotHold) {
+  const Output desc = attune("verify --kernel cpu.attention.plain --desc 'heads=2:1 head_dim=600'");
+  EXPECT_EQ(desc.code, 1) << desc.text;
+  EXPECT_THAT(desc.text, HasSubstr("--desc: no kernel ran a case of it"));
+  EXPECT_THAT(desc.text, testing::ContainsRegex("cpu.attention.plain +not run: head_dim: needs "));
+  const Output bench = attune("verify --mode bench --op attention --kernel 'gpu.*' --desc 'heads=2:1 head_dim=64'");
+  EXPECT_EQ(bench.code, 1) << bench.text;
+  EXPECT_THAT(bench.text, testing::ContainsRegex("gpu.attention.split_kv: not timed: [a-z]"));
+  EXPECT_THAT(bench.text, HasSubstr("no kernel was timed"));
 }
 
 TEST(Verify, WhatNamesNothingIsRefused) {
-  for (const char* arguments : {"--mode fly", "--suite fly", "--op fly", "--kernel 'fly.*'", "--plant fly", "--device fly", "--seed x",
-                                "--samples -1", "--desc 'x=f32'", "--op norm --desc 'x=f99'", "--op norm --desc 'x=f32 hidden=0'", "fly"}) {
+  for (const char* arguments : {"--mode fly",
+                                "--suite fly",
+                                "--op fly",
+                                "--kernel 'fly.*'",
+                                "--plant fly",
+                                "--device fly",
+                                "--seed x",
+                                "--samples -1",
+                                "--desc 'x=f32'",
+                                "--op norm --desc 'x=f99'",
+                                "--op norm --desc 'x=f32 hidden=0'",
+                                "fly",
+                                "--suite lengths --op sample",
+                                "--suite seed --op matmul",
+                                "--suite laws --kernel cpu.norm.plain",
+                                "--suite seed --op attention --desc 'head_dim=64'",
+                                "--list --require 'cpu.*'",
+                                "--mode bench --op norm",
+                                "--mode bench --kernel 'cpu.norm.*'",
+                                "--mode bench --op attention --kernel 'fly.*'"}) {
     const Output out = attune(std::string("verify ") + arguments);
     EXPECT_EQ(out.code, 2) << arguments << "\n" << out.text;
     EXPECT_THAT(out.text, HasSubstr("expected")) << arguments;
