@@ -88,6 +88,7 @@ VerifyOptions options_of(const VerifyQuery& q) {
 
 void remember(const VerifyQuery& q, const VerifyOptions& o, const VerifyReport& report) {
   // A part of a kernel's cases says little of it.
+  if (q.samples > 0 && q.samples < kUsualDraws) return;
   if (q.record.empty() || q.mode == "fuzz" || !q.desc.empty() || o.suite != VerifySuite::everything || !q.plant.empty()) return;
   VerifyRecord record = read_record(q.record);
   merge(record, report, o.device.model, build::kCommit, static_cast<int64_t>(std::time(nullptr)));
@@ -107,6 +108,9 @@ class BenchedKernels {
       for (const Kernel<Op>* k : kernels_with<Op>(o.plant)) add(Op::kName, k->info.name);
     });
     if (!q.op.empty() && !can_be_timed(q.op)) invalid("--op", "attention or matmul, which can be timed", printable(q.op));
+    const bool plant_is_timed =
+        q.plant.empty() || (asks("attention") && find_planted<Attention>(q.plant)) || (asks("matmul") && find_planted<Matmul>(q.plant));
+    if (!plant_is_timed) invalid("--plant", "a planted kernel of attention or matmul, whichever is timed", printable(q.plant));
     if (!asks("attention") && !asks("matmul")) invalid("--kernel", "a kernel of attention or matmul, which can be timed", printable(globs_[0]));
     if (!q.desc.empty() && q.op.empty()) invalid("--desc", "the op that it is a desc of, by --op", "none");
   }

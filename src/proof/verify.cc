@@ -80,7 +80,7 @@ class OpVerifier {
     std::vector<const Kernel<Op>*> out;
     for (const Kernel<Op>* k : catalogue().template kernels<Op>())
       if (o_.kernels.empty() || matches_any(o_.kernels, k->info.name) || matches_any(o_.require, k->info.name)) out.push_back(k);
-    if (const Kernel<Op>* k = find_planted<Op>(o_.plant); k && (o_.kernels.empty() || matches_any(o_.kernels, k->info.name))) out.push_back(k);
+    if (const Kernel<Op>* k = find_planted<Op>(o_.plant)) out.push_back(k);
     return out;
   }
 
@@ -130,6 +130,7 @@ class OpVerifier {
 
   /// The case itself; or, where the text has no lengths, some.
   std::vector<Planned<Op>> plan_of_desc(const Kernel<Op>& kernel) const {
+    constexpr int64_t kOfDesc = 8;
     const Case<Op> given = parse_case<Op>(o_.desc);
     std::vector<Planned<Op>> plan;
     if (!admits(kernel, given.desc)) return plan;
@@ -139,7 +140,7 @@ class OpVerifier {
                              words.find(" m=") != std::string::npos ||
                              words.find(std::is_same_v<Op, Matmul> ? " seed=" : " rows=") != std::string::npos;
     if (has_lengths) cases.push_back(given);
-    for (int64_t i = 0; !has_lengths && i < std::max<int64_t>(o_.samples, 8); ++i)
+    for (int64_t i = 0; !has_lengths && i < (o_.samples > 0 ? o_.samples : kOfDesc); ++i)
       cases.push_back(case_of<Op>(given.desc, o_.seed * 1000 + static_cast<uint64_t>(i) + 1));
     for (const auto& c : cases) {
       plan.push_back({c, Guard::after, true, {}, {}});
@@ -159,7 +160,6 @@ class OpVerifier {
   }
 
   void add_covering(const Kernel<Op>& kernel, std::vector<Planned<Op>>& plan, KernelReport& r) const {
-    constexpr int64_t kUsualDraws = 36;
     PairCoverage coverage;
     std::vector<Case<Op>> cases = covering_cases(kernel, o_.seed, &coverage);
     r.pairs_covered = coverage.covered, r.pairs_possible = coverage.possible, r.pairs_too_large = coverage.too_large;
@@ -197,8 +197,11 @@ class OpVerifier {
   }
 
   std::string repro(const Kernel<Op>& kernel, const Case<Op>& c) const {
-    return repro_line(kernel, c) + (o_.plant.empty() ? "" : " --plant " + o_.plant) + (o_.all ? " --all" : "") + on_device();
+    return repro_line(kernel, c) + with_plant(kernel) + (o_.all ? " --all" : "") + on_device();
   }
+
+  /// Of the planted kernel alone: a plant is part of every run that names it.
+  std::string with_plant(const Kernel<Op>& kernel) const { return find_planted<Op>(o_.plant) == &kernel ? " --plant " + o_.plant : ""; }
 
   std::string on_device() const { return o_.device.name == "cpu" ? "" : " --device " + o_.device.name; }
 
@@ -261,8 +264,8 @@ class OpVerifier {
   void judge_together(const Kernel<Op>& kernel, KernelReport& r) const {
     constexpr int64_t kEnough = 64;
     const auto again = [&] {
-      return fmt::format("attune verify --kernel {} --seed {}{}{}{}", kernel.info.name, o_.seed, o_.plant.empty() ? "" : " --plant " + o_.plant,
-                         o_.all ? " --all" : "", on_device());
+      return fmt::format("attune verify --kernel {} --seed {}{}{}{}", kernel.info.name, o_.seed, with_plant(kernel), o_.all ? " --all" : "",
+                         on_device());
     };
     r.lean_ratio = std::max(r.lean_ratio, r.levers.ratio());
     if (const std::string text = r.levers.verdict(); !text.empty() && r.failed == 0) fail(r, "over all cases " + text, again());
@@ -293,7 +296,8 @@ class OpVerifier {
     for (const auto& p : plan) cases.push_back(p.problem);
     r.unexercised = unexercised(kernel, cases), r.beyond_reach = beyond_reach(kernel);
     for (auto& [field, text] : declared_fields(kernel)) r.declared[field] = text;
-    const std::string again = fmt::format("attune verify --mode support --kernel {} --seed {}{}", kernel.info.name, o_.seed, on_device());
+    const std::string again =
+        fmt::format("attune verify --mode support --kernel {} --seed {}{}{}", kernel.info.name, o_.seed, with_plant(kernel), on_device());
     for (const std::string& value : r.unexercised) fail(r, "declared, but in no case: " + value, again);
     for (const Outside<Op>& outside : outside_descs(kernel, o_.seed)) {
       const auto reasons = check(kernel, o_.device, outside.desc);
@@ -354,7 +358,7 @@ class OpVerifier {
     for (size_t i = 0; i < cases.size(); i += step) {
       const Case<Op>& c = cases[i];
       ++t.cases;
-      Task task = task_of(a, repro_line(a, c) + fmt::format(" --kernel {}{}", b.info.name, on_device()));
+      Task task = task_of(a, repro_line(a, c) + fmt::format(" --kernel {}{}{}{}", b.info.name, with_plant(a), with_plant(b), on_device()));
       task.kind = Task::Kind::tag, task.other = b.info.name, task.problem = to_text(c);
       const TaskResult done = perform_(task);
       if (!done.result.passed && t.failures.size() < kFailuresKept) t.failures.push_back({done.result.text, task.repro});
@@ -374,7 +378,8 @@ class OpVerifier {
       t.reason = "no case of this suite is both's";
     else
       t.failures.push_back({fmt::format("{} and {} share the tag {}, but no case compares them", t.kernel, t.other, t.reduction),
-                            fmt::format("attune verify --kernel {} --kernel {} --seed {}{}", t.kernel, t.other, o_.seed, on_device())});
+                            fmt::format("attune verify --kernel {} --kernel {} --seed {}{}{}{}", t.kernel, t.other, o_.seed, with_plant(a),
+                                        with_plant(b), on_device())});
   }
 
   const VerifyOptions& o_;
@@ -409,8 +414,11 @@ void check_verify_names(const VerifyOptions& o) {
     if (const Kernel<Op>* k = find_planted<Op>(o.plant)) see(k->info.name);
   });
   if (!op_known) invalid("--op", "one of " + known_ops, printable(o.op));
+  const std::string of_op = o.op.empty() ? "some kernel has" : fmt::format("some kernel of op {} has", o.op);
   for (size_t i = 0; i < globs.size(); ++i)
-    if (!used[i]) invalid("--kernel", "a name, or a glob such as cpu.attention.*, that some kernel has (attune kernels)", printable(globs[i]));
+    if (!used[i])
+      invalid(i < o.kernels.size() ? "--kernel" : "--require",
+              fmt::format("a name, or a glob such as cpu.attention.*, that {} (attune kernels)", of_op), printable(globs[i]));
 }
 
 namespace {
@@ -431,6 +439,7 @@ std::string_view to_text(VerifySuite suite) {
 /// The ops that have a kernel asked for, of those that the suite has cases of.
 std::vector<std::string> ops_of(const VerifyOptions& o) {
   std::vector<std::string> out, of_suite, left_out;
+  bool plant_is_run = o.plant.empty();
   std::vector<std::string> globs = o.kernels;
   globs.insert(globs.end(), o.require.begin(), o.require.end());
   for_each_op([&]<class Op>() {
@@ -438,10 +447,12 @@ std::vector<std::string> ops_of(const VerifyOptions& o) {
     if (!o.op.empty() && o.op != Op::kName) return;
     bool any_kernel = globs.empty();
     for (const auto* k : catalogue().kernels<Op>()) any_kernel = any_kernel || matches_any(globs, k->info.name);
-    if (const Kernel<Op>* k = find_planted<Op>(o.plant)) any_kernel = any_kernel || matches_any(globs, k->info.name);
-    if (any_kernel) (has_cases<Op>(o.suite) ? out : left_out).emplace_back(Op::kName);
+    const bool planted_here = find_planted<Op>(o.plant) != nullptr;
+    plant_is_run |= planted_here && has_cases<Op>(o.suite);
+    if (any_kernel || planted_here) (has_cases<Op>(o.suite) ? out : left_out).emplace_back(Op::kName);
   });
   if (out.empty()) invalid(fmt::format("--suite {}", to_text(o.suite)), "an op that it has cases of: " + joined(of_suite), joined(left_out));
+  if (!plant_is_run) invalid("--plant", "a planted kernel of " + joined(out), printable(o.plant));
   return out;
 }
 

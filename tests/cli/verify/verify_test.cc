@@ -146,6 +146,8 @@ TEST(Verify, ExplainSaysWhenAKernelWasLastVerified) {
   EXPECT_THAT(attune(asked).text, HasSubstr("verified: never on this machine"));
   EXPECT_EQ(attune("verify --op embed --desc 'w=f32 hidden=64 rows=3'").code, 0);
   EXPECT_THAT(attune(asked).text, HasSubstr("verified: never on this machine")) << "one case says little";
+  EXPECT_EQ(attune("verify --kernel cpu.embed.plain --samples 35").code, 0);
+  EXPECT_THAT(attune(asked).text, HasSubstr("verified: never on this machine")) << "fewer cases than usual";
   EXPECT_EQ(attune("verify --kernel cpu.embed.plain").code, 0);
   EXPECT_THAT(attune(asked).text,
               testing::ContainsRegex("verified: 2[0-9]+-[0-9]+-[0-9]+ [0-9:]+ UTC, [0-9]+ cases, largest error 0.000 of its bound"));
@@ -215,6 +217,40 @@ TEST(Verify, NothingRunDoesNotHold) {
   EXPECT_THAT(bench.text, HasSubstr("no kernel was timed"));
 }
 
+TEST(Verify, APlantedKernelIsAlwaysPartOfTheRun) {
+  const Output out = attune("verify --kernel cpu.embed.plain --plant write_nowhere --desc 'w=f32 hidden=64 rows=3' --json");
+  EXPECT_EQ(out.code, 1) << out.text;
+  const json j = json_of(out);
+  ASSERT_EQ(j["kernels"].size(), 2u);
+  EXPECT_EQ(j["kernels"][0]["status"], "passed");
+  EXPECT_EQ(j["kernels"][1]["kernel"], "planted.embed.write_nowhere");
+  EXPECT_EQ(j["kernels"][1]["status"], "failed");
+  ASSERT_FALSE(j["tags"][0]["failures"].empty());
+  const std::string repro = j["tags"][0]["failures"][0]["repro"];
+  EXPECT_THAT(repro, HasSubstr(" --plant write_nowhere"));
+  EXPECT_THAT(attune(repro.substr(7)).text, HasSubstr("OTHER BITS")) << repro;
+  const Output other_op = attune("verify --kernel cpu.rope.plain --plant no_eps --samples 1");
+  EXPECT_EQ(other_op.code, 1) << other_op.text;
+  EXPECT_THAT(other_op.text, HasSubstr("planted.norm.no_eps"));
+  const Output bench = attune("verify --mode bench --op matmul --desc 'n=64 k=64 rows=1' --kernel cpu.matmul.plain --plant k_tail");
+  EXPECT_THAT(bench.text, HasSubstr("planted.matmul.k_tail")) << bench.text;
+}
+
+TEST(Verify, ARefusalNamesTheFlagThatWasGiven) {
+  const Output require = attune("verify --require 'cuda.*' --op embed");
+  EXPECT_EQ(require.code, 2);
+  EXPECT_THAT(require.text, testing::ContainsRegex("--require: expected .* of op embed has .*; got cuda"));
+  const Output kernel = attune("verify --require 'cpu.*' --kernel 'fly.*'");
+  EXPECT_THAT(kernel.text, testing::ContainsRegex("--kernel: expected .* some kernel has .*; got fly"));
+}
+
+TEST(Verify, SamplesOfADescAreAsManyAsAskedFor) {
+  for (const auto& [samples, cases] : {std::pair("", 16), {"--samples 3", 6}, {"--samples 9", 18}}) {
+    const Output out = attune("verify --kernel cpu.norm.plain --desc 'x=f32 hidden=80' --json " + std::string(samples));
+    EXPECT_EQ(json_of(out)["counts"]["cases"], cases) << samples;  // each with the forbidden page before and after
+  }
+}
+
 TEST(Verify, WhatNamesNothingIsRefused) {
   for (const char* arguments : {"--mode fly",
                                 "--suite fly",
@@ -235,7 +271,23 @@ TEST(Verify, WhatNamesNothingIsRefused) {
                                 "--list --require 'cpu.*'",
                                 "--mode bench --op norm",
                                 "--mode bench --kernel 'cpu.norm.*'",
-                                "--mode bench --op attention --kernel 'fly.*'"}) {
+                                "--mode bench --op attention --kernel 'fly.*'",
+                                "--op norm --plant k_tail",
+                                "--suite seed --plant k_tail",
+                                "--mode bench --op matmul --plant no_eps",
+                                "--planted --kernel 'cpu.*'",
+                                "--planted --mode bench",
+                                "--planted --op norm",
+                                "--planted --require 'cpu.*'",
+                                "--planted --desc 'x=f32'",
+                                "--planted --suite seed",
+                                "--planted --plant k_tail",
+                                "--planted --samples 3",
+                                "--planted --all",
+                                "--planted --seconds 3",
+                                "--planted --threads 2",
+                                "--planted --device cuda",
+                                "--planted --list"}) {
     const Output out = attune(std::string("verify ") + arguments);
     EXPECT_EQ(out.code, 2) << arguments << "\n" << out.text;
     EXPECT_THAT(out.text, HasSubstr("expected")) << arguments;
