@@ -148,7 +148,7 @@ class BenchedKernels {
   void add(std::string_view op, std::string_view kernel) {
     if ((!o_.op.empty() && o_.op != op) || (!globs_.empty() && !matches(globs_, kernel))) return;
     (can_be_timed(op) ? ops_ : ops_not_timed_).emplace(op);
-    if (!can_be_timed(op)) reasons_[std::string(kernel)] = fmt::format("{} has no benchmark", op);
+    if (!can_be_timed(op)) reasons_[std::string(kernel)] = fmt::format("--mode bench times attention and matmul; got {}", op);
   }
 
   /// A name may have an entry for each kind of device: what keeps that of this device from the desc says more.
@@ -200,7 +200,7 @@ VerifyOutcome bench(const VerifyQuery& q, const VerifyOptions& o) {
   }
   const bool nothing = !benched.anything_timed();
   const auto untimed = benched.untimed(!nothing);
-  for (const std::string& op : benched.ops_not_timed()) say(q, op + ": not timed: only attention and matmul have a benchmark");
+  for (const std::string& op : benched.ops_not_timed()) say(q, op + ": not timed: --mode bench times attention and matmul");
   for (const auto& [name, why] : untimed) say(q, fmt::format("{}: {}not timed: {}", name, nothing ? "" : "required, but ", why));
   if (nothing) say(q, "DID NOT HOLD: no kernel was timed");
   const bool held = !nothing && untimed.empty();
