@@ -27,6 +27,15 @@ void write_report(const std::string& path, const std::string& json) {
   if (at < text.size() || !closed) fail(ErrorCode::io_error, path, "a file that can be written", std::strerror(error));
 }
 
+/// The planted defects have cases of their own, on the CPU.
+void check_alone(const Arguments& args) {
+  for (const std::string_view flag :
+       {"--list", "--mode", "--op", "--kernel", "--require", "--desc", "--suite", "--plant", "--samples", "--all", "--seconds", "--threads"})
+    if (args.has(flag)) fail(ErrorCode::invalid_argument, args.source(flag), "no --planted beside it, which has cases of its own", "both");
+  if (args.text("--device", "cpu") != "cpu")
+    fail(ErrorCode::invalid_argument, args.source("--device"), "cpu beside --planted, whose kernels run there", args.text("--device"));
+}
+
 }  // namespace
 
 int run_verify(const Arguments& args) {
@@ -48,7 +57,7 @@ int run_verify(const Arguments& args) {
   q.record = verify_record_path();
   const bool json = args.has("--json");
   if (!json) q.on_line = [](const std::string& line) { write_out(line + "\n"); };
-  if (args.has("--planted") && args.has("--list")) fail(ErrorCode::invalid_argument, "--list", "either --list or --planted", "both");
+  if (args.has("--planted")) check_alone(args);
   q.child = {"/proc/self/exe", std::string(kVerifyChild)};
   const VerifyOutcome outcome = args.has("--planted") ? verify_planted(q) : args.has("--list") ? verify_list(q) : verify(q);
   if (json) write_out(outcome.json + "\n");

@@ -3,11 +3,14 @@
 
 #include <algorithm>
 #include <ctime>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "attune/bench.h"
 #include "attune/options.h"
 #include "build_info.h"
+#include "proof/cases.h"
 #include "proof/planted.h"
 #include "proof/planted_trials.h"
 #include "proof/report.h"
@@ -85,18 +88,90 @@ VerifyOptions options_of(const VerifyQuery& q) {
 
 void remember(const VerifyQuery& q, const VerifyOptions& o, const VerifyReport& report) {
   // A part of a kernel's cases says little of it.
+  if (q.samples > 0 && q.samples < kUsualDraws) return;
   if (q.record.empty() || q.mode == "fuzz" || !q.desc.empty() || o.suite != VerifySuite::everything || !q.plant.empty()) return;
   VerifyRecord record = read_record(q.record);
   merge(record, report, o.device.model, build::kCommit, static_cast<int64_t>(std::time(nullptr)));
   write_record(q.record, record);
 }
 
+/// The kernels that a bench is asked for: which were timed, and why the others were not.
+class BenchedKernels {
+ public:
+  BenchedKernels(const VerifyQuery& q, const VerifyOptions& o) : o_(o), globs_(q.kernels) {
+    check_verify_names(o);
+    if (!globs_.empty()) {
+      globs_.insert(globs_.end(), q.require.begin(), q.require.end());
+      if (!q.plant.empty()) globs_.push_back("planted.*." + q.plant);
+    }
+    for_each_op([&]<class Op>() {
+      for (const Kernel<Op>* k : kernels_with<Op>(o.plant)) add(Op::kName, k->info.name);
+    });
+    if (!q.op.empty() && !can_be_timed(q.op)) invalid("--op", "attention or matmul, which can be timed", printable(q.op));
+    const bool plant_is_timed =
+        q.plant.empty() || (asks("attention") && find_planted<Attention>(q.plant)) || (asks("matmul") && find_planted<Matmul>(q.plant));
+    if (!plant_is_timed) invalid("--plant", "a planted kernel of attention or matmul, whichever is timed", printable(q.plant));
+    if (!asks("attention") && !asks("matmul")) invalid("--kernel", "a kernel of attention or matmul, which can be timed", printable(globs_[0]));
+    if (!q.desc.empty() && q.op.empty()) invalid("--desc", "the op that it is a desc of, by --op", "none");
+  }
+
+  const std::vector<std::string>& globs() const { return globs_; }
+  const std::set<std::string>& ops_not_timed() const { return ops_not_timed_; }
+  bool asks(std::string_view op) const { return ops_.contains(std::string(op)); }
+
+  /// What one problem came to: the JSON of bench_json.
+  void note(const Json& problem) {
+    std::set<std::string> here;
+    for (const Json& k : problem["kernels"]) here.insert(k["kernel"].get<std::string>());
+    if (problem["op"] == "attention") note_others<Attention>(problem["desc"].get<std::string>(), here);
+    if (problem["op"] == "matmul") note_others<Matmul>(problem["desc"].get<std::string>(), here);
+    timed_.merge(here);
+  }
+
+  bool anything_timed() const { return !timed_.empty(); }
+
+  /// Kernels asked for by name that no problem timed, and why; `required`: those of --require alone.
+  std::map<std::string, std::string> untimed(bool required) const {
+    std::map<std::string, std::string> out;
+    for (const auto& [name, why] : reasons_)
+      if (!timed_.contains(name) && (required ? matches(o_.require, name) : true)) out[name] = why;
+    return out;
+  }
+
+ private:
+  static bool can_be_timed(std::string_view op) { return op == "attention" || op == "matmul"; }
+
+  static bool matches(const std::vector<std::string>& globs, std::string_view name) {
+    return std::any_of(globs.begin(), globs.end(), [&](const std::string& g) { return glob_matches(g, name); });
+  }
+
+  void add(std::string_view op, std::string_view kernel) {
+    if ((!o_.op.empty() && o_.op != op) || (!globs_.empty() && !matches(globs_, kernel))) return;
+    (can_be_timed(op) ? ops_ : ops_not_timed_).emplace(op);
+    if (!can_be_timed(op)) reasons_[std::string(kernel)] = fmt::format("--mode bench times attention and matmul; got {}", op);
+  }
+
+  /// A name may have an entry for each kind of device: what keeps that of this device from the desc says more.
+  template <class Op>
+  void note_others(const std::string& desc, const std::set<std::string>& here) {
+    for (const Kernel<Op>* k : kernels_with<Op>(o_.plant)) {
+      const std::string name(k->info.name);
+      if (here.contains(name) || (!globs_.empty() && !matches(globs_, name))) continue;
+      const bool of_this_device = check_device(k->info, k->launch != nullptr, o_.device).empty();
+      if (of_this_device || !reasons_.contains(name)) reasons_[name] = to_text(check(*k, o_.device, parse_case<Op>(desc).desc));
+    }
+  }
+
+  const VerifyOptions& o_;
+  std::vector<std::string> globs_;  ///< empty: every kernel
+  std::set<std::string> ops_, ops_not_timed_, timed_;
+  std::map<std::string, std::string> reasons_;
+};
+
 /// Problems that bench times unless --desc names one.
-std::vector<BenchQuery> bench_problems(const VerifyQuery& q) {
+std::vector<BenchQuery> bench_problems(const VerifyQuery& q, const BenchedKernels& benched) {
   std::vector<BenchQuery> out;
-  const bool attention = q.op.empty() || q.op == "attention", matmul = q.op.empty() || q.op == "matmul";
-  if (!attention && !matmul) invalid("--op", "attention or matmul, which can be timed", printable(q.op));
-  if (!q.desc.empty() && q.op.empty()) invalid("--desc", "the op that it is a desc of, by --op", "none");
+  const bool attention = benched.asks("attention"), matmul = benched.asks("matmul");
   const std::string heads = "heads=16:8 head_dim=128";
   if (attention && q.desc.empty())
     for (const BenchQuery& b : {BenchQuery{.batch = 1, .context = 8192}, BenchQuery{.batch = 8, .context = 2048},
@@ -105,13 +180,14 @@ std::vector<BenchQuery> bench_problems(const VerifyQuery& q) {
   if (matmul && q.desc.empty())
     for (const int64_t rows : {1, 8, 512}) out.push_back({.op = "matmul", .desc = "n=3072 k=1024", .rows = rows});
   if (!q.desc.empty()) out.push_back({.op = q.op, .desc = q.desc});
-  for (BenchQuery& b : out) b.threads = q.threads, b.iterations = 11, b.device = q.device, b.kernels = q.kernels, b.plant = q.plant;
+  for (BenchQuery& b : out) b.threads = q.threads, b.iterations = 11, b.device = q.device, b.kernels = benched.globs(), b.plant = q.plant;
   return out;
 }
 
-VerifyOutcome bench(const VerifyQuery& q) {
+VerifyOutcome bench(const VerifyQuery& q, const VerifyOptions& o) {
+  BenchedKernels benched(q, o);
   Json all = Json::array();
-  for (const BenchQuery& problem : bench_problems(q)) {
+  for (const BenchQuery& problem : bench_problems(q, benched)) {
     Json j = Json::parse(bench_json(problem));
     say(q, fmt::format("{} {}: {}", j["op"].get<std::string>(), j["desc"].get<std::string>(), j["call"].get<std::string>()));
     for (const Json& k : j["kernels"])
@@ -119,9 +195,17 @@ VerifyOutcome bench(const VerifyQuery& q) {
                          k["kernel"].get<std::string>(), k["median_us"].get<double>(), k["min_us"].get<double>(), 100 * k["spread"].get<double>(),
                          k["gb_per_s"].get<double>(), k["gflop_per_s"].get<double>(), 100 * k["share_of_ceiling"].get<double>(),
                          k["speedup"].get<double>()));
+    benched.note(j);
     all.push_back(std::move(j));
   }
-  return {true, all.dump()};
+  const bool nothing = !benched.anything_timed();
+  const auto untimed = benched.untimed(!nothing);
+  for (const std::string& op : benched.ops_not_timed()) say(q, op + ": not timed: --mode bench times attention and matmul");
+  for (const auto& [name, why] : untimed) say(q, fmt::format("{}: {}not timed: {}", name, nothing ? "" : "required, but ", why));
+  if (nothing) say(q, "DID NOT HOLD: no kernel was timed");
+  const bool held = !nothing && untimed.empty();
+  return {held,
+          Json{{"held", held}, {"mode", q.mode}, {"problems", all}, {"not_timed", Json(untimed)}, {"ops_not_timed", benched.ops_not_timed()}}.dump()};
 }
 
 VerifyOutcome check(const VerifyQuery& q, VerifyOptions o) {
@@ -144,7 +228,8 @@ VerifyOutcome check(const VerifyQuery& q, VerifyOptions o) {
   };
   o.perform = performer(q, o.device.name);
   const VerifyReport report = run_verify(o);
-  for (const std::string& name : report.required_not_run) say(q, fmt::format("{}: required, but not run", name));
+  for (const auto& [name, why] : report.required_not_run) say(q, fmt::format("{}: required, but not run: {}", name, why));
+  if (!report.nothing_ran.empty()) say(q, "--desc: " + report.nothing_ran);
   int64_t cases = 0, ran = 0;
   for (const auto& k : report.kernels) cases += k.cases, ran += k.status != KernelReport::Status::not_run;
   say(q, fmt::format("{}: {} kernels, {} not run, {} cases, {:.1f} s", report.held() ? "held" : "DID NOT HOLD", ran,
@@ -185,11 +270,12 @@ VerifyOutcome verify(const VerifyQuery& q) {
     o.fuzz_seconds = q.seconds;
   }
   if (q.mode == "check" || q.mode == "support" || q.mode == "fuzz") return check(q, std::move(o));
-  if (q.mode == "bench") return bench(q);
+  if (q.mode == "bench") return bench(q, o);
   invalid("--mode", "one of {check, support, fuzz, bench}", printable(q.mode));
 }
 
 VerifyOutcome verify_list(const VerifyQuery& q) {
+  if (!q.require.empty()) invalid("--list", "no --require: nothing is run", printable(q.require[0]));
   Json kernels = Json::array();
   for (const ListedKernel& k : list_verify(options_of(q))) {
     say(q, fmt::format("{:<30} {:>5} cases{}", k.kernel, k.cases.size(), k.reason.empty() ? "" : "; not run: " + k.reason));

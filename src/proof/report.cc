@@ -85,7 +85,9 @@ std::string to_json(const VerifyReport& r, const VerifyOptions& o, const std::st
                          {"cases", t.cases},
                          {"not_compared", t.reason.empty() ? Json(nullptr) : Json(t.reason)},
                          {"failures", failures_json(t.failures)}});
-  j["required_not_run"] = r.required_not_run;
+  j["required_not_run"] = Json::array();
+  for (const auto& [name, why] : r.required_not_run) j["required_not_run"].push_back(name);
+  if (!r.nothing_ran.empty()) j["nothing_ran"] = r.nothing_ran;
   j["seconds"] = r.seconds;
   return j.dump(-1, ' ', false, Json::error_handler_t::replace);
 }

@@ -57,13 +57,7 @@ class OpVerifier {
     std::vector<const Kernel<Op>*> ran;
     for (const Kernel<Op>* kernel : asked()) {
       KernelReport r = verify(*kernel);
-      if (r.status == KernelReport::Status::not_run) {
-        auto& missing = report_.required_not_run;
-        const bool known = std::find(missing.begin(), missing.end(), r.kernel) != missing.end();
-        if (!known && matches_any(o_.require, kernel->info.name)) missing.push_back(r.kernel);
-      } else {
-        ran.push_back(kernel);
-      }
+      if (r.status != KernelReport::Status::not_run) ran.push_back(kernel);
       if (o_.on_kernel) o_.on_kernel(r);
       report_.kernels.push_back(std::move(r));
     }
@@ -86,7 +80,7 @@ class OpVerifier {
     std::vector<const Kernel<Op>*> out;
     for (const Kernel<Op>* k : catalogue().template kernels<Op>())
       if (o_.kernels.empty() || matches_any(o_.kernels, k->info.name) || matches_any(o_.require, k->info.name)) out.push_back(k);
-    if (const Kernel<Op>* k = find_planted<Op>(o_.plant); k && (o_.kernels.empty() || matches_any(o_.kernels, k->info.name))) out.push_back(k);
+    if (const Kernel<Op>* k = find_planted<Op>(o_.plant)) out.push_back(k);
     return out;
   }
 
@@ -106,6 +100,10 @@ class OpVerifier {
     }
     std::erase_if(plan, [&](const auto& p) { return !run_one(kernel, p, r); });
     if (o_.fuzz_seconds > 0) fuzz(kernel, r);
+    if (r.cases == 0 && o_.suite != VerifySuite::laws) {
+      r.status = KernelReport::Status::not_run, r.reason = r.skipped.empty() ? "no random case of it was found in its time" : r.skipped[0].text;
+      return r;
+    }
     judge_together(kernel, r);
     const bool planned = o_.desc.empty() && o_.fuzz_seconds == 0;
     if (planned && o_.suite == VerifySuite::everything) judge_declaration(kernel, plan, r);
@@ -132,6 +130,7 @@ class OpVerifier {
 
   /// The case itself; or, where the text has no lengths, some.
   std::vector<Planned<Op>> plan_of_desc(const Kernel<Op>& kernel) const {
+    constexpr int64_t kOfDesc = 8;
     const Case<Op> given = parse_case<Op>(o_.desc);
     std::vector<Planned<Op>> plan;
     if (!admits(kernel, given.desc)) return plan;
@@ -141,7 +140,7 @@ class OpVerifier {
                              words.find(" m=") != std::string::npos ||
                              words.find(std::is_same_v<Op, Matmul> ? " seed=" : " rows=") != std::string::npos;
     if (has_lengths) cases.push_back(given);
-    for (int64_t i = 0; !has_lengths && i < std::max<int64_t>(o_.samples, 8); ++i)
+    for (int64_t i = 0; !has_lengths && i < (o_.samples > 0 ? o_.samples : kOfDesc); ++i)
       cases.push_back(case_of<Op>(given.desc, o_.seed * 1000 + static_cast<uint64_t>(i) + 1));
     for (const auto& c : cases) {
       plan.push_back({c, Guard::after, true, {}, {}});
@@ -161,7 +160,6 @@ class OpVerifier {
   }
 
   void add_covering(const Kernel<Op>& kernel, std::vector<Planned<Op>>& plan, KernelReport& r) const {
-    constexpr int64_t kUsualDraws = 36;
     PairCoverage coverage;
     std::vector<Case<Op>> cases = covering_cases(kernel, o_.seed, &coverage);
     r.pairs_covered = coverage.covered, r.pairs_possible = coverage.possible, r.pairs_too_large = coverage.too_large;
@@ -199,8 +197,11 @@ class OpVerifier {
   }
 
   std::string repro(const Kernel<Op>& kernel, const Case<Op>& c) const {
-    return repro_line(kernel, c) + (o_.plant.empty() ? "" : " --plant " + o_.plant) + (o_.all ? " --all" : "") + on_device();
+    return repro_line(kernel, c) + with_plant(kernel) + (o_.all ? " --all" : "") + on_device();
   }
+
+  /// Of the planted kernel alone: a plant is part of every run that names it.
+  std::string with_plant(const Kernel<Op>& kernel) const { return find_planted<Op>(o_.plant) == &kernel ? " --plant " + o_.plant : ""; }
 
   std::string on_device() const { return o_.device.name == "cpu" ? "" : " --device " + o_.device.name; }
 
@@ -263,8 +264,8 @@ class OpVerifier {
   void judge_together(const Kernel<Op>& kernel, KernelReport& r) const {
     constexpr int64_t kEnough = 64;
     const auto again = [&] {
-      return fmt::format("attune verify --kernel {} --seed {}{}{}{}", kernel.info.name, o_.seed, o_.plant.empty() ? "" : " --plant " + o_.plant,
-                         o_.all ? " --all" : "", on_device());
+      return fmt::format("attune verify --kernel {} --seed {}{}{}{}", kernel.info.name, o_.seed, with_plant(kernel), o_.all ? " --all" : "",
+                         on_device());
     };
     r.lean_ratio = std::max(r.lean_ratio, r.levers.ratio());
     if (const std::string text = r.levers.verdict(); !text.empty() && r.failed == 0) fail(r, "over all cases " + text, again());
@@ -295,7 +296,8 @@ class OpVerifier {
     for (const auto& p : plan) cases.push_back(p.problem);
     r.unexercised = unexercised(kernel, cases), r.beyond_reach = beyond_reach(kernel);
     for (auto& [field, text] : declared_fields(kernel)) r.declared[field] = text;
-    const std::string again = fmt::format("attune verify --mode support --kernel {} --seed {}{}", kernel.info.name, o_.seed, on_device());
+    const std::string again =
+        fmt::format("attune verify --mode support --kernel {} --seed {}{}{}", kernel.info.name, o_.seed, with_plant(kernel), on_device());
     for (const std::string& value : r.unexercised) fail(r, "declared, but in no case: " + value, again);
     for (const Outside<Op>& outside : outside_descs(kernel, o_.seed)) {
       const auto reasons = check(kernel, o_.device, outside.desc);
@@ -356,7 +358,7 @@ class OpVerifier {
     for (size_t i = 0; i < cases.size(); i += step) {
       const Case<Op>& c = cases[i];
       ++t.cases;
-      Task task = task_of(a, repro_line(a, c) + fmt::format(" --kernel {}{}", b.info.name, on_device()));
+      Task task = task_of(a, repro_line(a, c) + fmt::format(" --kernel {}{}{}{}", b.info.name, with_plant(a), with_plant(b), on_device()));
       task.kind = Task::Kind::tag, task.other = b.info.name, task.problem = to_text(c);
       const TaskResult done = perform_(task);
       if (!done.result.passed && t.failures.size() < kFailuresKept) t.failures.push_back({done.result.text, task.repro});
@@ -376,7 +378,8 @@ class OpVerifier {
       t.reason = "no case of this suite is both's";
     else
       t.failures.push_back({fmt::format("{} and {} share the tag {}, but no case compares them", t.kernel, t.other, t.reduction),
-                            fmt::format("attune verify --kernel {} --kernel {} --seed {}{}", t.kernel, t.other, o_.seed, on_device())});
+                            fmt::format("attune verify --kernel {} --kernel {} --seed {}{}{}{}", t.kernel, t.other, o_.seed, with_plant(a),
+                                        with_plant(b), on_device())});
   }
 
   const VerifyOptions& o_;
@@ -385,8 +388,15 @@ class OpVerifier {
   VerifyReport& report_;
 };
 
-/// What is asked for must name something.
-void check_names(const VerifyOptions& o) {
+std::string joined(const std::vector<std::string>& words) {
+  std::string out;
+  for (const std::string& word : words) out += (out.empty() ? "" : ", ") + word;
+  return out;
+}
+
+}  // namespace
+
+void check_verify_names(const VerifyOptions& o) {
   check_plant(o.plant);
   bool op_known = o.op.empty();
   std::string known_ops;
@@ -404,25 +414,45 @@ void check_names(const VerifyOptions& o) {
     if (const Kernel<Op>* k = find_planted<Op>(o.plant)) see(k->info.name);
   });
   if (!op_known) invalid("--op", "one of " + known_ops, printable(o.op));
+  const std::string of_op = o.op.empty() ? "some kernel has" : fmt::format("some kernel of op {} has", o.op);
   for (size_t i = 0; i < globs.size(); ++i)
-    if (!used[i]) invalid("--kernel", "a name, or a glob such as cpu.attention.*, that some kernel has (attune kernels)", printable(globs[i]));
+    if (!used[i])
+      invalid(i < o.kernels.size() ? "--kernel" : "--require",
+              fmt::format("a name, or a glob such as cpu.attention.*, that {} (attune kernels)", of_op), printable(globs[i]));
 }
 
-/// The ops that have a kernel asked for.
+namespace {
+
+/// True if the suite has cases of the op.
+template <class Op>
+bool has_cases(VerifySuite suite) {
+  if (suite == VerifySuite::seed) return std::is_same_v<Op, Attention>;
+  if (suite == VerifySuite::lengths) return kHasLengthSets<Op>;
+  return suite != VerifySuite::laws || std::is_same_v<Op, Sample>;
+}
+
+std::string_view to_text(VerifySuite suite) {
+  constexpr std::string_view kNames[] = {"everything", "seed", "lengths", "laws"};
+  return kNames[static_cast<int>(suite)];
+}
+
+/// The ops that have a kernel asked for, of those that the suite has cases of.
 std::vector<std::string> ops_of(const VerifyOptions& o) {
-  std::vector<std::string> out;
+  std::vector<std::string> out, of_suite, left_out;
+  bool plant_is_run = o.plant.empty();
   std::vector<std::string> globs = o.kernels;
   globs.insert(globs.end(), o.require.begin(), o.require.end());
   for_each_op([&]<class Op>() {
+    if (has_cases<Op>(o.suite)) of_suite.emplace_back(Op::kName);
     if (!o.op.empty() && o.op != Op::kName) return;
-    if (o.suite == VerifySuite::seed && Op::kName != "attention") return;
-    if (o.suite == VerifySuite::lengths && !kHasLengthSets<Op>) return;
-    if (o.suite == VerifySuite::laws && Op::kName != "sample") return;
     bool any_kernel = globs.empty();
     for (const auto* k : catalogue().kernels<Op>()) any_kernel = any_kernel || matches_any(globs, k->info.name);
-    if (const Kernel<Op>* k = find_planted<Op>(o.plant)) any_kernel = any_kernel || matches_any(globs, k->info.name);
-    if (any_kernel) out.emplace_back(Op::kName);
+    const bool planted_here = find_planted<Op>(o.plant) != nullptr;
+    plant_is_run |= planted_here && has_cases<Op>(o.suite);
+    if (any_kernel || planted_here) (has_cases<Op>(o.suite) ? out : left_out).emplace_back(Op::kName);
   });
+  if (out.empty()) invalid(fmt::format("--suite {}", to_text(o.suite)), "an op that it has cases of: " + joined(of_suite), joined(left_out));
+  if (!plant_is_run) invalid("--plant", "a planted kernel of " + joined(out), printable(o.plant));
   return out;
 }
 
@@ -435,7 +465,8 @@ std::string_view to_text(KernelReport::Status s) {
 
 bool VerifyReport::held() const {
   const bool all_kernels = std::none_of(kernels.begin(), kernels.end(), [](const auto& k) { return k.status == KernelReport::Status::failed; });
-  return all_kernels && required_not_run.empty() && std::all_of(tags.begin(), tags.end(), [](const auto& t) { return t.held(); });
+  return all_kernels && required_not_run.empty() && nothing_ran.empty() &&
+         std::all_of(tags.begin(), tags.end(), [](const auto& t) { return t.held(); });
 }
 
 namespace {
@@ -454,8 +485,9 @@ int64_t runnable_kernels(const VerifyOptions& o, const std::vector<std::string>&
 /// Calls f with a verifier of each op that is asked for.
 template <class F>
 void for_each_verifier(const VerifyOptions& options, const Performer& perform, VerifyReport& report, F&& f) {
-  check_names(options);
+  check_verify_names(options);
   const auto ops = ops_of(options);
+  if (!options.desc.empty() && options.suite != VerifySuite::everything) invalid("--desc", "no --suite, which has its own cases", "both");
   if (!options.desc.empty() && ops.size() != 1)
     invalid("--desc", "the one op that it is a desc of, by --op or --kernel", fmt::format("{} ops", ops.size()));
   const double fuzz_share = options.fuzz_seconds / static_cast<double>(runnable_kernels(options, ops));
@@ -486,6 +518,30 @@ class Here {
 
 }  // namespace
 
+namespace {
+
+/// Why none of the entries of a kernel ran (it may have one for each kind of device); nothing if one did.
+std::optional<std::string> why_not_run(const VerifyReport& report, std::string_view kernel) {
+  std::string why;
+  for (const KernelReport& k : report.kernels) {
+    if (k.kernel != kernel) continue;
+    if (k.status != KernelReport::Status::not_run) return std::nullopt;
+    if (why.find(k.reason) == std::string::npos) why += (why.empty() ? "" : "; ") + k.reason;
+  }
+  return why.empty() ? "this suite has no case of its op" : why;
+}
+
+void note_required(const VerifyOptions& o, VerifyReport& report) {
+  for_each_op([&]<class Op>() {
+    if (!o.op.empty() && o.op != Op::kName) return;
+    for (const Kernel<Op>* k : kernels_with<Op>(o.plant))
+      if (matches_any(o.require, k->info.name))
+        if (const auto why = why_not_run(report, k->info.name)) report.required_not_run[std::string(k->info.name)] = *why;
+  });
+}
+
+}  // namespace
+
 std::vector<ListedKernel> list_verify(const VerifyOptions& options) {
   VerifyReport unused;
   std::vector<ListedKernel> out;
@@ -499,11 +555,9 @@ VerifyReport run_verify(const VerifyOptions& options) {
   const Here here(options.perform ? detect_cpu() : options.device);
   const Performer perform = options.perform ? options.perform : [&](const Task& task) { return attune::perform(task, here.site()); };
   for_each_verifier(options, perform, report, [](auto&& verifier) { verifier.run(); });
-  // A name may have an entry for each kind of device; it ran if one of them did.
-  std::erase_if(report.required_not_run, [&](const std::string& name) {
-    return std::any_of(report.kernels.begin(), report.kernels.end(),
-                       [&](const KernelReport& k) { return k.kernel == name && k.status != KernelReport::Status::not_run; });
-  });
+  note_required(options, report);
+  const auto ran = [](const KernelReport& k) { return k.status != KernelReport::Status::not_run; };
+  if (!options.desc.empty() && std::none_of(report.kernels.begin(), report.kernels.end(), ran)) report.nothing_ran = "no kernel ran a case of it";
   report.seconds = seconds_since(start);
   return report;
 }

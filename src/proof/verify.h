@@ -71,11 +71,15 @@ struct TagReport {
 struct VerifyReport {
   std::vector<KernelReport> kernels;
   std::vector<TagReport> tags;
-  std::vector<std::string> required_not_run;  ///< kernels of --require that did not run
+  std::map<std::string, std::string> required_not_run;  ///< kernels of --require that did not run, and why
+  std::string nothing_ran;                              ///< why an explicit desc ran no case; empty: it did, or none was given
   double seconds = 0;
 
   bool held() const;
 };
+
+/// Drawn cases of a kernel unless `samples` says otherwise; 10 times as many with `all`.
+inline constexpr int64_t kUsualDraws = 36;
 
 enum class VerifySuite : uint8_t { everything, seed, lengths, laws };
 
@@ -85,8 +89,8 @@ struct VerifyOptions {
   std::vector<std::string> require;  ///< globs of kernels that must run
   std::string desc;                  ///< a case, or a desc for which lengths are drawn; needs one op
   VerifySuite suite = VerifySuite::everything;
-  int64_t samples = 0;  ///< drawn cases a kernel beyond the covering ones; 0: the usual number
-  bool all = false;     ///< every case at every length set, and more of each output compared
+  int64_t samples = 0;  ///< drawn cases a kernel beyond the covering ones, or of a desc without lengths; 0: the usual number
+  bool all = false;     ///< each length set 12 times with other descs, 10 times the draws, and more of each output compared
   uint64_t seed = 1;
   double fuzz_seconds = 0;  ///< above 0: random cases for so long instead of planned ones
   std::string plant;        ///< a planted defect that joins the run
@@ -95,6 +99,9 @@ struct VerifyOptions {
   std::function<void(const KernelReport&)> on_kernel;  ///< as each is done
   std::function<void(const TagReport&)> on_tag;
 };
+
+/// InvalidArgument for an op, a glob of a kernel or a planted defect that names nothing.
+void check_verify_names(const VerifyOptions& options);
 
 /// Runs what is asked. InvalidArgument for what names nothing; a kernel's own failure is in the report.
 VerifyReport run_verify(const VerifyOptions& options);

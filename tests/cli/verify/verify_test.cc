@@ -146,6 +146,8 @@ TEST(Verify, ExplainSaysWhenAKernelWasLastVerified) {
   EXPECT_THAT(attune(asked).text, HasSubstr("verified: never on this machine"));
   EXPECT_EQ(attune("verify --op embed --desc 'w=f32 hidden=64 rows=3'").code, 0);
   EXPECT_THAT(attune(asked).text, HasSubstr("verified: never on this machine")) << "one case says little";
+  EXPECT_EQ(attune("verify --kernel cpu.embed.plain --samples 35").code, 0);
+  EXPECT_THAT(attune(asked).text, HasSubstr("verified: never on this machine")) << "fewer cases than usual";
   EXPECT_EQ(attune("verify --kernel cpu.embed.plain").code, 0);
   EXPECT_THAT(attune(asked).text,
               testing::ContainsRegex("verified: 2[0-9]+-[0-9]+-[0-9]+ [0-9:]+ UTC, [0-9]+ cases, largest error 0.000 of its bound"));
@@ -180,11 +182,112 @@ TEST(Verify, FuzzAndBenchRun) {
   EXPECT_EQ(bench.code, 0) << bench.text;
   EXPECT_THAT(bench.text, HasSubstr("GFLOP/s"));
   EXPECT_THAT(bench.text, testing::Not(HasSubstr("ref.matmul")));
+  const Output all = attune("verify --mode bench --kernel 'cpu.matmul.plain' --kernel 'cpu.norm.*'");
+  EXPECT_EQ(all.code, 0) << all.text;
+  EXPECT_THAT(all.text, HasSubstr("norm: not timed: --mode bench times attention and matmul"));
+}
+
+TEST(Verify, ARequiredKernelMustRunInEveryMode) {
+  const std::string problem = "--mode bench --op attention --desc 'heads=2:1 head_dim=64' --kernel ref.attention --require gpu.attention.split_kv";
+  const Output bench = attune("verify " + problem);
+  EXPECT_EQ(bench.code, 1) << bench.text;
+  EXPECT_THAT(bench.text, testing::ContainsRegex("gpu.attention.split_kv: required, but not timed: [a-z]"));
+  EXPECT_THAT(bench.text, HasSubstr("ref.attention ")) << "the others are timed";
+  const json j = json_of(attune("verify " + problem + " --json"));
+  EXPECT_EQ(j["held"], false);
+  EXPECT_TRUE(j["not_timed"].contains("gpu.attention.split_kv"));
+  const Output other_op = attune("verify --mode bench --desc 'n=64 k=64' --op matmul --kernel 'cpu.matmul.plain' --require 'cpu.matmul.plain'");
+  EXPECT_EQ(other_op.code, 0) << other_op.text;
+  const Output fuzz = attune("verify --mode fuzz --seconds 0.1 --kernel cpu.norm.plain --require 'gpu.norm.*'");
+  EXPECT_EQ(fuzz.code, 1) << fuzz.text;
+  EXPECT_THAT(fuzz.text, HasSubstr("required, but not run: "));
+  const Output suite = attune("verify --suite lengths --kernel cpu.kv_write.plain --require cpu.norm.plain");
+  EXPECT_EQ(suite.code, 1) << suite.text;
+  EXPECT_THAT(suite.text, HasSubstr("cpu.norm.plain: required, but not run: this suite has no case of its op"));
+}
+
+TEST(Verify, NothingRunDoesNotHold) {
+  const Output desc = attune("verify --kernel cpu.attention.plain --desc 'heads=2:1 head_dim=600'");
+  EXPECT_EQ(desc.code, 1) << desc.text;
+  EXPECT_THAT(desc.text, HasSubstr("--desc: no kernel ran a case of it"));
+  EXPECT_THAT(desc.text, testing::ContainsRegex("cpu.attention.plain +not run: head_dim: needs "));
+  const Output bench = attune("verify --mode bench --op attention --kernel 'gpu.*' --desc 'heads=2:1 head_dim=64'");
+  EXPECT_EQ(bench.code, 1) << bench.text;
+  EXPECT_THAT(bench.text, testing::ContainsRegex("gpu.attention.split_kv: not timed: [a-z]"));
+  EXPECT_THAT(bench.text, HasSubstr("no kernel was timed"));
+}
+
+TEST(Verify, APlantedKernelIsAlwaysPartOfTheRun) {
+  const Output out = attune("verify --kernel cpu.embed.plain --plant write_nowhere --desc 'w=f32 hidden=64 rows=3' --json");
+  EXPECT_EQ(out.code, 1) << out.text;
+  const json j = json_of(out);
+  ASSERT_EQ(j["kernels"].size(), 2u);
+  EXPECT_EQ(j["kernels"][0]["status"], "passed");
+  EXPECT_EQ(j["kernels"][1]["kernel"], "planted.embed.write_nowhere");
+  EXPECT_EQ(j["kernels"][1]["status"], "failed");
+  ASSERT_FALSE(j["tags"][0]["failures"].empty());
+  const std::string repro = j["tags"][0]["failures"][0]["repro"];
+  EXPECT_THAT(repro, HasSubstr(" --plant write_nowhere"));
+  EXPECT_THAT(attune(repro.substr(7)).text, HasSubstr("OTHER BITS")) << repro;
+  const Output other_op = attune("verify --kernel cpu.rope.plain --plant no_eps --samples 1");
+  EXPECT_EQ(other_op.code, 1) << other_op.text;
+  EXPECT_THAT(other_op.text, HasSubstr("planted.norm.no_eps"));
+  const Output bench = attune("verify --mode bench --op matmul --desc 'n=64 k=64 rows=1' --kernel cpu.matmul.plain --plant k_tail");
+  EXPECT_THAT(bench.text, HasSubstr("planted.matmul.k_tail")) << bench.text;
+}
+
+TEST(Verify, ARefusalNamesTheFlagThatWasGiven) {
+  const Output require = attune("verify --require 'cuda.*' --op embed");
+  EXPECT_EQ(require.code, 2);
+  EXPECT_THAT(require.text, testing::ContainsRegex("--require: expected .* of op embed has .*; got cuda"));
+  const Output kernel = attune("verify --require 'cpu.*' --kernel 'fly.*'");
+  EXPECT_THAT(kernel.text, testing::ContainsRegex("--kernel: expected .* some kernel has .*; got fly"));
+}
+
+TEST(Verify, SamplesOfADescAreAsManyAsAskedFor) {
+  for (const auto& [samples, cases] : {std::pair("", 16), {"--samples 3", 6}, {"--samples 9", 18}}) {
+    const Output out = attune("verify --kernel cpu.norm.plain --desc 'x=f32 hidden=80' --json " + std::string(samples));
+    EXPECT_EQ(json_of(out)["counts"]["cases"], cases) << samples;  // each with the forbidden page before and after
+  }
 }
 
 TEST(Verify, WhatNamesNothingIsRefused) {
-  for (const char* arguments : {"--mode fly", "--suite fly", "--op fly", "--kernel 'fly.*'", "--plant fly", "--device fly", "--seed x",
-                                "--samples -1", "--desc 'x=f32'", "--op norm --desc 'x=f99'", "--op norm --desc 'x=f32 hidden=0'", "fly"}) {
+  for (const char* arguments : {"--mode fly",
+                                "--suite fly",
+                                "--op fly",
+                                "--kernel 'fly.*'",
+                                "--plant fly",
+                                "--device fly",
+                                "--seed x",
+                                "--samples -1",
+                                "--desc 'x=f32'",
+                                "--op norm --desc 'x=f99'",
+                                "--op norm --desc 'x=f32 hidden=0'",
+                                "fly",
+                                "--suite lengths --op sample",
+                                "--suite seed --op matmul",
+                                "--suite laws --kernel cpu.norm.plain",
+                                "--suite seed --op attention --desc 'head_dim=64'",
+                                "--list --require 'cpu.*'",
+                                "--mode bench --op norm",
+                                "--mode bench --kernel 'cpu.norm.*'",
+                                "--mode bench --op attention --kernel 'fly.*'",
+                                "--op norm --plant k_tail",
+                                "--suite seed --plant k_tail",
+                                "--mode bench --op matmul --plant no_eps",
+                                "--planted --kernel 'cpu.*'",
+                                "--planted --mode bench",
+                                "--planted --op norm",
+                                "--planted --require 'cpu.*'",
+                                "--planted --desc 'x=f32'",
+                                "--planted --suite seed",
+                                "--planted --plant k_tail",
+                                "--planted --samples 3",
+                                "--planted --all",
+                                "--planted --seconds 3",
+                                "--planted --threads 2",
+                                "--planted --device cuda",
+                                "--planted --list"}) {
     const Output out = attune(std::string("verify ") + arguments);
     EXPECT_EQ(out.code, 2) << arguments << "\n" << out.text;
     EXPECT_THAT(out.text, HasSubstr("expected")) << arguments;

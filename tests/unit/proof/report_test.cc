@@ -28,7 +28,7 @@ VerifyReport some_report() {
   absent.kernel = "cuda.norm", absent.op = "norm", absent.status = KernelReport::Status::not_run, absent.reason = "built without cuda";
   TagReport tag{.reduction = "row", .kernel = "cpu.norm.avx2", .other = "cpu.norm.plain", .cases = 7};
   tag.failures.push_back({"bits differ", "attune verify --op norm"});
-  return {.kernels = {good, bad, absent}, .tags = {tag}, .required_not_run = {"cuda.norm"}, .seconds = 1.5};
+  return {.kernels = {good, bad, absent}, .tags = {tag}, .required_not_run = {{"cuda.norm", "built without cuda"}}, .seconds = 1.5};
 }
 
 TEST(VerifyReport, JsonHoldsEveryKernelAndFailure) {
@@ -55,6 +55,13 @@ TEST(VerifyReport, JsonHoldsEveryKernelAndFailure) {
   EXPECT_FALSE(absent.contains("cases"));
   EXPECT_EQ(j["tags"][0]["kernels"], nlohmann::json::parse(R"(["cpu.norm.avx2","cpu.norm.plain"])"));
   EXPECT_EQ(j["required_not_run"][0], "cuda.norm");
+}
+
+TEST(VerifyReport, ADescThatRanNowhereDoesNotHoldAndTheReportSaysWhy) {
+  const VerifyReport none{.nothing_ran = "no kernel ran a case of it"};
+  EXPECT_FALSE(none.held());
+  EXPECT_EQ(nlohmann::json::parse(to_json(none, {}, "check"))["nothing_ran"], none.nothing_ran);
+  EXPECT_FALSE(nlohmann::json::parse(to_json({}, {}, "check")).contains("nothing_ran"));
 }
 
 /// A pair of kernels with one tag that nothing compared has not held, unless nothing can compare it.
