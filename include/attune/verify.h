@@ -16,7 +16,7 @@ struct VerifyQuery {
   std::string plant;                          ///< a planted defect that joins the run (test builds only)
   std::string device = "cpu";
   long long samples = 0;  ///< drawn cases a kernel; 0: the usual number
-  bool all = false;       ///< every case at every length set
+  bool all = false;       ///< each length set many times, longer cases, more compared
   unsigned long long seed = 0;
   double seconds = 10;  ///< fuzz: in all
   int threads = 0;      ///< bench: 0 is physical cores

@@ -184,7 +184,15 @@ TEST(Verify, FuzzAndBenchRun) {
   EXPECT_THAT(bench.text, testing::Not(HasSubstr("ref.matmul")));
   const Output all = attune("verify --mode bench --kernel 'cpu.matmul.plain' --kernel 'cpu.norm.*'");
   EXPECT_EQ(all.code, 0) << all.text;
-  EXPECT_THAT(all.text, HasSubstr("norm: not timed: --mode bench times attention and matmul"));
+  for (const char* kernel : {"cpu.matmul.plain ", "cpu.norm.plain "}) EXPECT_THAT(all.text, HasSubstr(kernel));
+  for (const char* op : {"rope", "rope_kv_write", "kv_write", "activation", "embed", "sample"}) {
+    const Output one = attune(std::string("verify --mode bench --json --op ") + op + " --kernel 'cpu.*' --kernel ref.rope_kv_write");
+    EXPECT_EQ(one.code, 0) << one.text;
+    for (const json& p : json_of(one)["problems"]) {
+      EXPECT_GT(p["bytes"].get<double>(), 0) << op;
+      EXPECT_GT(p["kernels"].size(), 0u) << op;
+    }
+  }
 }
 
 TEST(Verify, ARequiredKernelMustRunInEveryMode) {
