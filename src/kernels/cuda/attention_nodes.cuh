@@ -313,33 +313,27 @@ __device__ __forceinline__ RowNode<F> join_eight(const Unit& u, RowNode<F> (&lea
   return leaf[0];
 }
 
-/// Joins the leaves of a row: by eights, kAtOnce of them in flight, then the tree over their absolute index by a counter of 6 levels.
+/// Joins the leaves of a row: by eights (more in flight took registers that the whole kernel then lacked), then the tree over their absolute index by a
+/// counter of 6 levels.
 template <class F>
 __device__ RowNode<F> join_leaves(const AttentionCall& c, const Unit& u, int row) {
-  constexpr int kAtOnce = 1;
   RowNode<F> waiting[6], top;
   uint32_t present = 0;
   const int first = u.first_leaf / 8, last = (u.first_leaf + u.leaves - 1) / 8;
 #pragma unroll 1
-  for (int at = first; at <= last; at += kAtOnce) {
-    RowNode<F> leaf[kAtOnce][8];
+  for (int eight = first; eight <= last; ++eight) {
+    RowNode<F> leaf[8];
+    load_eight(c, u, eight, row, leaf);
+    top = join_eight(u, leaf);
+    bool carried = true;
 #pragma unroll
-    for (int i = 0; i < kAtOnce; ++i) load_eight(c, u, at + i, row, leaf[i]);
-#pragma unroll
-    for (int i = 0; i < kAtOnce; ++i) {
-      const int eight = at + i;
-      if (eight > last) break;
-      top = join_eight(u, leaf[i]);
-      bool carried = true;
-#pragma unroll
-      for (int level = 0; level < 6; ++level) {
-        if (!carried) continue;
-        if ((eight >> level) & 1) {
-          if ((present >> level) & 1) top = joined(waiting[level], top);
-          present &= ~(1u << level);
-        } else if (eight != last) {
-          waiting[level] = top, present |= 1u << level, carried = false;
-        }
+    for (int level = 0; level < 6; ++level) {
+      if (!carried) continue;
+      if ((eight >> level) & 1) {
+        if ((present >> level) & 1) top = joined(waiting[level], top);
+        present &= ~(1u << level);
+      } else if (eight != last) {
+        waiting[level] = top, present |= 1u << level, carried = false;
       }
     }
   }
