@@ -15,7 +15,8 @@ namespace attune {
 inline constexpr int64_t kLargestRun = 65536;
 
 /// The values of a field that cases run through: those of `tested` (types, modes, test sizes) that the kernel admits, what it lists, the ends of
-/// its range within the op's `domain`, the smallest of its multiples. Ends beyond kLargestRun go to `beyond`.
+/// its range within the op's `domain`, the smallest of its multiples. Ends beyond kLargestRun, and of what it does not limit the largest if no
+/// case has it, go to `beyond`.
 template <class T>
 std::vector<T> corners(const Constraint<T>& can, const Constraint<T>& tested, const Constraint<T>& domain, T fallback, std::vector<T>* beyond) {
   std::vector<T> out;
@@ -43,6 +44,8 @@ std::vector<T> corners(const Constraint<T>& can, const Constraint<T>& tested, co
         else if (beyond)
           beyond->push_back(end);
       }
+    if (can.kind() == ConstraintKind::unlimited && bounded && beyond && std::find(out.begin(), out.end(), domain.value(1)) == out.end())
+      beyond->push_back(domain.value(1));  // sizes up to the tested ones stand for all
   }
   if (out.empty()) add(fallback);
   return out;

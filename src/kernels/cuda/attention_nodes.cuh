@@ -313,8 +313,8 @@ __device__ __forceinline__ RowNode<F> join_eight(const Unit& u, RowNode<F> (&lea
   return leaf[0];
 }
 
-/// Joins the leaves of a row: by eights (more in flight took registers that the whole kernel then lacked), then the tree over their absolute index by a
-/// counter of 6 levels.
+/// Joins the leaves of a row: by eights (more in flight took registers that the whole kernel then lacked), then the tree over their absolute
+/// index by a counter of 6 levels.
 template <class F>
 __device__ RowNode<F> join_leaves(const AttentionCall& c, const Unit& u, int row) {
   RowNode<F> waiting[6], top;
