@@ -1,6 +1,7 @@
 // The engine's state machine under random arrivals, cancellations, preemptions, prefix hits and shared samples: blocks are conserved after every
 // step, and each request's tokens equal its run alone. A long run: bin/model_engine --gtest_filter='*EngineRandom*' --gtest_repeat=2500
 #include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
 
 #include <cstdio>
 #include <map>
@@ -77,6 +78,39 @@ Spec draw_spec(Rng& rng) {
           rng.below(5) == 0 ? static_cast<int>(2 + rng.below(2)) : 1, rng.below(2) == 0};
 }
 
+/// A course: for each number a request arrives, one is cancelled, or a step is made.
+struct Course {
+  explicit Course(int64_t blocks, bool ahead) : measure(options(1 << 20)), engine(options(blocks * 16 * measure.model().kv_bytes_per_token, ahead)) {}
+
+  void arrive(const Spec& spec) {
+    all.push_back(std::make_unique<Live>());
+    all.back()->spec = spec;
+    all.back()->id = engine.submit(request(spec, all.back()->out, all.back()->aborted));
+  }
+  void cancel(size_t which) {
+    all[which]->cancelled = true;
+    engine.cancel(all[which]->id);
+  }
+  bool conserved() const { return engine.stats().free_blocks + engine.stats().used_blocks == engine.stats().total_blocks; }
+
+  /// What a request got that it does not get alone; empty if all is right.
+  std::string wrong() const {
+    for (const auto& l : all) {
+      const Tokens expected = alone(l->spec);
+      if (l->aborted && !l->cancelled) return "a request ended that nobody cancelled";
+      for (const auto& [sample, ids] : l->out) {  // of a cancelled one what came before the end
+        const auto& whole = expected.at(sample);
+        if (ids.size() > whole.size() || !std::equal(ids.begin(), ids.end(), whole.begin())) return "other tokens than alone";
+      }
+      if (!l->aborted && l->out != expected) return "fewer tokens than alone";
+    }
+    return "";
+  }
+
+  Engine measure, engine;
+  std::vector<std::unique_ptr<Live>> all;
+};
+
 int64_t worked = 0, idle = 0;  // steps of the random courses, over all repetitions
 
 class EngineRandom : public testing::TestWithParam<bool> {
@@ -102,42 +136,39 @@ TEST_P(EngineRandom, BlocksAreConservedAndTokensEqualARunAlone) {
   ++seed;
   SCOPED_TRACE("seed " + std::to_string(seed));
   Rng rng(seed);
-  Engine measure(options(1 << 20));
-  Engine engine(options((9 + rng.below(20)) * 16 * measure.model().kv_bytes_per_token, GetParam()));
-  std::vector<std::unique_ptr<Live>> all;
+  Course course(9 + rng.below(20), GetParam());
   for (int step = 0; step < 400; ++step) {
-    if (rng.below(5) == 0 && all.size() < 60) {
-      all.push_back(std::make_unique<Live>());
-      Live& l = *all.back();
-      l.spec = draw_spec(rng);
-      l.id = engine.submit(request(l.spec, l.out, l.aborted));
-    }
-    if (!all.empty() && rng.below(40) == 0) {
-      Live& l = *all[static_cast<size_t>(rng.below(static_cast<int64_t>(all.size())))];
-      l.cancelled = true;
-      engine.cancel(l.id);
-    }
-    advance(engine);
-    const EngineStats s = engine.stats();
-    ASSERT_EQ(s.free_blocks + s.used_blocks, s.total_blocks);
+    if (rng.below(5) == 0 && course.all.size() < 60) course.arrive(draw_spec(rng));
+    if (!course.all.empty() && rng.below(40) == 0) course.cancel(static_cast<size_t>(rng.below(static_cast<int64_t>(course.all.size()))));
+    advance(course.engine);
+    ASSERT_TRUE(course.conserved());
   }
-  while (advance(engine)) {
+  while (advance(course.engine)) {
   }
-  EXPECT_EQ(engine.stats().used_blocks, 0);
-  EXPECT_EQ(engine.stats().overlapped_steps > 0, GetParam());
-  for (const auto& l : all) {
-    const Tokens expected = alone(l->spec);
-    if (!l->aborted) {
-      EXPECT_EQ(l->out, expected);
-      continue;
+  EXPECT_EQ(course.engine.stats().used_blocks, 0);
+  EXPECT_EQ(course.engine.stats().overlapped_steps > 0, GetParam());
+  EXPECT_EQ(course.wrong(), "");
+}
+
+/// The same by rapidcheck, which makes a course that fails as short as it can.
+TEST_P(EngineRandom, NoShortCourseBreaksIt) {
+  EXPECT_TRUE(rc::check("blocks are conserved, and tokens equal a run alone", [&](const std::vector<uint32_t>& numbers, uint8_t blocks) {
+    Course course(9 + blocks % 20, GetParam());
+    for (const uint32_t n : numbers) {
+      const uint32_t what = n % 8, rest = n / 8;
+      if (what < 2)
+        course.arrive({static_cast<int>(rest % 4), static_cast<int>(1 + rest / 4 % 80), static_cast<int>(1 + rest / 320 % 40),
+                       static_cast<int>(1 + rest / 12800 % 2), rest / 25600 % 2 == 0});
+      else if (what == 2 && !course.all.empty())
+        course.cancel(rest % course.all.size());
+      else
+        advance(course.engine);
+      RC_ASSERT(course.conserved());
     }
-    EXPECT_TRUE(l->cancelled);
-    for (const auto& [sample, ids] : l->out) {  // what came before the end is right
-      const auto& whole = expected.at(sample);
-      ASSERT_LE(ids.size(), whole.size());
-      EXPECT_TRUE(std::equal(ids.begin(), ids.end(), whole.begin()));
-    }
-  }
+    while (advance(course.engine)) RC_ASSERT(course.conserved());
+    RC_ASSERT(course.engine.stats().used_blocks == 0);
+    RC_ASSERT(course.wrong() == "");
+  }));
 }
 
 }  // namespace

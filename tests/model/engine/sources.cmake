@@ -1,0 +1,2 @@
+include(${CMAKE_SOURCE_DIR}/cmake/rapidcheck.cmake)
+list(APPEND LIBS ${RAPIDCHECK})
