@@ -40,6 +40,13 @@ json json_of(const Output& out) {
   return json::parse(first == std::string::npos ? out.text : out.text.substr(first, last - first));
 }
 
+/// The report of a run that does not hold.
+json json_of_failure(const std::string& arguments) {
+  const Output out = attune(arguments);
+  EXPECT_EQ(out.code, 1) << out.text;
+  return json_of(out);
+}
+
 TEST(Verify, OneCaseOfOneKernel) {
   const Output out = attune("verify --kernel cpu.norm.plain --desc 'x=f32 w=bf16 hidden=80 rows=3 seed=5'");
   EXPECT_EQ(out.code, 0) << out.text;
@@ -84,9 +91,7 @@ TEST(Verify, ThePlantedDefectFailsAndItsReproLineRepeatsIt) {
 }
 
 TEST(Verify, AFaultIsAFailedCaseAndTheRunGoesOn) {
-  const Output out = attune("verify --op norm --kernel 'planted.*' --plant past_all_memory --json");
-  EXPECT_EQ(out.code, 1) << out.text;
-  const json j = json_of(out);
+  const json j = json_of_failure("verify --op norm --kernel 'planted.*' --plant past_all_memory --json");
   ASSERT_EQ(j["kernels"].size(), 1u);
   EXPECT_GT(j["kernels"][0]["cases"], 20);
   int faults = 0;
@@ -226,9 +231,7 @@ TEST(Verify, NothingRunDoesNotHold) {
 }
 
 TEST(Verify, APlantedKernelIsAlwaysPartOfTheRun) {
-  const Output out = attune("verify --kernel cpu.embed.plain --plant write_nowhere --desc 'w=f32 hidden=64 rows=3' --json");
-  EXPECT_EQ(out.code, 1) << out.text;
-  const json j = json_of(out);
+  const json j = json_of_failure("verify --kernel cpu.embed.plain --plant write_nowhere --desc 'w=f32 hidden=64 rows=3' --json");
   ASSERT_EQ(j["kernels"].size(), 2u);
   EXPECT_EQ(j["kernels"][0]["status"], "passed");
   EXPECT_EQ(j["kernels"][1]["kernel"], "planted.embed.write_nowhere");
