@@ -26,6 +26,7 @@ Sampler::Sampler(KernelBinder& binder, const Stream& stream, int64_t vocab, int6
       default_seed_(default_seed) {
   if (device_.props().kind == DeviceKind::cpu) return;
   const size_t bytes = static_cast<size_t>(first_token_ + most_rows) * sizeof(int32_t);
+  to_host_ = device_.make_stream(), drew_ = device_.make_event();
   for (Unread& u : unread_) u.on_host = device_.allocate_pinned(bytes, "drawn tokens"), u.copied = device_.make_event();
   device_.fill(drawn_.logprob, 0, bytes, stream_);  // all of it is copied back, however few rows are drawn
 }
@@ -139,9 +140,12 @@ void Sampler::draw_on_gpu(const ExecContext& ctx, const RowUse* uses, int64_t ro
       std::all_of(uses, uses + rows, [](const RowUse& use) { return use.sample < 0 || plain_greedy(use.sequence->request->sampling()); });
   SampleParams p{.logits = logits, .rows = rows, .token = drawn_.token, .logprob = drawn_.logprob};
   if (!plain) p.row = place_laws(uses, rows);
+  for (const Unread& u : unread_) device_.wait(stream_, u.copied);  // until then what was drawn is still read
   (plain ? greedy_ : full_)(ctx, p);
-  device_.copy(unread_[slot].on_host.data(), drawn_.logprob, static_cast<size_t>(first_token_ + rows) * sizeof(int32_t), stream_);
-  device_.record(unread_[slot].copied, stream_);
+  device_.record(drew_, stream_);
+  device_.wait(to_host_, drew_);
+  device_.copy(unread_[slot].on_host.data(), drawn_.logprob, static_cast<size_t>(first_token_ + rows) * sizeof(int32_t), to_host_);
+  device_.record(unread_[slot].copied, to_host_);
 }
 
 std::vector<RowResult> Sampler::sample_on_gpu(const ExecContext& ctx, const RowUse* uses, int64_t rows, float* logits) {

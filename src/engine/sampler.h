@@ -58,6 +58,8 @@ class Sampler {
   DrawnRows drawn_;
   int64_t first_token_;  ///< in Unread::on_host, in elements
   Unread unread_[2];
+  Stream to_host_;  ///< drawn tokens travel here, beside the next step
+  Event drew_;
   std::optional<StepInputs> laws_;
   size_t laws_bytes_ = 0;
   std::vector<int32_t> eos_ids_;

@@ -8,6 +8,7 @@ namespace attune::cuda {
 
 inline constexpr int kGroup = 128;                             ///< threads of a warpgroup
 inline constexpr int kQueue = 4;                               ///< units that the copying warp may be ahead
+inline constexpr int kUnitBytes = 128;                         ///< a place for one in shared memory
 inline constexpr int kTile = 64;                               ///< keys of one product S = K·Qᵀ
 inline constexpr int kChunk = 512;                             ///< keys of a leaf of the reduction
 inline constexpr int kFoldLevel = 2, kFold = 1 << kFoldLevel;  ///< chunks that are joined in turn, from an absolute multiple on; then a tree
@@ -18,42 +19,6 @@ inline constexpr int kMostLeaves = 512;         ///< of one row: what the join o
 inline constexpr int64_t kMostPartials = 2048;  ///< results that wait in the workspace
 inline constexpr int64_t kPartialBytes = 40 << 20;
 inline constexpr int64_t kCounters = kMostPartials + 32;  ///< of a workspace: of arrived runs, and two of units
-
-/// What one launch needs beyond the tensor maps.
-struct AttentionCall {
-  const void* q;
-  void* out;
-  float* lse;
-  const int32_t *q_start, *kv_lens, *block_table;
-  const float *sinks, *alibi_slopes, *k_scale, *v_scale;
-  const uint8_t* causal;
-  const uint32_t* tree;
-  int64_t q_stride, out_stride, max_blocks, tree_words;
-  int num_seqs, kv_heads, group, head_dim, block_size;
-  int box;                                ///< keys of one copy: a power of two that divides block_size, at most a tile
-  uint32_t by_heads, by_group, by_block;  ///< inverses of kv_heads, group and block_size
-  int window, window_right;
-  float scale;                     ///< of q·k, natural units
-  float softcap, softcap_inverse;  ///< the second: 2·log₂e / softcap
-  Mask mask;
-  Alibi alibi;
-  DType q_dtype, out_dtype;
-  Scales kv_scale;
-  bool q_aligned;    ///< 16-byte loads of q are allowed
-  bool past_stands;  ///< keys before the query tokens may be read before the predecessor is done
-  bool read_once;    ///< keys and values are not needed again soon
-  int stages;        ///< tiles in flight
-  int shared_nodes;  ///< that wait in shared memory; others in `spill`
-  int spill_nodes;
-  int plan_levels;   ///< how many the longest sequence can need
-  int partials;      ///< results of split rows that fit
-  int slots;         ///< those, and one for each block
-  bool out_paired;   ///< two 16-bit outputs may be stored at once
-  int32_t* arrived;  ///< [partials]; 0 between launches, as the next
-  int32_t* tickets;  ///< units handed out beyond the first of each block; blocks that asked for their last one
-  float* spill;      ///< [blocks][spill_nodes][node_floats]
-  float* results;    ///< [slots][rows][head_dim padded] then [slots][rows][2]
-};
 
 /// ⌊2³² / d⌋, as far as it fits: divided() of attention_units.cuh divides by d with it.
 constexpr uint32_t inverse_of(int64_t d) { return d == 1 ? ~uint32_t{0} : static_cast<uint32_t>((int64_t{1} << 32) / d); }
@@ -95,7 +60,8 @@ inline constexpr int kConvertingWarps = 3, kMatrices = 3;
 
 /// Where things are in a block's shared memory (byte offsets from a multiple of 1024).
 struct Layout {
-  int matrices, query, weights, scales, matrix_scales, nodes, maxima, seen, limits, factors, slopes, plan, barriers, made, units, practice, end;
+  int matrices, query, weights, scales, matrix_scales, nodes, maxima, seen, limits, factors, slopes, plan, queue, barriers, made, units, practice, end;
+  constexpr Layout() : Layout(8, 64, false, 0, 0) {}
   constexpr Layout(int rows, int dim, bool f8, int stages, int nodes_here) {
     const bool wide = is_wide(rows), passes = wide && query_waits(dim);  // queries pass through where nodes will wait
     const int queries = rows * dim * 2, waiting = nodes_here * static_cast<int>(node_floats(rows, dim)) * 4;
@@ -113,12 +79,49 @@ struct Layout {
     factors = limits + rows * 8;
     slopes = factors + rows * 4;
     plan = slopes + rows * 4;
-    barriers = (plan + (2 * (kGroup + 1) + 2 * kLevels + 10 + 1 + kQueue) * 4 + 7) / 8 * 8;
+    queue = (plan + (2 * (kGroup + 1) + 2 * kLevels + 10 + 1) * 4 + 15) / 16 * 16;
+    barriers = queue + (kQueue + 1) * kUnitBytes;
     made = barriers + stages * 16;
     units = made + made_tiles * 16;
     practice = units + kQueue * 16;
     end = practice + (wide ? 0 : 2 * 16);
   }
+};
+
+/// What one launch needs beyond the tensor maps.
+struct AttentionCall {
+  const void* q;
+  void* out;
+  float* lse;
+  const int32_t *q_start, *kv_lens, *block_table;
+  const float *sinks, *alibi_slopes, *k_scale, *v_scale;
+  const uint8_t* causal;
+  const uint32_t* tree;
+  int64_t q_stride, out_stride, max_blocks, tree_words;
+  int num_seqs, kv_heads, group, head_dim, block_size;
+  int box;                                ///< keys of one copy: a power of two that divides block_size, at most a tile
+  uint32_t by_heads, by_group, by_block;  ///< inverses of kv_heads, group and block_size
+  int window, window_right;
+  float scale;                     ///< of q·k, natural units
+  float softcap, softcap_inverse;  ///< the second: 2·log₂e / softcap
+  Mask mask;
+  Alibi alibi;
+  DType q_dtype, out_dtype;
+  Scales kv_scale;
+  bool q_aligned;    ///< 16-byte loads of q are allowed
+  bool past_stands;  ///< keys before the query tokens may be read before the predecessor is done
+  bool read_once;    ///< keys and values are not needed again soon
+  Layout at;         ///< of a block's shared memory
+  int stages;        ///< tiles in flight
+  int shared_nodes;  ///< that wait in shared memory; others in `spill`
+  int spill_nodes;
+  int plan_levels;   ///< how many the longest sequence can need
+  int partials;      ///< results of split rows that fit
+  bool out_paired;   ///< two 16-bit outputs may be stored at once
+  int32_t* arrived;  ///< [partials]; 0 between launches, as the next
+  int32_t* tickets;  ///< units handed out beyond the first of each block; blocks that asked for their last one
+  float* spill;      ///< [blocks][spill_nodes][node_floats]
+  float* results;    ///< [partials][rows][head_dim padded] then [partials][rows][2]
 };
 
 /// How a launch uses a multiprocessor.
@@ -155,7 +158,7 @@ constexpr int64_t attention_workspace(const AttentionDesc& d, const Limits& limi
   const int waiting = waiting_nodes(levels_below(limits.longest_kv));
   const int64_t blocks = int64_t{kMostMultiprocessors} * most_blocks(rows, dim, is_f8(d.kv_dtype));
   const int64_t spilled = waiting - shape_of(rows, dim, is_f8(d.kv_dtype), waiting).shared_nodes;
-  return kCounters * 4 + (most_partials(rows, dim) + blocks * (1 + spilled)) * node_floats(rows, dim) * 4;
+  return kCounters * 4 + (most_partials(rows, dim) + blocks * spilled) * node_floats(rows, dim) * 4;
 }
 /// The most that a launch of this desc asks for, whichever rows, lengths and number of blocks it has.
 constexpr int64_t attention_shared_memory(const AttentionDesc& d) {

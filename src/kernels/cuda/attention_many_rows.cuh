@@ -51,66 +51,82 @@ __device__ __forceinline__ uint32_t load_4(uint32_t address) {
 }
 
 /// A converting lane's place: 16 elements `step` of every 64, of key `key` of every 8, so that neither loads nor stores of a warp meet in a bank. A
-/// warp takes every kConvertingWarps-th 8 keys.
+/// warp takes every kConvertingWarps-th 8 keys. Offsets in a matrix of rows of 128 bytes, whose columns of 16 bytes are swizzled; ^ 16·i is i columns on.
 struct Lane {
-  int warp, step, key;
+  uint32_t keys, values, converted;
+  bool most;  // has as many pieces as any
 };
+inline constexpr int kPieces = (kTile / 8 + kConvertingWarps - 1) / kConvertingWarps;
 template <class F>
 __device__ __forceinline__ Lane lane_of() {
-  const int t = static_cast<int>(threadIdx.x) - F::kConsumers - 32, lane = t % 32;
-  return {t / 32, lane % 4, lane / 8 ^ (lane / 4 % 2 * 5)};
+  const uint32_t t = threadIdx.x - F::kConsumers - 32, warp = t / 32, lane = t % 32, step = lane % 4, key = lane / 8 ^ (lane / 4 % 2 * 5);
+  const uint32_t row = (warp * 8 + key) * 128 + key * 16;
+  return {row + step * 4, row ^ (step * 16), row ^ (step * 32), (kPieces - 1) * kConvertingWarps + warp < kTile / 8};
 }
-__device__ __forceinline__ uint32_t column_of(const Lane& l, int column) { return static_cast<uint32_t>((column ^ l.key) * 16); }
-
-/// Stores 16 elements, words[i] those of its i-th four; `row`: of the key, in the matrix's panel.
-__device__ __forceinline__ void store_converted(uint32_t row, const Lane& l, const uint32_t (&low)[4], const uint32_t (&high)[4]) {
-  store_16(row + column_of(l, l.step * 2), low), store_16(row + column_of(l, l.step * 2 + 1), high);
+/// Calls load(piece, words) and store(piece, words) of a lane's pieces of a panel, loads of two before what follows on them.
+template <class L, class S>
+__device__ __forceinline__ void for_each_piece(const Lane& l, const L& load, const S& store) {
+  static_assert(kPieces == 3);
+  constexpr int kNext = kConvertingWarps * 8 * 128;  // bytes
+  uint32_t words[2][2][4];
+  load(0, words[0]);
+  load(kNext, words[1]);
+  store(0, words[0]);
+  if (l.most) load(2 * kNext, words[0]);
+  store(kNext, words[1]);
+  if (l.most) store(2 * kNext, words[0]);
 }
-
-/// Calls f(key, panel) for the pieces of a tile that a lane converts.
-template <class F, class G>
-__device__ __forceinline__ void for_each_piece(const Lane& l, const G& f) {
-#pragma unroll
-  for (int eight = 0; eight < kTile / 8; eight += kConvertingWarps) {
-    if (eight + l.warp >= kTile / 8) break;
-#pragma unroll
-    for (int panel = 0; panel < F::kPanels; ++panel) f((eight + l.warp) * 8 + l.key, panel);
-  }
+/// Stores 16 elements, words[i] those of its i-th four.
+__device__ __forceinline__ void store_converted(uint32_t to, const uint32_t (&low)[4], const uint32_t (&high)[4]) {
+  store_16(to, low), store_16(to ^ 16, high);
 }
 
 /// Keys, their elements in the order of query_at(): element i of four at 32 bytes' distance.
 template <class F>
 __device__ __forceinline__ void convert_keys(uint32_t to, uint32_t keys, const Lane& l) {
-  for_each_piece<F>(l, [&](int key, int panel) {
-    uint32_t words[2][4];
 #pragma unroll
-    for (int half = 0; half < 2; ++half)
+  for (int panel = 0; panel < F::kPanels; ++panel)
+    for_each_piece(
+        l,
+        [&](int piece, uint32_t (&words)[2][4]) {
 #pragma unroll
-      for (int i = 0; i < 4; ++i) words[half][i] = load_4(keys + panel * F::kPanelBytes + key * 128 + column_of(l, i * 2 + half) + l.step * 4);
+          for (int i = 0; i < 8; ++i) words[i % 2][i / 2] = load_4(((keys + panel * F::kPanelBytes + l.keys) ^ (i * 16)) + piece);
+        },
+        [&](int piece, const uint32_t (&words)[2][4]) {
 #pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      uint32_t low[4], high[4];
+          for (int half = 0; half < 2; ++half) {
+            uint32_t low[4], high[4];
 #pragma unroll
-      for (int i = 0; i < 4; ++i) low[i] = halves_of_e4m3(words[half][i]), high[i] = halves_of_e4m3_high(words[half][i]);
-      store_converted(to + (panel * 2 + half) * kTile * 128 + key * 128, l, low, high);
-    }
-  });
+            for (int i = 0; i < 4; ++i) low[i] = halves_of_e4m3(words[half][i]), high[i] = halves_of_e4m3_high(words[half][i]);
+            store_converted(to + (panel * 2 + half) * kTile * 128 + l.converted + piece, low, high);
+          }
+        });
 }
 
 /// Values, in their order.
 template <class F>
 __device__ __forceinline__ void convert_values(uint32_t to, uint32_t values, const Lane& l) {
-  for_each_piece<F>(l, [&](int key, int panel) {
-    uint4 x[2];
 #pragma unroll
-    for (int half = 0; half < 2; ++half) x[half] = load_16(values + panel * F::kPanelBytes + key * 128 + column_of(l, half * 4 + l.step));
+  for (int panel = 0; panel < F::kPanels; ++panel)
+    for_each_piece(
+        l,
+        [&](int piece, uint32_t (&words)[2][4]) {
 #pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const uint32_t low[4] = {halves_of_e4m3(x[half].x), halves_of_e4m3_high(x[half].x), halves_of_e4m3(x[half].y), halves_of_e4m3_high(x[half].y)};
-      const uint32_t high[4] = {halves_of_e4m3(x[half].z), halves_of_e4m3_high(x[half].z), halves_of_e4m3(x[half].w), halves_of_e4m3_high(x[half].w)};
-      store_converted(to + (panel * 2 + half) * kTile * 128 + key * 128, l, low, high);
-    }
-  });
+          for (int half = 0; half < 2; ++half) {
+            const uint4 x = load_16(((values + panel * F::kPanelBytes + l.values) ^ (half * 64)) + piece);
+            words[half][0] = x.x, words[half][1] = x.y, words[half][2] = x.z, words[half][3] = x.w;
+          }
+        },
+        [&](int piece, const uint32_t (&words)[2][4]) {
+#pragma unroll
+          for (int half = 0; half < 2; ++half) {
+            uint32_t out[2][4];
+#pragma unroll
+            for (int i = 0; i < 4; ++i)
+              out[i / 2][i % 2 * 2] = halves_of_e4m3(words[half][i]), out[i / 2][i % 2 * 2 + 1] = halves_of_e4m3_high(words[half][i]);
+            store_converted(to + (panel * 2 + half) * kTile * 128 + l.converted + piece, out[0], out[1]);
+          }
+        });
 }
 
 // ---- products -------------------------------------------------------------------------------------------------------------------------------------
@@ -237,16 +253,17 @@ __device__ __forceinline__ void walk_many(const AttentionCall& c, const Unit& u,
   weights.clear();
   uint32_t present = 0;
   float s[F::kScores];
-  if (u.first_tile < u.last_tile) {
+  const int first_tile = u.first_tile, last_tile = u.last_tile, all_low = u.all_low, all_high = u.all_high;  // `u` is in shared memory
+  if (first_tile < last_tile) {
     await_tile(barriers, ring);
     start_scores<F>(s, queries, query, address + offset(ring.stage));
     wgmma_wait<0>();
     pin(s);
   }
-  for (int tile = u.first_tile; tile < u.last_tile; ++tile) {
+  for (int tile = first_tile; tile < last_tile; ++tile) {
     const int k_stage = ring.stage, first = tile * kTile;
-    const bool last = tile + 1 == u.last_tile;
-    const bool edge = first < u.all_low || first + kTile > u.all_high || (c.mask == Mask::tree && first + kTile > u.span.kv_len - u.span.q_len);
+    const bool last = tile + 1 == last_tile;
+    const bool edge = first < all_low || first + kTile > all_high || (c.mask == Mask::tree && first + kTile > u.span.kv_len - u.span.q_len);
     const bool scaled = F::kF8 && c.kv_scale == Scales::token_head;  // the stages hold what weigh() reads
     if (!scaled) release(barriers, k_stage);
     ring.next(stages);

@@ -29,11 +29,8 @@ __device__ __forceinline__ Factors factors_of(float left, float right) {
   const float m = fmaxf(left, right), safe = m == kNothing ? 0.0f : m;
   return {m, exp2_fast(left - safe), exp2_fast(right - safe)};
 }
-/// left·a + right·b, but exactly one of them where the other is absent.
-__device__ __forceinline__ float join(float left, float right, const Factors& f) {
-  const float both = fmaf(left, f.left, right * f.right);
-  return f.left == 0.0f ? right * f.right : f.right == 0.0f ? left * f.left : both;
-}
+/// An absent one is 0, as is its factor.
+__device__ __forceinline__ float join(float left, float right, const Factors& f) { return fmaf(left, f.left, right * f.right); }
 
 /// This thread's place among the consumers.
 struct Place {
@@ -200,7 +197,7 @@ __device__ __forceinline__ Finish finish_row(const AttentionCall& c, const Unit&
 
 template <class F>
 __device__ __forceinline__ float* heads_of(const AttentionCall& c, int slot) {
-  return c.results + static_cast<int64_t>(c.slots) * F::kRows * F::kDim + static_cast<int64_t>(slot) * F::kRows * 2;
+  return c.results + static_cast<int64_t>(c.partials) * F::kRows * F::kDim + static_cast<int64_t>(slot) * F::kRows * 2;
 }
 
 /// Where the node of a run stands: [rows][kDim] accumulators, and maximum and sum of each row.
@@ -234,20 +231,24 @@ __device__ void write_partial(const Unit& u, const Stored& at, const Node<F>& n)
     }
 }
 
-/// The outputs of a unit of few rows whose keys all are this block's, from registers.
+/// The outputs of a unit whose keys all are this block's, from registers.
 template <class F>
 __device__ __forceinline__ void write_own(const AttentionCall& c, const Unit& u, const Node<F>& n) {
   const Place p = place_of();
+  const int rows = u.runs > 0 ? u.rows : 0;
   Finish f[F::kOwn];
 #pragma unroll
-  for (int j = 0; j < F::kOwn; ++j)
-    f[j] = finish_row(c, u, row_of<F>(p, j), n.maximum[j], n.sum[j], speaks<F>(p) && row_of<F>(p, j) < u.rows && u.runs > 0);
+  for (int j = 0; j < F::kOwn; ++j) f[j] = finish_row(c, u, row_of<F>(p, j), n.maximum[j], n.sum[j], speaks<F>(p) && row_of<F>(p, j) < rows);
 #pragma unroll
   for (int b = 0; b < F::kDimBlocks; ++b)
 #pragma unroll
-    for (int i = 0; i < F::kScores; ++i) {
+    for (int i = 0; i < F::kScores; i += F::kWide ? 2 : 1) {
       const int j = own_of<F>(i), d = dim_of<F>(p, b, i);
-      if (row_of<F>(p, j) < u.rows && d < c.head_dim && u.runs > 0) store_one(c, f[j].out + d, n.values[b][i] * f[j].factor);
+      if (row_of<F>(p, j) >= rows || d >= c.head_dim) continue;
+      if constexpr (F::kWide)
+        store_pair(c, f[j].out + d, n.values[b][i] * f[j].factor, n.values[b][i + 1] * f[j].factor);
+      else
+        store_one(c, f[j].out + d, n.values[b][i] * f[j].factor);
     }
 }
 
@@ -268,13 +269,10 @@ __device__ __forceinline__ RowNode<F> joined(const RowNode<F>& left, const RowNo
   return n;
 }
 
-/// kOwnBlock: stored by this block; else by any, which the L1 cache may not know of.
-template <class F, bool kOwnBlock>
+/// Stored by any block, which the L1 cache may not know of.
+template <class F>
 __device__ __forceinline__ RowNode<F> load_row_node(const Stored& at, int row) {
-  const auto load = [](const float* from) {
-    const auto* pair = reinterpret_cast<const float2*>(from);
-    return kOwnBlock ? *pair : __ldcg(pair);
-  };
+  const auto load = [](const float* from) { return __ldcg(reinterpret_cast<const float2*>(from)); };
   RowNode<F> n;
   const float2 head = load(at.heads + row * 2);
   n.maximum = head.x, n.sum = head.y;
@@ -289,7 +287,7 @@ __device__ __forceinline__ void load_eight(const AttentionCall& c, const Unit& u
 #pragma unroll
   for (int i = 0; i < 8; ++i) {
     const int at = eight * 8 + i - u.first_leaf;
-    leaf[i] = at >= 0 && at < u.leaves ? load_row_node<F, false>(stored_at<F>(c, u.slot + at), row) : RowNode<F>{};
+    leaf[i] = at >= 0 && at < u.leaves ? load_row_node<F>(stored_at<F>(c, u.slot + at), row) : RowNode<F>{};
   }
 }
 /// Of chunks those of a fold in turn, the rest as a tree.
@@ -350,28 +348,19 @@ __device__ __forceinline__ void write_row(const AttentionCall& c, const Unit& u,
     if (b * 64 + lane * 2 < c.head_dim) store_pair(c, f.out + b * 64 + lane * 2, n.values[b].x * f.factor, n.values[b].y * f.factor);
 }
 
-/// The output of rows begin … end − 1 of a unit whose leaves are all in the results: kAtOnce rows a warp at a time, so that loads overlap.
+/// The output of rows begin … end − 1 of a unit whose leaves are all in the results.
 template <class F>
-__device__ void write_rows(const AttentionCall& c, const Unit& u, const Stored& own, int begin, int end) {
-  constexpr int kWarps = F::kConsumers / 32, kAtOnce = F::kWide ? 4 : 2;
+__device__ void write_rows(const AttentionCall& c, const Unit& u, int begin, int end) {
+  constexpr int kWarps = F::kConsumers / 32, kAtOnce = 2;  // rows whose loads overlap
   const int first = begin + static_cast<int>(threadIdx.x / 32), last_row = end - 1;
-  if (u.runs == 1) {
+  if (F::kWide && u.first_leaf / 8 == (u.first_leaf + u.leaves - 1) / 8) {
 #pragma unroll 1
     for (int row = first; row < end; row += kWarps * kAtOnce) {
-      RowNode<F> n[kAtOnce];
+      RowNode<F> leaf[kAtOnce][8];
 #pragma unroll
-      for (int i = 0; i < kAtOnce; ++i) n[i] = load_row_node<F, true>(own, min(row + i * kWarps, last_row));
+      for (int i = 0; i < kAtOnce; ++i) load_eight(c, u, u.first_leaf / 8, min(row + i * kWarps, last_row), leaf[i]);
 #pragma unroll
-      for (int i = 0; i < kAtOnce; ++i) write_row(c, u, row + i * kWarps, end, n[i]);
-    }
-  } else if (F::kWide && u.first_leaf / 8 == (u.first_leaf + u.leaves - 1) / 8) {
-#pragma unroll 1
-    for (int row = first; row < end; row += kWarps * 2) {
-      RowNode<F> leaf[2][8];
-#pragma unroll
-      for (int i = 0; i < 2; ++i) load_eight(c, u, u.first_leaf / 8, min(row + i * kWarps, last_row), leaf[i]);
-#pragma unroll
-      for (int i = 0; i < 2; ++i) write_row(c, u, row + i * kWarps, end, join_eight(u, leaf[i]));
+      for (int i = 0; i < kAtOnce; ++i) write_row(c, u, row + i * kWarps, end, join_eight(u, leaf[i]));
     }
   } else {
 #pragma unroll 1

@@ -28,17 +28,14 @@ struct Form {
   static constexpr int kScores = kColumns / 2;           // registers of S, and of one block of Oᵀ
   static constexpr int kOwn = kWide ? 2 : kColumns / 4;  // rows a thread has a part in
   static constexpr bool kQueryWaits = kWide && query_waits(kDim);
+  static constexpr bool kReadsLayout = kWide && !F8_;  // from the launch's constants instead of making it: slower to start, fewer registers
+  static constexpr bool kHoldsUnit = !kWide && kBlocks <= 2;  // in registers, where there are any; else it is read again and again
   static constexpr bool kConverts = kWide && kF8;  // other warps make f16 matrices of tiles; consumers see those alone
   static constexpr int kConverters = kConverts ? kConvertingWarps * 32 : 0;
   static constexpr int kMatrixBytes = kTile * kDim * 2, kMatrixPanels = kConverts ? kDim / 64 : kPanels;
   static constexpr int kNodeFloats = kRows * (kDim + 2);
   static constexpr float kBias = std::is_same_v<T, __half> ? 14.0f : 0.0f;  // weights are 2^bias·p, to stay clear of f16's subnormals
 };
-
-template <class F>
-__host__ __device__ constexpr Layout layout_of(int stages, int nodes) {
-  return Layout(F::kRows, F::kDim, F::kF8, stages, nodes);
-}
 
 struct Plan {
   int level;  // a run is 2^level chunks
@@ -54,8 +51,9 @@ struct Span {
 };
 
 /// What a block works on at a time.
-struct Unit {
-  int seq, head, first_row, rows;
+struct alignas(16) Unit {
+  int seq;  // negative: there are no more
+  int head, first_row, rows;
   Span span;
   int runs, run;                // of the row (0: a rehearsal, of which nothing leaves the block); this one's index among them
   int leaves, first_leaf;       // of a split row: results that its join reads, of chunks in folds or of runs; absolute index of the first
@@ -66,6 +64,8 @@ struct Unit {
   int first_tile, last_tile;    // half-open
   int all_low, all_high;        // keys that every row of this unit sees
 };
+
+static_assert(sizeof(Unit) <= kUnitBytes);
 
 /// x = quotient · d + remainder, by d's inverse_of(): the product's upper half is at most 1 too small. 0 ≤ x, few instructions.
 struct Divided {

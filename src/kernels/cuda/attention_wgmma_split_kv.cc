@@ -50,14 +50,12 @@ void place_workspace(AttentionCall& c, int64_t node, const Workspace& w, int blo
   constexpr int64_t kCounterBytes = kCounters * 4;
   const int64_t spill = blocks * c.spill_nodes * node;
   const int64_t room = static_cast<int64_t>(w.bytes) - kCounterBytes - spill;
-  if (room < blocks * node)
-    fail(ErrorCode::internal, kName, fmt::format("a workspace of {} bytes or more", w.bytes - room + blocks * node), std::to_string(w.bytes));
+  if (room < 0) fail(ErrorCode::internal, kName, fmt::format("a workspace of {} bytes or more", kCounterBytes + spill), std::to_string(w.bytes));
   unsigned char* at = static_cast<unsigned char*>(w.data);
   c.arrived = reinterpret_cast<int32_t*>(at);
   c.spill = reinterpret_cast<float*>(at + kCounterBytes);
   c.results = reinterpret_cast<float*>(at + kCounterBytes + spill);
-  c.partials = static_cast<int>(std::min(kMostPartials, room / node - blocks));
-  c.slots = c.partials + blocks;
+  c.partials = static_cast<int>(std::min(kMostPartials, room / node));
 }
 
 void attend(const FormFacts& form, AttentionCall& c, const Workspace& w, CUtensorMap k, CUtensorMap v, int blocks, int shared, cudaStream_t stream) {
@@ -89,6 +87,7 @@ void attention_wgmma_split_kv(const ExecContext& ctx, const AttentionDesc& desc,
   const int blocks = static_cast<int>(
       std::min<int64_t>(std::min(multiprocessors(kName), kMostMultiprocessors) * shape.blocks, row_tiles * desc.num_kv_heads * chunks));
   if (blocks <= multiprocessors(kName)) shape = shape_of(rows, dim, is_f8(desc.kv_dtype), waiting, true);
+  c.at = Layout(rows, dim, is_f8(desc.kv_dtype), shape.stages, shape.shared_nodes);
   c.stages = shape.stages, c.shared_nodes = shape.shared_nodes, c.spill_nodes = waiting - shape.shared_nodes;
   c.plan_levels = std::min(kLevels, levels + 1);
   place_workspace(c, node_floats(rows, dim) * 4, ctx.workspace, blocks);

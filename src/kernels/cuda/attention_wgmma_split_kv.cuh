@@ -34,10 +34,15 @@
 //      through its code once before its turn, outputs of a row's only run from registers, units by few instructions, joins of split rows in few
 //      registers, more tiles where a multiprocessor has one block: 241 | 6,758 → 245 | 6,872; verify of e4m3 8×4k 44.9 → 41.7, of bf16 1×4k
 //      19.9 → 18.6, decode 1×8k 14.9 → 14.5
+//  13  units made by the copying warp alone and read from shared memory, outputs of all rows from registers, joins of two instructions an element,
+//      converting warps at addresses that need no arithmetic: fewer registers (8 rows of e4m3: 500 → 92 bytes spilled, 64 rows in the consumers none)
+//      and up to a third less code; before, same run: 128, 74.3, 147, 18.6, verify of e4m3 32×4k 130                       127 | 69.5 | 139 | 18.3 | 119
 // What bounds it: bf16 decode the memory system; e4m3 the latency of a tile's chain (two barriers, conversions) at four warps a scheduler; 64 rows
-// the ends of chunks (without them 134 and, e4m3, 116) and, of few sequences, the join; one short batch the wait for the predecessor, the first tile
-// and the join. Tried for 64 rows: blocks that start late, so that ends of chunks of a multiprocessor's two do not coincide: 165 → 169, e4m3 137 →
-// 146.
+// the ends of chunks (without them 134 and, e4m3, 116, before 13) and, of few sequences, the join; one short batch the wait for the predecessor, the
+// first tile and the join. Tried for 64 rows: blocks that start late, so that ends of chunks of a multiprocessor's two do not coincide: 165 → 169,
+// e4m3 137 → 146; the next tile's scores multiplied while this one's become weights, keys a tile ahead of values: 142 → 151, e4m3 119 → 143, since
+// tiles are held longer and fewer are in flight; 208 registers and 48 for copying and converting: 137 → 141; four rows joined at once instead of
+// two, which spill: 1×4k 18.6 → 22.9; the block table brought to L2 before it is needed: no change.
 #include "kernels/cuda/attention_few_rows.cuh"
 #include "kernels/cuda/attention_many_rows.cuh"
 
@@ -53,35 +58,34 @@ __device__ __forceinline__ int piece_of(const AttentionCall& c, const Unit& u, i
   return (c.block_table[u.seq * c.max_blocks + at.quotient] * c.kv_heads + u.head) * c.block_size + at.remainder;
 }
 
-/// Units on their way from the copying warp to the consumers.
+/// Units on their way from the copying warp to the consumers, in shared memory; behind them stands the rehearsal's.
 struct Queue {
-  int* units;
+  unsigned char* units;
   uint32_t barriers;  // full and empty of each place
   int place = 0;
   uint32_t phase = 0;
 
-  __device__ __forceinline__ void put(int unit) {  // one thread
+  __device__ __forceinline__ Unit& at(int i) const { return *reinterpret_cast<Unit*>(units + i * kUnitBytes); }
+  __device__ __forceinline__ void put(const Unit& u) {  // one thread
     barrier_wait(barriers + place * 16 + 8, phase ^ 1);
-    units[place] = unit;
+    at(place) = u;
     barrier_arrive(barriers + place * 16);
     next();
   }
-  __device__ __forceinline__ int take() {  // all consumers and converters
+  __device__ __forceinline__ Unit& look() const {  // all consumers and converters
     barrier_wait(barriers + place * 16, phase);
-    const int unit = units[place];
+    return at(place);
+  }
+  __device__ __forceinline__ void drop() {  // the one they look at
     __syncwarp();
     if (threadIdx.x % 32 == 0) barrier_arrive(barriers + place * 16 + 8);
     next();
-    return unit;
   }
   __device__ __forceinline__ void next() {
     if (++place == kQueue) place = 0, phase ^= 1;
   }
 };
-template <class F>
-__device__ __forceinline__ Queue queue_of(unsigned char* base, const Layout& at) {
-  return {reinterpret_cast<int*>(base + at.barriers) - kQueue, shared_address(base) + at.units};
-}
+__device__ __forceinline__ Queue queue_of(unsigned char* base, const Layout& at) { return {base + at.queue, shared_address(base) + at.units}; }
 
 template <class F>
 __device__ __forceinline__ void copy_tile(const AttentionCall& c, const CUtensorMap* map, const float* scales, int row, bool copies, uint32_t base,
@@ -110,7 +114,7 @@ __device__ void produce(const AttentionCall& c, const CUtensorMap* k_map, const 
   const int lane = static_cast<int>(threadIdx.x % 32), pieces = kTile / c.box;
   const int piece = lane / F::kPanels, panel = lane % F::kPanels;
   const uint32_t base = shared_address(memory);
-  Queue queue = queue_of<F>(memory, at);
+  Queue queue = queue_of(memory, at);
   Ring ring;
   bool waited = false;
   const auto wait = [&waited] {
@@ -119,9 +123,13 @@ __device__ void produce(const AttentionCall& c, const CUtensorMap* k_map, const 
   };
   const bool rounds = plan.units > static_cast<int>(gridDim.x);
   for (int index = static_cast<int>(blockIdx.x);;) {
-    if (lane == 0) queue.put(index);
-    if (index >= plan.units) break;
-    const Unit u = unit_at<F>(c, plan, firsts, index);
+    Unit u;
+    if (index < plan.units)
+      u = unit_at<F>(c, plan, firsts, index);
+    else
+      u.seq = -1;
+    if (lane == 0) queue.put(u);
+    if (u.seq < 0) break;
     int rows = u.first_tile < u.last_tile ? piece_of(c, u, u.first_tile / kTilesPerChunk) : -1, next = -1;
     const int stands = c.past_stands ? u.span.kv_len - u.span.q_len : 0;  // keys that the predecessor did not write
     for (int tile = u.first_tile; tile < u.last_tile; ++tile) {
@@ -149,16 +157,17 @@ __device__ void produce(const AttentionCall& c, const CUtensorMap* k_map, const 
 
 /// What the converting warps do: matrices of one tile after the other, in the order in which the copying warp asks for them.
 template <class F>
-__device__ void convert(const AttentionCall& c, const Plan& plan, const int* firsts, unsigned char* base, const Layout& at) {
+__device__ void convert(const AttentionCall& c, unsigned char* base, const Layout& at) {
   const uint32_t address = shared_address(base), barriers = address + at.barriers, made_barriers = address + at.made;
   const bool scaled = c.kv_scale == Scales::token_head;
-  Queue queue = queue_of<F>(base, at);
+  Queue queue = queue_of(base, at);
   const Lane lane = lane_of<F>();
   const int place = static_cast<int>(threadIdx.x) - F::kConsumers - 32;
   Ring raw, made;
-  for (int index = queue.take(); index < plan.units; index = queue.take()) {
-    const Unit u = unit_at<F>(c, plan, firsts, index);
-    for (int i = 2 * u.first_tile; i < 2 * u.last_tile; ++i) {
+  while (queue.look().seq >= 0) {
+    const int first = queue.look().first_tile, last = queue.look().last_tile;
+    queue.drop();
+    for (int i = 2 * first; i < 2 * last; ++i) {
       await_tile(barriers, raw);
       barrier_wait(made_barriers + made.stage * 16 + 8, made.phase ^ 1);
       const uint32_t from = address + raw.stage * F::kTileBytes, to = address + at.matrices + made.stage * F::kMatrixBytes;
@@ -187,20 +196,17 @@ __device__ void write_absent(const AttentionCall& c, const Unit& u, Node<F>& n) 
       write_partial<F>(u, stored_at<F>(c, u.slot + chunk - u.first_leaf), n);
 }
 
-/// Stores a run's node where others find it. Few rows: who stores the last one of a row writes the output. Many rows, where every unit has a block:
-/// they wait for each other, and each writes some. A row's only run goes through `own`.
+/// A row's only run becomes its output; one of several is stored where others find it. Few rows: who stores the last one of a row writes the output.
+/// Many rows, where every unit has a block: they wait for each other, and each writes some.
 template <class F>
-__device__ void finish_unit(const AttentionCall& c, const Unit& u, Node<F>& n, int* flag, Stored own, bool together) {
-  if constexpr (!F::kWide)
-    if (u.runs <= 1) return write_own<F>(c, u, n);
-  named_sync(1, F::kConsumers);  // no node waits any more where `own` may be
+__device__ void finish_unit(const AttentionCall& c, const Unit& u, Node<F>& n, int* flag, bool together) {
+  if (u.runs <= 1) return write_own<F>(c, u, n);
   if (u.by_chunk)
     write_absent<F>(c, u, n);
   else
-    write_partial<F>(u, own = u.runs > 1 ? stored_at<F>(c, u.slot + u.run) : own, n);
-  if (u.runs > 1) __threadfence();
+    write_partial<F>(u, stored_at<F>(c, u.slot + u.run), n);
+  __threadfence();
   named_sync(1, F::kConsumers);
-  if (F::kWide && u.runs == 1) return write_rows<F>(c, u, own, 0, u.rows);
   const bool shares = F::kWide && together;
   int* arrived = &c.arrived[u.slot];
   if (threadIdx.x == 0) {
@@ -214,25 +220,25 @@ __device__ void finish_unit(const AttentionCall& c, const Unit& u, Node<F>& n, i
   named_sync(1, F::kConsumers);
   if (*flag == 0) return;
   __threadfence();
-  if (!shares) return write_rows<F>(c, u, own, 0, u.rows);
-  write_rows<F>(c, u, own, u.rows * u.run / u.runs, u.rows * (u.run + 1) / u.runs);
-  if (threadIdx.x == 0 && atomicAdd(arrived, 1) == 2 * u.runs - 1) *arrived = 0;  // nobody looks any more
+  const int begin = shares ? u.rows * u.run / u.runs : 0, end = shares ? u.rows * (u.run + 1) / u.runs : u.rows;
+  write_rows<F>(c, u, begin, end);
+  if (shares && threadIdx.x == 0 && atomicAdd(arrived, 1) == 2 * u.runs - 1) *arrived = 0;  // nobody looks any more
 }
 
 template <class F>
-__device__ void consume(const AttentionCall& c, const Plan& plan, const int* firsts, unsigned char* base, const Layout& at) {
-  int* flag = reinterpret_cast<int*>(base + at.barriers) - kQueue - 1;
+__device__ void consume(const AttentionCall& c, const Plan& plan, unsigned char* base, const Layout& at) {
+  int* flag = reinterpret_cast<int*>(base + at.queue) - 1;
   const Waiting<F> waiting{reinterpret_cast<float*>(base + at.nodes), c.spill + static_cast<int64_t>(blockIdx.x) * c.spill_nodes * F::kNodeFloats,
                            c.shared_nodes};
   Ring ring;
-  float* nodes = reinterpret_cast<float*>(base + at.nodes);  // none waits there when a unit ends
-  const Stored own = c.shared_nodes > 0 ? Stored{nodes, nodes + F::kRows * F::kDim} : stored_at<F>(c, c.partials + static_cast<int>(blockIdx.x));
-  Queue queue = queue_of<F>(base, at);
+  Queue queue = queue_of(base, at);
+  const bool together = plan.units <= static_cast<int>(gridDim.x);
   // Between the kernels of a layer a launch finds none of its code in the caches: it goes through it once while the one in front still runs.
-  int index = rehearses<F>(c, plan) && static_cast<int>(blockIdx.x) < plan.units ? -1 : queue.take();
-  if (index < 0) ring.phase = 1;  // what nobody ever fills passes for full
-  for (; index < plan.units; index = queue.take()) {
-    const Unit u = index < 0 ? rehearsal_unit<F>(c) : unit_at<F>(c, plan, firsts, index);
+  bool rehearsal = rehearses<F>(c, plan) && static_cast<int>(blockIdx.x) < plan.units;
+  if (rehearsal) ring.phase = 1;  // what nobody ever fills passes for full
+  for (;;) {
+    const std::conditional_t<F::kHoldsUnit, Unit, Unit&> u = rehearsal ? queue.at(kQueue) : queue.look();
+    if (u.seq < 0) return;
     begin_unit<F>(c, u, base, at);
     Node<F> n;
     n.clear();
@@ -240,37 +246,42 @@ __device__ void consume(const AttentionCall& c, const Plan& plan, const int* fir
       walk_many<F>(c, u, waiting, base, at, ring, n);
     else
       walk_few<F>(c, u, waiting, base, at, ring, n);
-    finish_unit<F>(c, u, n, flag, own, plan.units <= static_cast<int>(gridDim.x));
-    if (u.runs == 0) ring = {};
+    finish_unit<F>(c, u, n, flag, together);
+    if (rehearsal)
+      ring = {}, rehearsal = false;
+    else
+      queue.drop();
   }
+}
+
+/// A warp: pairs of barriers (full, empty) of tiles, matrices, units and the rehearsal's tiles, one a lane.
+template <class F>
+__device__ __forceinline__ void make_barriers(const AttentionCall& c, uint32_t address, const Layout& at) {
+  constexpr int kMade = F::kConverts ? kMatrices : 0, kPractice = F::kWide ? 0 : 2, kReaders = F::kConsumers / 32;
+  const int pair = static_cast<int>(threadIdx.x % 32), made = pair - c.stages, unit = made - kMade;
+  if (unit < kQueue + kPractice) {
+    const bool is_tile = made < 0, is_made = made >= 0 && unit < 0, is_unit = unit >= 0 && unit < kQueue;
+    barrier_init(address + at.barriers + pair * 16, is_made ? kConvertingWarps : 1);
+    barrier_init(address + at.barriers + pair * 16 + 8,
+                 is_tile && F::kConverts ? kConvertingWarps : is_unit ? kReaders + F::kConverters / 32 : kReaders);
+  }
+  fence_barrier_init();
 }
 
 template <class F>
 __global__ void __launch_bounds__(F::kThreads, F::kBlocks)
-    attend(const AttentionCall c, const __grid_constant__ CUtensorMap k_map, const __grid_constant__ CUtensorMap v_map) {
+    attend(const __grid_constant__ AttentionCall c, const __grid_constant__ CUtensorMap k_map, const __grid_constant__ CUtensorMap v_map) {
   extern __shared__ __align__(1024) unsigned char shared[];
-  const Layout at = layout_of<F>(c.stages, c.shared_nodes);
+  const std::conditional_t<F::kReadsLayout, const Layout&, const Layout> at =
+      F::kReadsLayout ? c.at : Layout(F::kRows, F::kDim, F::kF8, c.stages, c.shared_nodes);
   const uint32_t address = shared_address(shared);
   release_successor();
-  if (threadIdx.x == F::kConsumers) {
-    prefetch_map(&k_map), prefetch_map(&v_map);
-    for (int i = 0; i < c.stages; ++i) {
-      barrier_init(address + at.barriers + i * 16, 1);
-      barrier_init(address + at.barriers + i * 16 + 8, F::kConverts ? kConvertingWarps : F::kConsumers / 32);
+  if (threadIdx.x / 32 == F::kConsumers / 32) {
+    make_barriers<F>(c, address, at);
+    if (threadIdx.x == F::kConsumers) {
+      prefetch_map(&k_map), prefetch_map(&v_map);
+      queue_of(shared, at).at(kQueue) = rehearsal_unit<F>(c);
     }
-    for (int i = 0; F::kConverts && i < kMatrices; ++i) {
-      barrier_init(address + at.made + i * 16, kConvertingWarps);
-      barrier_init(address + at.made + i * 16 + 8, F::kConsumers / 32);
-    }
-    for (int i = 0; i < kQueue; ++i) {
-      barrier_init(address + at.units + i * 16, 1);
-      barrier_init(address + at.units + i * 16 + 8, (F::kConsumers + F::kConverters) / 32);
-    }
-    for (int i = 0; !F::kWide && i < 2; ++i) {
-      barrier_init(address + at.practice + i * 16, 1);
-      barrier_init(address + at.practice + i * 16 + 8, F::kConsumers / 32);
-    }
-    fence_barrier_init();
   }
   int* firsts = reinterpret_cast<int*>(shared + at.plan);
   const Plan plan = make_plan<F>(c, firsts);  // its barriers also publish the ones above; lengths and tables are older than the predecessor
@@ -279,10 +290,10 @@ __global__ void __launch_bounds__(F::kThreads, F::kBlocks)
     if (threadIdx.x < F::kConsumers + 32)
       produce<F>(c, &k_map, &v_map, plan, firsts, shared, at);
     else if constexpr (F::kConverts)
-      convert<F>(c, plan, firsts, shared, at);
+      convert<F>(c, shared, at);
   } else {
     if constexpr (F::kWide) take_registers<F::kBlocks == 1 ? 240 : 216>();
-    consume<F>(c, plan, firsts, shared, at);
+    consume<F>(c, plan, shared, at);
   }
   wait_for_predecessor();  // so that who waits for this kernel has waited for it, too
 }

@@ -84,7 +84,7 @@ constexpr AttentionKernel kAttention[] = {
      .launch = built<kOn, &cuda::attention_wgmma_prefill>()},
     {.info = {.name = "cuda.attention.wgmma_split_kv",
               .tier = Tier::specialized,
-              .version = 4,
+              .version = 5,
               .reduction = "chunk512.fold4.tile64.wgmma.p_bf16.p_f16_scaled14",
               .device = kHopper,
               .graph = GraphLevel::mixed,
