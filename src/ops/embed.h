@@ -39,7 +39,7 @@ struct Embed {
   static constexpr void for_each_field(const Capability& c, D& d, const Desc& def, F&& f) {
     f(FieldName{"w_dtype", "w", true}, c.w_dtype, d.w_dtype, def.w_dtype, kWideTypes);
     f(FieldName{"out_dtype", "out"}, c.out_dtype, d.out_dtype, def.out_dtype, kWideTypes);
-    f(FieldName{"hidden", "hidden", true}, c.hidden, d.hidden, def.hidden, Constraint<int64_t>(range{1, int64_t{1} << 24}));
+    f(FieldName{"hidden", "hidden", true}, c.hidden, d.hidden, def.hidden, Constraint<int64_t>(range{1, 1 << 17}));
   }
 };
 using EmbedKernel = Kernel<Embed>;

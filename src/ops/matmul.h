@@ -90,7 +90,7 @@ struct Matmul {
 
   template <class D, class F>
   static constexpr void for_each_field(const Capability& c, D& d, const Desc& def, F&& f) {
-    constexpr int64_t kMax = int64_t{1} << 31;
+    constexpr int64_t kMax = int64_t{1} << 19;
     f(FieldName{"x_dtype", "x", true}, c.x_dtype, d.x_dtype, def.x_dtype, kStorageTypes);
     f(FieldName{"w_dtype", "w", true}, c.w_dtype, d.w_dtype, def.w_dtype, kStorageTypes);
     f(FieldName{"out_dtype", "out"}, c.out_dtype, d.out_dtype, def.out_dtype, kWideTypes);

@@ -47,7 +47,7 @@ struct Norm {
     f(FieldName{"x_dtype", "x", true}, c.x_dtype, d.x_dtype, def.x_dtype, kWideTypes);
     f(FieldName{"w_dtype", "w", true}, c.w_dtype, d.w_dtype, def.w_dtype, kWideTypes);
     f(FieldName{"out_dtype", "out"}, c.out_dtype, d.out_dtype, def.out_dtype, kWideTypes);
-    f(FieldName{"hidden", "hidden", true}, c.hidden, d.hidden, def.hidden, Constraint<int64_t>(range{1, int64_t{1} << 24}));
+    f(FieldName{"hidden", "hidden", true}, c.hidden, d.hidden, def.hidden, Constraint<int64_t>(range{1, 32768}));
     f(FieldName{"unit_offset", "unit_offset"}, c.unit_offset, d.unit_offset, def.unit_offset, kYesNo);
     f(FieldName{"residual", "residual"}, c.residual, d.residual, def.residual, kYesNo);
   }

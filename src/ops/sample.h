@@ -59,7 +59,7 @@ struct Sample {
 
   template <class D, class F>
   static constexpr void for_each_field(const Capability& c, D& d, const Desc& def, F&& f) {
-    f(FieldName{"vocab", "vocab", true}, c.vocab, d.vocab, def.vocab, Constraint<int64_t>(range{1, int64_t{1} << 24}));
+    f(FieldName{"vocab", "vocab", true}, c.vocab, d.vocab, def.vocab, Constraint<int64_t>(range{1, 1 << 20}));
     f(FieldName{"greedy_only", "greedy_only", true}, c.greedy_only, d.greedy_only, def.greedy_only, kYesNo);
   }
 };

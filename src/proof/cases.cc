@@ -100,6 +100,37 @@ std::optional<typename Op::Desc> draw_desc(const Kernel<Op>& kernel, uint64_t se
   return std::nullopt;
 }
 
+/// The largest value of a field that is too large to meet every other field's corners.
+struct End {
+  std::string field;
+  int64_t value;
+};
+template <class Op>
+std::vector<End> ends_of(const Kernel<Op>& kernel) {
+  std::vector<End> out;
+  const typename Op::Desc desc{}, defaults{};
+  Op::for_each_field(kernel.can, desc, defaults, [&]<class T>(FieldName name, const auto& can, const T&, const auto& fallback, const auto& domain) {
+    if constexpr (std::is_same_v<T, int64_t>) {
+      std::vector<T> beyond;
+      field_corners<Op>(name, can, domain, fallback, &beyond);
+      for (const T value : beyond) out.push_back({std::string(name.field), value});
+    }
+  });
+  return out;
+}
+
+template <class Op>
+int64_t value_of(const typename Op::Desc& desc, std::string_view field) {
+  const typename Op::Capability none{};
+  const typename Op::Desc defaults{};
+  int64_t found = 0;
+  Op::for_each_field(none, desc, defaults, [&]<class T>(FieldName name, const auto&, const T& value, const T&, const auto&) {
+    if constexpr (std::is_same_v<T, int64_t>)
+      if (name.field == field) found = value;
+  });
+  return found;
+}
+
 /// A random admitted value of one field; sizes stay within the span of the sizes that are tested.
 template <class Op, class T>
 T random_value(FieldName name, const Constraint<T>& can, const Constraint<T>& domain, T fallback, Rng& rng) {
@@ -273,18 +304,35 @@ std::vector<std::string> declared_corners(const Kernel<Op>& kernel) {
   Op::for_each_field(kernel.can, desc, defaults, [&](FieldName name, const auto& can, const auto&, const auto& fallback, const auto& domain) {
     for (const auto value : field_corners<Op>(name, can, domain, fallback)) out.push_back(std::string(name.field) + "=" + value_text(value));
   });
+  for (const End& end : ends_of(kernel)) out.push_back(end.field + "=" + std::to_string(end.value));
   return out;
 }
 
 template <class Op>
-std::vector<std::string> beyond_reach(const Kernel<Op>& kernel) {
-  std::vector<std::string> out;
-  const typename Op::Desc desc{}, defaults{};
-  Op::for_each_field(kernel.can, desc, defaults, [&]<class T>(FieldName name, const auto& can, const T&, const auto& fallback, const auto& domain) {
-    std::vector<T> beyond;
-    field_corners<Op>(name, can, domain, fallback, &beyond);
-    for (const auto value : beyond) out.push_back(std::string(name.field) + "=" + value_text(value));
-  });
+std::vector<Case<Op>> end_cases(const Kernel<Op>& kernel, uint64_t seed) {
+  std::vector<Case<Op>> out;
+  const typename Op::Desc defaults{};
+  const std::vector<End> ends = ends_of(kernel);
+  for (size_t i = 0; i < ends.size(); ++i) {
+    constexpr int64_t kAttempts = 300;
+    for (int64_t attempt = 0; attempt < kAttempts; ++attempt) {
+      auto desc = draw_desc(kernel, mix(seed, i), attempt);
+      if (!desc) break;
+      Op::for_each_field(kernel.can, *desc, defaults, [&]<class T>(FieldName name, const auto& can, T& value, const T& fallback, const auto& domain) {
+        if constexpr (std::is_same_v<T, int64_t>) {
+          const auto sizes = field_corners<Op>(name, can, domain, fallback);
+          if (name.field == ends[i].field)
+            value = ends[i].value;
+          else if (!is_extra(name))
+            value = *std::min_element(sizes.begin(), sizes.end());
+        }
+      });
+      repair(*desc);
+      if (!is_valid<Op>(*desc) || !is_affordable(*desc) || !admits(kernel, *desc) || value_of<Op>(*desc, ends[i].field) != ends[i].value) continue;
+      out.push_back(case_of<Op>(*desc, mix(seed, i + 1000) % 1'000'000 + 1));
+      break;
+    }
+  }
   return out;
 }
 
@@ -334,7 +382,7 @@ template std::optional<Case<Attention>> draw_case(const Kernel<Attention>&, uint
 template std::optional<Case<Attention>> random_case(const Kernel<Attention>&, uint64_t);
 template std::vector<std::string> declared_corners(const Kernel<Attention>&);
 template std::vector<std::string> unexercised(const Kernel<Attention>&, const std::vector<Case<Attention>>&);
-template std::vector<std::string> beyond_reach(const Kernel<Attention>&);
+template std::vector<Case<Attention>> end_cases(const Kernel<Attention>&, uint64_t);
 template std::vector<std::pair<std::string, std::string>> declared_fields(const Kernel<Attention>&);
 template std::vector<Outside<Attention>> outside_descs(const Kernel<Attention>&, uint64_t);
 template std::string to_text(const Case<KvWrite>&);
@@ -346,7 +394,7 @@ template std::optional<Case<KvWrite>> draw_case(const Kernel<KvWrite>&, uint64_t
 template std::optional<Case<KvWrite>> random_case(const Kernel<KvWrite>&, uint64_t);
 template std::vector<std::string> declared_corners(const Kernel<KvWrite>&);
 template std::vector<std::string> unexercised(const Kernel<KvWrite>&, const std::vector<Case<KvWrite>>&);
-template std::vector<std::string> beyond_reach(const Kernel<KvWrite>&);
+template std::vector<Case<KvWrite>> end_cases(const Kernel<KvWrite>&, uint64_t);
 template std::vector<std::pair<std::string, std::string>> declared_fields(const Kernel<KvWrite>&);
 template std::vector<Outside<KvWrite>> outside_descs(const Kernel<KvWrite>&, uint64_t);
 template std::string to_text(const Case<Matmul>&);
@@ -358,7 +406,7 @@ template std::optional<Case<Matmul>> draw_case(const Kernel<Matmul>&, uint64_t, 
 template std::optional<Case<Matmul>> random_case(const Kernel<Matmul>&, uint64_t);
 template std::vector<std::string> declared_corners(const Kernel<Matmul>&);
 template std::vector<std::string> unexercised(const Kernel<Matmul>&, const std::vector<Case<Matmul>>&);
-template std::vector<std::string> beyond_reach(const Kernel<Matmul>&);
+template std::vector<Case<Matmul>> end_cases(const Kernel<Matmul>&, uint64_t);
 template std::vector<std::pair<std::string, std::string>> declared_fields(const Kernel<Matmul>&);
 template std::vector<Outside<Matmul>> outside_descs(const Kernel<Matmul>&, uint64_t);
 template std::string to_text(const Case<Norm>&);
@@ -370,7 +418,7 @@ template std::optional<Case<Norm>> draw_case(const Kernel<Norm>&, uint64_t, int6
 template std::optional<Case<Norm>> random_case(const Kernel<Norm>&, uint64_t);
 template std::vector<std::string> declared_corners(const Kernel<Norm>&);
 template std::vector<std::string> unexercised(const Kernel<Norm>&, const std::vector<Case<Norm>>&);
-template std::vector<std::string> beyond_reach(const Kernel<Norm>&);
+template std::vector<Case<Norm>> end_cases(const Kernel<Norm>&, uint64_t);
 template std::vector<std::pair<std::string, std::string>> declared_fields(const Kernel<Norm>&);
 template std::vector<Outside<Norm>> outside_descs(const Kernel<Norm>&, uint64_t);
 template std::string to_text(const Case<Rope>&);
@@ -382,7 +430,7 @@ template std::optional<Case<Rope>> draw_case(const Kernel<Rope>&, uint64_t, int6
 template std::optional<Case<Rope>> random_case(const Kernel<Rope>&, uint64_t);
 template std::vector<std::string> declared_corners(const Kernel<Rope>&);
 template std::vector<std::string> unexercised(const Kernel<Rope>&, const std::vector<Case<Rope>>&);
-template std::vector<std::string> beyond_reach(const Kernel<Rope>&);
+template std::vector<Case<Rope>> end_cases(const Kernel<Rope>&, uint64_t);
 template std::vector<std::pair<std::string, std::string>> declared_fields(const Kernel<Rope>&);
 template std::vector<Outside<Rope>> outside_descs(const Kernel<Rope>&, uint64_t);
 template std::string to_text(const Case<RopeKvWrite>&);
@@ -394,7 +442,7 @@ template std::optional<Case<RopeKvWrite>> draw_case(const Kernel<RopeKvWrite>&, 
 template std::optional<Case<RopeKvWrite>> random_case(const Kernel<RopeKvWrite>&, uint64_t);
 template std::vector<std::string> declared_corners(const Kernel<RopeKvWrite>&);
 template std::vector<std::string> unexercised(const Kernel<RopeKvWrite>&, const std::vector<Case<RopeKvWrite>>&);
-template std::vector<std::string> beyond_reach(const Kernel<RopeKvWrite>&);
+template std::vector<Case<RopeKvWrite>> end_cases(const Kernel<RopeKvWrite>&, uint64_t);
 template std::vector<std::pair<std::string, std::string>> declared_fields(const Kernel<RopeKvWrite>&);
 template std::vector<Outside<RopeKvWrite>> outside_descs(const Kernel<RopeKvWrite>&, uint64_t);
 template std::string to_text(const Case<ActivationOp>&);
@@ -406,7 +454,7 @@ template std::optional<Case<ActivationOp>> draw_case(const Kernel<ActivationOp>&
 template std::optional<Case<ActivationOp>> random_case(const Kernel<ActivationOp>&, uint64_t);
 template std::vector<std::string> declared_corners(const Kernel<ActivationOp>&);
 template std::vector<std::string> unexercised(const Kernel<ActivationOp>&, const std::vector<Case<ActivationOp>>&);
-template std::vector<std::string> beyond_reach(const Kernel<ActivationOp>&);
+template std::vector<Case<ActivationOp>> end_cases(const Kernel<ActivationOp>&, uint64_t);
 template std::vector<std::pair<std::string, std::string>> declared_fields(const Kernel<ActivationOp>&);
 template std::vector<Outside<ActivationOp>> outside_descs(const Kernel<ActivationOp>&, uint64_t);
 template std::string to_text(const Case<Embed>&);
@@ -418,7 +466,7 @@ template std::optional<Case<Embed>> draw_case(const Kernel<Embed>&, uint64_t, in
 template std::optional<Case<Embed>> random_case(const Kernel<Embed>&, uint64_t);
 template std::vector<std::string> declared_corners(const Kernel<Embed>&);
 template std::vector<std::string> unexercised(const Kernel<Embed>&, const std::vector<Case<Embed>>&);
-template std::vector<std::string> beyond_reach(const Kernel<Embed>&);
+template std::vector<Case<Embed>> end_cases(const Kernel<Embed>&, uint64_t);
 template std::vector<std::pair<std::string, std::string>> declared_fields(const Kernel<Embed>&);
 template std::vector<Outside<Embed>> outside_descs(const Kernel<Embed>&, uint64_t);
 template std::string to_text(const Case<Sample>&);
@@ -430,7 +478,7 @@ template std::optional<Case<Sample>> draw_case(const Kernel<Sample>&, uint64_t, 
 template std::optional<Case<Sample>> random_case(const Kernel<Sample>&, uint64_t);
 template std::vector<std::string> declared_corners(const Kernel<Sample>&);
 template std::vector<std::string> unexercised(const Kernel<Sample>&, const std::vector<Case<Sample>>&);
-template std::vector<std::string> beyond_reach(const Kernel<Sample>&);
+template std::vector<Case<Sample>> end_cases(const Kernel<Sample>&, uint64_t);
 template std::vector<std::pair<std::string, std::string>> declared_fields(const Kernel<Sample>&);
 template std::vector<Outside<Sample>> outside_descs(const Kernel<Sample>&, uint64_t);
 

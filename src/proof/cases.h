@@ -65,7 +65,7 @@ std::optional<Case<Op>> draw_case(const Kernel<Op>& kernel, uint64_t seed, int64
 template <class Op>
 std::optional<Case<Op>> random_case(const Kernel<Op>& kernel, uint64_t seed);
 
-/// "field=value" for each corner of the kernel's fields.
+/// "field=value" for each corner of the kernel's fields, the largest sizes among them.
 template <class Op>
 std::vector<std::string> declared_corners(const Kernel<Op>& kernel);
 
@@ -73,9 +73,9 @@ std::vector<std::string> declared_corners(const Kernel<Op>& kernel);
 template <class Op>
 std::vector<std::string> unexercised(const Kernel<Op>& kernel, const std::vector<Case<Op>>& cases);
 
-/// "field=value" for each end of a declared range that is too large to be run: no corner, and not claimed to be exercised.
+/// A case for each field whose largest size is too large to meet every other field's corners: that size, and others as small as the kernel admits.
 template <class Op>
-std::vector<std::string> beyond_reach(const Kernel<Op>& kernel);
+std::vector<Case<Op>> end_cases(const Kernel<Op>& kernel, uint64_t seed);
 
 /// Each field with what the kernel admits of it: ("head_dim", "1..512").
 template <class Op>

@@ -11,12 +11,12 @@
 
 namespace attune {
 
-/// The largest end of a range of sizes that is run; listed sizes are always run.
+/// The largest end of a range of sizes that meets every other field's corners; listed sizes always do.
 inline constexpr int64_t kLargestRun = 65536;
 
 /// The values of a field that cases run through: those of `tested` (types, modes, test sizes) that the kernel admits, what it lists, the ends of
-/// its range within the op's `domain`, the smallest of its multiples. Ends beyond kLargestRun, and of what it does not limit the largest if no
-/// case has it, go to `beyond`.
+/// its range within the op's `domain`, the smallest of its multiples. Ends beyond kLargestRun, and of what it does not limit the largest, go to
+/// `beyond`: one case each, since all others' corners with them would cost too much.
 template <class T>
 std::vector<T> corners(const Constraint<T>& can, const Constraint<T>& tested, const Constraint<T>& domain, T fallback, std::vector<T>* beyond) {
   std::vector<T> out;
@@ -35,6 +35,7 @@ std::vector<T> corners(const Constraint<T>& can, const Constraint<T>& tested, co
       const int64_t step = can.value(0), least = bounded ? std::max(step, (domain.value(0) + step - 1) / step * step) : step;
       add(least);
       if (out.size() == 1) add(least * 3);
+      if (bounded && beyond) beyond->push_back(domain.value(1) / step * step);
     }
     if (can.kind() == ConstraintKind::ranged)
       for (const int64_t end :
@@ -45,7 +46,7 @@ std::vector<T> corners(const Constraint<T>& can, const Constraint<T>& tested, co
           beyond->push_back(end);
       }
     if (can.kind() == ConstraintKind::unlimited && bounded && beyond && std::find(out.begin(), out.end(), domain.value(1)) == out.end())
-      beyond->push_back(domain.value(1));  // sizes up to the tested ones stand for all
+      beyond->push_back(domain.value(1));
   }
   if (out.empty()) add(fallback);
   return out;

@@ -166,6 +166,7 @@ class OpVerifier {
     const int64_t drawn = o_.samples > 0 ? o_.samples : kUsualDraws * (o_.all ? 10 : 1);
     for (int64_t i = 0; i < drawn; ++i)
       if (auto c = draw_case(kernel, o_.seed, i)) cases.push_back(std::move(*c));
+    for (Case<Op>& c : end_cases(kernel, o_.seed)) cases.push_back(std::move(c));
     // Half of the cases have the forbidden page before their data; every third is also run in pieces (of a reference, which is slow, every 12th).
     const size_t pieces = is_slow(kernel.info) ? 12 : 3;
     for (size_t i = 0; i < cases.size(); ++i)
@@ -294,7 +295,7 @@ class OpVerifier {
   void judge_declaration(const Kernel<Op>& kernel, const std::vector<Planned<Op>>& plan, KernelReport& r) {
     std::vector<Case<Op>> cases;
     for (const auto& p : plan) cases.push_back(p.problem);
-    r.unexercised = unexercised(kernel, cases), r.beyond_reach = beyond_reach(kernel);
+    r.unexercised = unexercised(kernel, cases);
     for (auto& [field, text] : declared_fields(kernel)) r.declared[field] = text;
     const std::string again =
         fmt::format("attune verify --mode support --kernel {} --seed {}{}{}", kernel.info.name, o_.seed, with_plant(kernel), on_device());

@@ -52,7 +52,7 @@ struct KernelReport {
   /// field -> what is declared of it, and value -> cases that had it; "field=value" declared but in no case; ends of ranges too large to be run.
   std::map<std::string, std::string> declared;
   std::map<std::string, std::map<std::string, int64_t>> exercised;
-  std::vector<std::string> unexercised, beyond_reach;
+  std::vector<std::string> unexercised;
 
   bool held() const { return status == Status::passed; }
 };

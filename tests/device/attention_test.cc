@@ -187,14 +187,18 @@ int64_t prove(const AttentionKernel& kernel, int64_t count, uint64_t seed) {
   std::vector<Case<Attention>> cases;
   int64_t failures = 0, outputs = 0;
   double worst = 0;
-  for (int64_t i = 0; i < count && failures < 10; ++i) {
+  for (int64_t i = 0; i < count; ++i) {
     const auto c = draw_case(kernel, seed, i);
     expect(c.has_value(), "a case of the kernel's capability");
     cases.push_back(*c);
-    const CaseResult result = run_case(kernel, *c, options);
+  }
+  if (count >= kCases)
+    for (const auto& c : end_cases(kernel, seed)) cases.push_back(c);
+  for (size_t i = 0; i < cases.size() && failures < 10; ++i) {
+    const CaseResult result = run_case(kernel, cases[i], options);
     std::string wrong = result.text;
-    if (wrong.empty() && i % 3 == 0) wrong = check_order(kernel, *c, pool);
-    if (!wrong.empty()) ++failures, fmt::print("FAIL {}\n  {}\n", wrong, to_text(*c));
+    if (wrong.empty() && i % 3 == 0) wrong = check_order(kernel, cases[i], pool);
+    if (!wrong.empty()) ++failures, fmt::print("FAIL {}\n  {}\n", wrong, to_text(cases[i]));
     outputs += result.outputs;
     worst = std::max(worst, result.max_error_over_bound);
   }

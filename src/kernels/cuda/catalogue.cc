@@ -163,7 +163,7 @@ constexpr MatmulCapability matmul_of(Constraint<int64_t> rows) {
 /// What sums K in halves at once: for rows and K that make it pay.
 constexpr MatmulCapability halves_of(Constraint<int64_t> rows) {
   MatmulCapability c = matmul_of(rows);
-  c.k = range{1024, int64_t{1} << 31};
+  c.n = range{1, 66 * 256}, c.k = range{1024, int64_t{1} << 19};
   c.activation = {}, c.gated = {};
   return c;
 }
