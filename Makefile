@@ -47,8 +47,7 @@ cuda rocm:
 	@scripts/install_packages.sh build
 	@cmake --preset $@ -DATTUNE_TESTS=OFF
 	@cmake --build --preset $@ --target attune --parallel $(JOBS)
-	@if [ $@ != cuda ]; then :; elif ! command -v python3 >/dev/null; then echo "absent: python3, so the kernels and the size of the program are not counted"; \
-	else python3 scripts/check_cuda_program.py build/cuda/bin/attune; fi
+	@if command -v python3 >/dev/null; then python3 scripts/check_$@_program.py build/$@/bin/attune; else echo "absent: python3, so what the program holds is not checked"; fi
 
 test-gpu: ## every kernel, the models and the device's own tests, on this machine's GPU (needs nvcc)
 	@PATH="$$PATH:/usr/local/cuda/bin"; command -v nvcc >/dev/null || { echo "make test-gpu: expected nvcc (CUDA 13); found none" >&2; exit 1; }

@@ -193,7 +193,8 @@ TEST(Verify, FuzzAndBenchRun) {
   for (const char* op : {"rope", "rope_kv_write", "kv_write", "activation", "embed", "sample"}) {
     const Output one = attune(std::string("verify --mode bench --json --op ") + op);
     EXPECT_EQ(one.code, 0) << one.text;
-    for (const json& p : json_of(one)["problems"]) {
+    const json report = json_of(one);
+    for (const json& p : report["problems"]) {
       EXPECT_GT(p["bytes"].get<double>(), 0) << op;
       EXPECT_GT(p["kernels"].size(), 0u) << op;
     }
