@@ -60,7 +60,8 @@ inline constexpr int kConvertingWarps = 3, kMatrices = 3;
 
 /// Where things are in a block's shared memory (byte offsets from a multiple of 1024).
 struct Layout {
-  int matrices, query, weights, scales, matrix_scales, nodes, maxima, seen, limits, factors, slopes, plan, queue, barriers, made, units, practice, end;
+  int matrices, query, weights, scales, matrix_scales, nodes, maxima, seen, limits, factors, slopes, plan, queue, barriers, made, units, practice,
+      end;
   constexpr Layout() : Layout(8, 64, false, 0, 0) {}
   constexpr Layout(int rows, int dim, bool f8, int stages, int nodes_here) {
     const bool wide = is_wide(rows), passes = wide && query_waits(dim);  // queries pass through where nodes will wait
