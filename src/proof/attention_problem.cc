@@ -352,7 +352,7 @@ void Problem<Attention>::compare_values(const AttentionRow& row, const DeclaredR
 void Problem<Attention>::compare(std::string_view reduction, int64_t samples, Comparison& out) const {
   const int64_t heads = desc_.num_q_heads(), dim = desc_.head_dim;
   const DeclaredRounding declared = declared_rounding(reduction);
-  AttentionRows rows(desc_, params, declared.p > 0 || declared.v > 0);
+  AttentionRows rows(desc_, params, declared.p > 0 || declared.v > 0, declared.p);
   for (const Pair& p : sampled_pairs(params, heads, samples, case_.seed)) {
     const AttentionRow& row = rows.row(p.seq, p.token, p.head);
     compare_values(row, declared, p.seq, p.token, p.head, out);
@@ -364,7 +364,7 @@ void Problem<Attention>::compare(std::string_view reduction, int64_t samples, Co
     out.add(
         got, row.lse, bound, [&] { return fmt::format("lse of sequence {}, row {}, head {}", p.seq, p.token - params.q_start[p.seq], p.head); },
         OutputKind::lse);
-    const double spread = relative_variance(declared.p) * row.facts.weight_squares + rounding_variance(DType::f32, row.lse);
+    const double spread = relative_variance(declared.p) * row.alike + rounding_variance(DType::f32, row.lse);
     out.add_lean(OutputKind::lse, p.head, {got - row.lse, 1, spread, bound.common});
   }
   std::vector<double> got(static_cast<size_t>(heads * dim));

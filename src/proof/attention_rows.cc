@@ -119,7 +119,6 @@ const AttentionRow& AttentionRows::row(int64_t seq, int64_t token, int64_t head)
 void AttentionRows::add_values() {
   const auto dim = static_cast<size_t>(d_.head_dim);
   row_.out.assign(dim, 0), row_.magnitude.assign(dim, 0), row_.squares.assign(dim, 0), row_.reach.assign(dim, 0);
-  row_.along = 0;
   for (const Scored& s : scored_) {
     const double* v = &v_[static_cast<size_t>(s.key) * dim];
     for (size_t i = 0; i < dim; ++i) {
@@ -129,12 +128,27 @@ void AttentionRows::add_values() {
     }
     for (size_t i = 0; spread_ && i < dim; ++i) row_.squares[i] += s.score * v[i] * (s.score * v[i]);
   }
-  if (!spread_) return;
+  row_.along = row_.alike = 0;
+  if (spread_) add_spread();
+}
+
+void AttentionRows::add_spread() {
+  const auto dim = static_cast<size_t>(d_.head_dim);
+  alike_.clear();
   for (const Scored& s : scored_) {
+    if (s.score <= 0) continue;
     const double* v = &v_[static_cast<size_t>(s.key) * dim];
     double dot = 0;
     for (size_t i = 0; i < dim; ++i) dot += v[i] * row_.out[i];
-    row_.along += s.score * dot * (s.score * dot);
+    const double step = roundoff_ > 0 ? std::floor(std::log(s.score) / (roundoff_ / 2)) : static_cast<double>(s.key);
+    alike_.push_back({static_cast<int64_t>(step), {s.score * dot, s.score}});
+  }
+  std::sort(alike_.begin(), alike_.end());
+  for (size_t i = 0; i < alike_.size();) {
+    double along = 0, weight = 0;
+    const int64_t group = alike_[i].first;
+    for (; i < alike_.size() && alike_[i].first == group; ++i) along += alike_[i].second.first, weight += alike_[i].second.second;
+    row_.along += along * along, row_.alike += weight * weight;
   }
 }
 

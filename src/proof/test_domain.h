@@ -21,7 +21,7 @@ inline Constraint<int64_t> test_sizes<Attention>(std::string_view field) {
   if (field == "head_dim") return one_of({64, 128, 80, 96, 256, 8, 32, 40, 112, 192, 17, 512});
   if (field == "block_size") return one_of({16, 64, 128, 48, 256, 32, 1, 7});
   if (field == "window") return one_of({0, 1, 17, 100, 300, 1 << 30});
-  return one_of({-1, 0, 5, 40});  // window_right
+  return one_of({-1, 0, 5, 40, 1 << 30});  // window_right
 }
 template <>
 inline Constraint<int64_t> test_sizes<KvWrite>(std::string_view field) {
