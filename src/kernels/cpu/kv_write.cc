@@ -18,22 +18,29 @@ constexpr float largest<f8_e4m3fnuz_t> = 240.0f;
 template <class X>
 ATTUNE_INLINE float largest_magnitude(const X* x, int64_t n) {
   Vec m = zero();
-  for (int64_t i = 0; i < n; i += kWidth) m = max(m, abs(load_tail(x + i, static_cast<int>(n - i < kWidth ? n - i : kWidth))));
+  int64_t i = 0;
+  for (; i + kWidth <= n; i += kWidth) m = max(m, abs(load(x + i)));
+  if (i < n) m = max(m, abs(load_tail(x + i, static_cast<int>(n - i))));
   return max_of(m);
 }
 
 template <class X, class T>
 ATTUNE_INLINE void write_row(const X* x, T* out, int64_t n, float scale) {
   const Vec divisor = broadcast(scale);
-  for (int64_t i = 0; i < n; i += kWidth) {
-    const int count = static_cast<int>(n - i < kWidth ? n - i : kWidth);
-    Vec v = load_tail(x + i, count);
-    if (scale != 1.0f) v = v / divisor;
+  const auto scaled = [&](Vec v) { return scale != 1.0f ? v / divisor : v; };
+  int64_t i = 0;
+  for (; i + kWidth <= n; i += kWidth) {
     if constexpr (is_8bit<T>)
-      store_f8(out + i, v, count);
+      store_f8(out + i, scaled(load(x + i)), kWidth);
     else
-      store_tail(out + i, v, count);
+      store(out + i, scaled(load(x + i)));
   }
+  if (i == n) return;
+  const int rest = static_cast<int>(n - i);
+  if constexpr (is_8bit<T>)
+    store_f8(out + i, scaled(load_tail(x + i, rest)), rest);
+  else
+    store_tail(out + i, scaled(load_tail(x + i, rest)), rest);
 }
 
 /// One side, keys or values, of one token.
