@@ -141,7 +141,7 @@ constexpr EmbedKernel kEmbed[] = {
 };
 
 constexpr KvWriteKernel kv_write_of(std::string_view name, Tier tier, DeviceNeed need, KvWriteKernel::Launch launch) {
-  return {.info = {.name = name, .tier = tier, .reduction = "exact", .device = need},
+  return {.info = {.name = name, .tier = tier, .version = 2, .reduction = "exact", .device = need},
           .can = {.x_dtype = any, .kv_dtype = any, .num_kv_heads = any, .head_dim = any, .block_size = any, .kv_layout = any, .kv_scale = any},
           .launch = launch};
 }
