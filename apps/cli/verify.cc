@@ -2,10 +2,12 @@
 #include "attune/verify.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "commands.h"
 #include "terminal.h"
@@ -36,6 +38,15 @@ void check_alone(const Arguments& args) {
     fail(ErrorCode::invalid_argument, args.source("--device"), "cpu beside --planted, whose kernels run there", args.text("--device"));
 }
 
+/// What a mode would pass over is refused: a run holds only if everything asked for did.
+void check_mode(const Arguments& args, const std::string& mode) {
+  const bool bench = mode == "bench", fuzz = mode == "fuzz";
+  for (const auto& [flag, is_of_it] : {std::pair{"--suite", !bench && !fuzz}, std::pair{"--samples", !bench && !fuzz}, std::pair{"--all", !bench && !fuzz},
+                                       std::pair{"--seconds", fuzz}, std::pair{"--threads", bench}})
+    if (args.has(flag) && !is_of_it)
+      fail(ErrorCode::invalid_argument, args.source(flag), fmt::format("an option of --mode {}", mode), std::string(flag) + ", which is none");
+}
+
 }  // namespace
 
 int run_verify(const Arguments& args) {
@@ -57,7 +68,7 @@ int run_verify(const Arguments& args) {
   q.record = verify_record_path();
   const bool json = args.has("--json");
   if (!json) q.on_line = [](const std::string& line) { write_out(line + "\n"); };
-  if (args.has("--planted")) check_alone(args);
+  args.has("--planted") ? check_alone(args) : check_mode(args, q.mode);
   q.child = {"/proc/self/exe", std::string(kVerifyChild)};
   const VerifyOutcome outcome = args.has("--planted") ? verify_planted(q) : args.has("--list") ? verify_list(q) : verify(q);
   if (json) write_out(outcome.json + "\n");

@@ -290,27 +290,27 @@ struct Pair {
   int64_t seq, token, head;
 };
 
-/// Which rows are compared: all, or the corners of each sequence (first, middle and last row; first, last and a drawn head) and drawn ones.
+/// Which rows are compared: all, or the corners of each sequence (first row and head, last row of the first and last head, one drawn) and drawn ones,
+/// `samples` or more, each once.
 std::vector<Pair> sampled_pairs(const AttentionParams& p, int64_t heads, int64_t samples, uint64_t seed) {
-  std::vector<Pair> out;
+  const auto order = [](const Pair& a, const Pair& b) { return std::tie(a.seq, a.head, a.token) < std::tie(b.seq, b.head, b.token); };
+  std::set<Pair, decltype(order)> out(order);
   Fill draw(seed ^ 0x5a3d);
   const bool all = samples == 0 || p.total_q * heads <= samples;
+  std::vector<int64_t> asking;  // sequences with rows
   for (int64_t s = 0; s < p.num_seqs; ++s) {
     const int64_t first = p.q_start[s], last = p.q_start[s + 1] - 1;
     if (last < first) continue;
-    if (all) {
-      for (int64_t h = 0; h < heads; ++h)
-        for (int64_t t = first; t <= last; ++t) out.push_back({s, t, h});
-      continue;
-    }
-    const int64_t share = std::max<int64_t>(4, samples / p.num_seqs);
-    out.push_back({s, first, 0});
-    out.push_back({s, last, heads - 1});
-    out.push_back({s, last, 0});
-    for (int64_t i = 3; i < share; ++i) out.push_back({s, first + draw.below(last - first + 1), draw.below(heads)});
+    asking.push_back(s);
+    for (int64_t h = 0; all && h < heads; ++h)
+      for (int64_t t = first; t <= last; ++t) out.insert({s, t, h});
+    if (!all) out.insert({{s, first, 0}, {s, last, heads - 1}, {s, last, 0}, {s, first + draw.below(last - first + 1), draw.below(heads)}});
   }
-  std::sort(out.begin(), out.end(), [](const Pair& a, const Pair& b) { return std::tie(a.seq, a.head, a.token) < std::tie(b.seq, b.head, b.token); });
-  return out;
+  for (size_t i = 0; !all && static_cast<int64_t>(out.size()) < samples; ++i) {
+    const int64_t s = asking[i % asking.size()], first = p.q_start[s];
+    out.insert({s, first + draw.below(p.q_start[s + 1] - first), draw.below(heads)});
+  }
+  return {out.begin(), out.end()};
 }
 
 double clamped(DType t, double x) {

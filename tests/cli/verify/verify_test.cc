@@ -201,6 +201,18 @@ TEST(Verify, FuzzAndBenchRun) {
   }
 }
 
+TEST(Verify, WhatAModePassesOverIsRefused) {
+  for (const auto& [words, flag] : {std::pair{"--mode fuzz --suite laws", "--suite"}, std::pair{"--mode bench --samples 3", "--samples"},
+                                    std::pair{"--seconds 3", "--seconds"}, std::pair{"--mode support --threads 2", "--threads"}}) {
+    const Output out = attune(std::string("verify --op norm ") + words);
+    EXPECT_EQ(out.code, 2) << words;
+    EXPECT_THAT(out.text, HasSubstr(std::string(flag) + ": expected an option of --mode ")) << words;
+  }
+  const Output decode = attune("verify --op attention --desc 'phase=decode q_lens=5 kv_lens=9'");
+  EXPECT_EQ(decode.code, 2);
+  EXPECT_THAT(decode.text, HasSubstr("q_lens: expected at most 1 in phase=decode; got 5"));
+}
+
 TEST(Verify, ARequiredKernelMustRunInEveryMode) {
   const std::string problem = "--mode bench --op attention --desc 'heads=2:1 head_dim=64' --kernel ref.attention --require gpu.attention.split_kv";
   const Output bench = attune("verify " + problem);

@@ -15,6 +15,7 @@
 #include "proof/sample_law.h"
 #include "proof/suites.h"
 #include "proof/verify.h"
+#include "select/select.h"
 
 namespace attune {
 namespace {
@@ -102,6 +103,30 @@ void expect_ends_run() {
 }
 TEST(Corners, EveryKernelMeetsTheLargestOfEveryField) {
   for_each_op([]<class Op>() { expect_ends_run<Op>(); });
+}
+
+/// Of a large case 64 rows and heads are compared, each once, however its sequences are cut.
+TEST(Samples, AreAsManyAsAskedFor) {
+  const AttentionKernel& kernel = *catalogue().kernels<Attention>().back();
+  for (const char* lengths : {"q_lens=1,5,129 kv_lens=102,18,132", "q_lens=64,32,16,0,0 kv_lens=128,256,51,0,0", "q_lens=1*5,40 kv_lens=1*5,40"}) {
+    const auto c = parse_case<Attention>(std::string("q=f32 kv=f32 heads=4:4 head_dim=16 phase=prefill mask=causal ") + lengths);
+    const CaseResult r = run_case(kernel, c, {.samples = 64, .twice = false});
+    EXPECT_TRUE(r.passed) << r.text;
+    EXPECT_EQ(r.outputs, 64 * 16) << lengths;
+  }
+}
+
+/// The roundings of a long sum add up: rows whose only fault was their length.
+TEST(Samples, LongNormsHold) {
+  const DeviceProps cpu = detect_cpu();
+  for (const NormKernel* kernel : catalogue().kernels<Norm>()) {
+    if (!check_device(kernel->info, kernel->launch != nullptr, cpu).empty()) continue;
+    for (const int seed : {103, 494, 770, 1101}) {
+      const CaseResult r = run_case(*kernel, parse_case<Norm>(fmt::format("x=bf16 w=f32 hidden=32768 rows=1 seed={}", seed)), {.twice = false});
+      EXPECT_TRUE(r.passed) << kernel->info.name << ": " << r.text;
+      EXPECT_LT(r.typical_ratio, 2) << kernel->info.name;
+    }
+  }
 }
 
 TEST(Covering, PairsThatWouldTakeGigabytesAreCountedApart) {
