@@ -408,7 +408,9 @@ int bench_kernels(const Arguments& args, const std::string& op) {
   q.plant = args.text("--plant");
   if (args.has("--save")) q.save = tuning_table_file();
   std::vector<int64_t> rows = args.integers("--rows");
-  if (rows.empty()) rows = {1};
+  for (const int64_t r : rows)
+    if (r < 1) fail(ErrorCode::invalid_argument, args.source("--rows"), "1 to 65536", std::to_string(r));
+  if (rows.empty()) rows = {0};
   if (form == Form::csv) write_out(std::string(kCsvHead));
   for (const int64_t r : rows) {
     q.rows = r;

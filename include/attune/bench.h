@@ -16,7 +16,7 @@ struct BenchQuery {
   int64_t batch = 1;       ///< attention: sequences
   int64_t context = 2048;  ///< attention: keys of each sequence
   int64_t q_len = 1;       ///< attention: query tokens of each sequence; sets the phase unless desc names one
-  int64_t rows = 1;        ///< matmul: rows of x; the desc's rows unless it names them
+  int64_t rows = 0;        ///< rows of a call; of a matmul also the desc's unless it names them. 0: as many as the desc names, else 1
   int threads = 0;         ///< 0: physical cores
   int iterations = 25;     ///< timed launches of each kernel
   bool cold = true;        ///< walk through copies of the tensors larger than the caches

@@ -216,7 +216,7 @@ std::string bench(const BenchQuery& q, const Case<Op>& c, const std::string& cal
 
 template <class Op>
 std::string bench_rows(const BenchQuery& q) {
-  const Case<Op> c{.desc = parse_desc<Op>(q.desc), .rows = q.rows};
+  const Case<Op> c{.desc = parse_desc<Op>(q.desc), .rows = std::max<int64_t>(q.rows, 1)};
   return bench(q, c, fmt::format("{} rows, in the caches", c.rows));
 }
 
@@ -234,8 +234,10 @@ std::string bench_attention(const BenchQuery& q) {
 std::string bench_matmul(const BenchQuery& q) {
   Case<Matmul> c;
   c.desc = parse_desc<Matmul>(q.desc);
-  if (!names(q.desc, "rows")) c.desc.rows = q.rows;
-  c.rows = std::min(q.rows, c.desc.rows);
+  const bool named = names(q.desc, "rows");
+  const int64_t rows = q.rows > 0 ? q.rows : named ? std::min<int64_t>(c.desc.rows, 65536) : 1;
+  if (!named) c.desc.rows = rows;
+  c.rows = std::min(rows, c.desc.rows);
   return bench(q, c, fmt::format("{} rows", c.rows));
 }
 
@@ -245,7 +247,7 @@ std::string bench_json(const BenchQuery& q) {
   if (q.batch < 1 || q.batch > 4096) invalid("--batch-size", "1 to 4096", std::to_string(q.batch));
   if (q.context < 1 || q.context > 1 << 20) invalid("--input-len", "1 to 1048576", std::to_string(q.context));
   if (q.q_len < 1 || q.q_len > q.context) invalid("--q-len", fmt::format("1 to {}, the keys", q.context), std::to_string(q.q_len));
-  if (q.rows < 1 || q.rows > 65536) invalid("--rows", "1 to 65536", std::to_string(q.rows));
+  if (q.rows < 0 || q.rows > 65536) invalid("--rows", "1 to 65536", std::to_string(q.rows));
   if (q.iterations < 1) invalid("--num-iters", "a positive integer", std::to_string(q.iterations));
   if (q.threads < 0 || q.threads > 4096) invalid("--threads", "0 to 4096", std::to_string(q.threads));
   if (q.op == "attention") return bench_attention(q);

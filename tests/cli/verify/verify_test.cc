@@ -183,8 +183,9 @@ TEST(Verify, FuzzAndBenchRun) {
   const Output fuzz = attune("verify --mode fuzz --seconds 0.3 --op norm --seed 4");
   EXPECT_EQ(fuzz.code, 0) << fuzz.text;
   EXPECT_THAT(fuzz.text, HasSubstr("held"));
-  const Output bench = attune("verify --mode bench --op matmul --desc 'n=64 k=64 rows=1' --kernel 'cpu.matmul.plain'");
+  const Output bench = attune("verify --mode bench --op matmul --desc 'n=64 k=64 rows=17' --kernel 'cpu.matmul.plain'");
   EXPECT_EQ(bench.code, 0) << bench.text;
+  EXPECT_THAT(bench.text, HasSubstr("17 rows")) << "as many as the desc names";
   EXPECT_THAT(bench.text, HasSubstr("GFLOP/s"));
   EXPECT_THAT(bench.text, testing::Not(HasSubstr("ref.matmul")));
   const Output all = attune("verify --mode bench --kernel 'cpu.matmul.plain' --kernel 'cpu.norm.*'");

@@ -22,10 +22,14 @@ def expected(tokenizer, ordinary, line):
     out = {}
     ids = line.get("ids")
     if ids is None:
-        ids = tokenizer.encode(line["text"]).ids
+        try:
+            text = line["text"] if "text" in line else bytes.fromhex(line["hex"]).decode()
+        except UnicodeDecodeError as e:
+            return {"refused": e.start}
+        ids = tokenizer.encode(text).ids
         out["ids"] = ids
-        out["bare"] = tokenizer.encode(line["text"], add_special_tokens=False).ids
-        out["ordinary"] = ordinary.encode(line["text"], add_special_tokens=False).ids
+        out["bare"] = tokenizer.encode(text, add_special_tokens=False).ids
+        out["ordinary"] = ordinary.encode(text, add_special_tokens=False).ids
     out["text"] = tokenizer.decode(ids, skip_special_tokens=True)
     out["kept"] = tokenizer.decode(ids, skip_special_tokens=False)
     return out
@@ -43,6 +47,26 @@ def random_ids(tokenizer, count, seed):
     return out
 
 
+def broken(lines, count, seed):
+    """Bytes that are no UTF-8: of lines, cut, replaced and mixed with what starts or continues nothing: refused at the byte where Python's decoder stops."""
+    rng = random.Random(seed)
+    out = []
+    for _ in range(count):
+        data = bytearray(rng.choice(lines)[: rng.randint(1, 60)].encode())
+        for _ in range(rng.randint(1, 4)):
+            at = rng.randrange(len(data) + 1)
+            piece = rng.choice([b"\x80", b"\xbf", b"\xc0", b"\xc3", b"\xe0\x80", b"\xed\xa0\x80", b"\xf0\x9f", b"\xf0\x9f\x99", b"\xf4\x90\x80\x80", b"\xf8", b"\xff"])
+            kind = rng.randrange(3)
+            if kind == 0:
+                data[at:at] = piece
+            elif kind == 1:
+                data[at : at + 1] = piece
+            else:
+                del data[at : at + rng.randint(1, 3)]
+        out.append({"hex": bytes(data).hex()})
+    return out
+
+
 def compare(program, folder, lines, seed):
     """Number of lines of `folder`'s tokenizer that differ."""
     path = os.path.join(folder, "tokenizer.json")
@@ -51,7 +75,8 @@ def compare(program, folder, lines, seed):
         t.no_truncation()
         t.no_padding()
     ordinary.encode_special_tokens = True
-    work = [{"text": s} for s in lines] + random_ids(tokenizer, max(200, len(lines) // 10), seed)
+    some = max(200, len(lines) // 10)
+    work = [{"text": s} for s in lines] + broken(lines, some, seed) + random_ids(tokenizer, some, seed)
     answer = subprocess.run([program, folder], input="\n".join(json.dumps(w) for w in work) + "\n", capture_output=True, text=True, encoding="utf-8")
     if answer.returncode != 0:
         print(f"{folder}: {answer.stderr.strip()}")
