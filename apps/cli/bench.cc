@@ -436,6 +436,18 @@ void tune_model(const Arguments& args) {
 
 }  // namespace
 
+bool wants_bench_tables(const Arguments& args) {
+  const Form form = form_of(args);
+  return form == Form::markdown || form == Form::csv;
+}
+
+void write_bench_tables(const Arguments& args, const std::string& json) {
+  const Form form = form_of(args);
+  if (form == Form::csv) write_out(std::string(kCsvHead));
+  const Json report = Json::parse(json);
+  for (const Json& problem : report["problems"]) write_result(problem.dump(), form);
+}
+
 int run_bench(const Arguments& args) {
   const std::string what = args.positionals().empty() ? "" : args.positionals()[0];
   if (args.positionals().size() > 1)

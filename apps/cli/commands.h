@@ -20,6 +20,9 @@ int run_verify(const Arguments& args);
 /// The child process of `verify`, which no help page names: `attune verify-child DEVICE`, a socket as its standard input.
 inline constexpr std::string_view kVerifyChild = "verify-child";
 int run_verify_child(const std::string& device);
+/// What `verify --mode bench` timed (its JSON), as tables if --markdown or --csv asks for them.
+bool wants_bench_tables(const Arguments& args);
+void write_bench_tables(const Arguments& args, const std::string& json);
 int run_docs(const Arguments& args);
 int run_completion(const Arguments& args);
 

@@ -31,8 +31,8 @@ void write_report(const std::string& path, const std::string& json) {
 
 /// The planted defects have cases of their own, on the CPU.
 void check_alone(const Arguments& args) {
-  for (const std::string_view flag :
-       {"--list", "--mode", "--op", "--kernel", "--require", "--desc", "--suite", "--plant", "--samples", "--all", "--seconds", "--threads"})
+  for (const std::string_view flag : {"--list", "--mode", "--op", "--kernel", "--require", "--desc", "--suite", "--plant", "--samples", "--all",
+                                      "--seconds", "--threads", "--markdown", "--csv", "--warm-cache"})
     if (args.has(flag)) fail(ErrorCode::invalid_argument, args.source(flag), "no --planted beside it, which has cases of its own", "both");
   if (args.text("--device", "cpu") != "cpu")
     fail(ErrorCode::invalid_argument, args.source("--device"), "cpu beside --planted, whose kernels run there", args.text("--device"));
@@ -41,8 +41,9 @@ void check_alone(const Arguments& args) {
 /// What a mode would pass over is refused: a run holds only if everything asked for did.
 void check_mode(const Arguments& args, const std::string& mode) {
   const bool bench = mode == "bench", fuzz = mode == "fuzz";
-  for (const auto& [flag, is_of_it] : {std::pair{"--suite", !bench && !fuzz}, std::pair{"--samples", !bench && !fuzz}, std::pair{"--all", !bench && !fuzz},
-                                       std::pair{"--seconds", fuzz}, std::pair{"--threads", bench}})
+  for (const auto& [flag, is_of_it] : {std::pair{"--suite", !bench && !fuzz}, std::pair{"--samples", !bench && !fuzz},
+                                       std::pair{"--all", !bench && !fuzz}, std::pair{"--seconds", fuzz}, std::pair{"--threads", bench},
+                                       std::pair{"--markdown", bench}, std::pair{"--csv", bench}, std::pair{"--warm-cache", bench}})
     if (args.has(flag) && !is_of_it)
       fail(ErrorCode::invalid_argument, args.source(flag), fmt::format("an option of --mode {}", mode), std::string(flag) + ", which is none");
 }
@@ -66,12 +67,14 @@ int run_verify(const Arguments& args) {
   q.seconds = args.number("--seconds", q.seconds);
   q.threads = static_cast<int>(args.integer("--threads", q.threads));
   q.record = verify_record_path();
-  const bool json = args.has("--json");
-  if (!json) q.on_line = [](const std::string& line) { write_out(line + "\n"); };
+  q.cold = !args.has("--warm-cache");
+  const bool json = args.has("--json"), tables = wants_bench_tables(args);
+  if (!json && !tables) q.on_line = [](const std::string& line) { write_out(line + "\n"); };
   args.has("--planted") ? check_alone(args) : check_mode(args, q.mode);
   q.child = {"/proc/self/exe", std::string(kVerifyChild)};
   const VerifyOutcome outcome = args.has("--planted") ? verify_planted(q) : args.has("--list") ? verify_list(q) : verify(q);
   if (json) write_out(outcome.json + "\n");
+  if (tables) write_bench_tables(args, outcome.json);
   if (args.has("--report")) write_report(args.text("--report"), outcome.json);
   return outcome.held ? 0 : kSomeFailed;
 }

@@ -20,6 +20,7 @@ struct VerifyQuery {
   unsigned long long seed = 0;
   double seconds = 10;  ///< fuzz: in all
   int threads = 0;      ///< bench: 0 is physical cores
+  bool cold = true;     ///< bench: walk through copies of the tensors larger than the caches
   /// Program and arguments of a process that calls verify_child(): kernels run there, so that a fault is a failed case. Empty: in this process.
   std::vector<std::string> child;
   std::string record;                                    ///< file that remembers what was verified on this machine; empty: none

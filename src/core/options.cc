@@ -167,8 +167,8 @@ const std::vector<OptionSpec>& options() {
       {"--out", "DIR", "", "Input and output", "docs", "folder to write to"},
       {"--json", "", "", "Input and output", "generate score eval tokenize detokenize explain kernels bench verify",
        "JSON on stdout, one object a line"},
-      {"--markdown", "", "", "Input and output", "kernels bench", "a table, one row a kernel"},
-      {"--csv", "", "", "Input and output", "bench", "comma-separated values, one row a kernel"},
+      {"--markdown", "", "", "Input and output", "kernels bench verify", "a table, one row a kernel (verify: of --mode bench)"},
+      {"--csv", "", "", "Input and output", "bench verify", "comma-separated values, one row a kernel (verify: of --mode bench)"},
 
       {"--temperature", "T", "the model's", "Sampling", "generate eval", "0: greedy (eval's default)"},
       {"--top-k", "K", "the model's", "Sampling", "generate eval", "the K likeliest; 0 or -1: all"},
@@ -228,7 +228,7 @@ const std::vector<OptionSpec>& options() {
       {"--anchors", "", "", "Measurement", "bench", "attention at the shapes that goals are set for"},
       rare({"--row", "TEXT", "", "Measurement", "bench", "--anchors: only rows whose name contains it"}),
       {"--save", "", "", "Measurement", "bench", "remember the times: they choose kernels"},
-      rare({"--warm-cache", "", "", "Measurement", "bench", "use the same tensors again"}),
+      rare({"--warm-cache", "", "", "Measurement", "bench verify", "use the same tensors again"}),
 
       {"--mode", "M", "check", "Proof", "verify", "check, support (values that cases exercised), fuzz, bench"},
       {"--require", "GLOB", "", "Proof", "verify", "these kernels must run here", {}, true},

@@ -180,7 +180,8 @@ std::vector<BenchQuery> bench_problems(const VerifyQuery& q, const BenchedKernel
     if (benched.asks(op) && q.desc.empty())
       for (const int64_t rows : {1, 64}) out.push_back({.op = std::string(op), .desc = std::string(desc), .rows = rows});
   if (!q.desc.empty()) out.push_back({.op = q.op, .desc = q.desc});
-  for (BenchQuery& b : out) b.threads = q.threads, b.iterations = 11, b.device = q.device, b.kernels = benched.globs(), b.plant = q.plant;
+  for (BenchQuery& b : out)
+    b.threads = q.threads, b.cold = q.cold, b.iterations = 11, b.device = q.device, b.kernels = benched.globs(), b.plant = q.plant;
   return out;
 }
 

@@ -57,8 +57,8 @@ void Problem<Norm>::compare(std::string_view, int64_t, Comparison& out) const {
   NormParams p = params;
   p.out = want.data();
   norm_ref({}, d, p);
-  // Σx² has only positive terms: its relative error is γ_h, half of it after the root; six more roundings. Typically roundings of four or more sums of
-  // h/4 terms add up by their squares, each of rms 0.425 ulp, over partial sums that grow (a third): 0.425·√(h/12)/2.
+  // Σx² has only positive terms: its relative error is γ_h, half of it after the root; six more roundings. Typically roundings of four or more sums
+  // of h/4 terms add up by their squares, each of rms 0.425 ulp, over partial sums that grow (a third): 0.425·√(h/12)/2.
   const double hidden = static_cast<double>(d.hidden);
   const double relative = gamma(hidden) / 2 + 6 * kUlp, typical = (6 + 0.0613 * std::sqrt(hidden)) * kUlp;
   for (int64_t g = 0; g < params.groups; ++g)

@@ -188,6 +188,11 @@ TEST(Verify, FuzzAndBenchRun) {
   EXPECT_THAT(bench.text, HasSubstr("17 rows")) << "as many as the desc names";
   EXPECT_THAT(bench.text, HasSubstr("GFLOP/s"));
   EXPECT_THAT(bench.text, testing::Not(HasSubstr("ref.matmul")));
+  const Output table = attune("verify --mode bench --markdown --warm-cache --op matmul --desc 'n=64 k=64 rows=17' --kernel 'cpu.matmul.*'");
+  EXPECT_EQ(table.code, 0) << table.text;
+  EXPECT_THAT(table.text, HasSubstr("| `cpu.matmul.plain` |"));
+  const Output csv = attune("verify --mode bench --csv --op matmul --desc 'n=64 k=64 rows=17' --kernel 'cpu.matmul.plain'");
+  EXPECT_THAT(csv.text, testing::ContainsRegex("op,desc,call.*\nmatmul,"));
   const Output all = attune("verify --mode bench --kernel 'cpu.matmul.plain' --kernel 'cpu.norm.*'");
   EXPECT_EQ(all.code, 0) << all.text;
   for (const char* kernel : {"cpu.matmul.plain ", "cpu.norm.plain "}) EXPECT_THAT(all.text, HasSubstr(kernel));

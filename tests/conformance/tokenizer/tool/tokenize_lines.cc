@@ -1,4 +1,5 @@
-// Reads JSON lines {"text": …}, {"hex": bytes of a text that may be no UTF-8} or {"ids": […]} and writes for each what the tokenizer of a folder makes of it:
+// Reads JSON lines {"text": …}, {"hex": bytes of a text that may be no UTF-8} or {"ids": […]} and writes for each what the tokenizer of a folder
+// makes of it:
 //   {"ids": with special tokens, "bare": without, "ordinary": special tokens read as text,
 //    "text": "ids" decoded, "kept": the same with special tokens}, or {"refused": the offset of the byte where a text is no UTF-8}
 // For "text" the pieces of a StreamDecoder must join to what decode() gives, or the program fails.
