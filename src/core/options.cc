@@ -168,7 +168,7 @@ const std::vector<OptionSpec>& options() {
       {"--json", "", "", "Input and output", "generate score eval tokenize detokenize explain kernels bench verify",
        "JSON on stdout, one object a line"},
       {"--markdown", "", "", "Input and output", "kernels bench verify", "a table, one row a kernel (verify: of --mode bench)"},
-      {"--csv", "", "", "Input and output", "bench verify", "comma-separated values, one row a kernel (verify: of --mode bench)"},
+      rare({"--csv", "", "", "Input and output", "bench verify", "comma-separated values, one row a kernel (verify: of --mode bench)"}),
 
       {"--temperature", "T", "the model's", "Sampling", "generate eval", "0: greedy (eval's default)"},
       {"--top-k", "K", "the model's", "Sampling", "generate eval", "the K likeliest; 0 or -1: all"},

@@ -160,15 +160,15 @@ TEST(Bounds, RoundingsHaveTheVarianceThatIsClaimed) {
 }
 
 TEST(CaseText, RoundTripsAndRefuses) {
-  const auto c = parse_case<Attention>("q=bf16 kv=f8_e4m3 heads=8:2 head_dim=80 block=32 mask=tree q_lens=1*3,5 kv_lens=7*3,129 seed=4");
+  const auto c = parse_case<Attention>("q=bf16 kv=f8_e4m3 heads=8:2 head_dim=80 block=32 phase=verify mask=tree q_lens=1*3,5 kv_lens=7*3,129 seed=4");
   EXPECT_EQ(c.q_lens, (std::vector<int64_t>{1, 1, 1, 5}));
   EXPECT_EQ(c.kv_lens, (std::vector<int64_t>{7, 7, 7, 129}));
   EXPECT_EQ(c.seed, 4u);
-  EXPECT_EQ(to_text(c), "q=bf16 kv=f8_e4m3 heads=8:2 head_dim=80 block=32 mask=tree q_lens=1*3,5 kv_lens=7*3,129 seed=4");
+  EXPECT_EQ(to_text(c), "q=bf16 kv=f8_e4m3 heads=8:2 head_dim=80 block=32 phase=verify mask=tree q_lens=1*3,5 kv_lens=7*3,129 seed=4");
   EXPECT_EQ(parse_case<Matmul>("n=5 k=7 m=3 seed=2").rows, 3);
   EXPECT_EQ(parse_case<Norm>("hidden=5 rows=3").rows, 3);
   for (const char* bad : {"q_lens=1,2 kv_lens=1", "q_lens=-1", "q_lens=1,,2", "q_lens=1*0", "q_lens=1*99999999999", "q_lens=", "kv_lens=99999999999",
-                          "seed=x", "rows=3", "q_lens=1 q_lens=2", "head_dim=0", "nonsense"})
+                          "seed=x", "rows=3", "q_lens=1 q_lens=2", "q_lens=2", "phase=verify q_lens=33", "head_dim=0", "nonsense"})
     EXPECT_THROW(parse_case<Attention>(bad), Error) << bad;
   EXPECT_THROW(parse_case<Matmul>("m=-1"), Error);
   EXPECT_THROW(parse_case<Matmul>("q_lens=1"), Error);
