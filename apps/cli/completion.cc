@@ -1,5 +1,6 @@
 // attune completion: a script that completes commands and flags, made from the table.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "attune/kernels.h"
 #include "attune/options.h"
@@ -23,11 +24,7 @@ std::string flags_of(std::string_view command) {
 }
 
 /// Every device that explain can be asked about.
-std::string explained_devices() {
-  std::string out;
-  for (const std::string& name : device_names()) out += (out.empty() ? "" : " ") + name;
-  return out;
-}
+std::string explained_devices() { return fmt::format("{}", fmt::join(device_names(), " ")); }
 
 /// What may follow a flag: words to choose from, or a file.
 std::string values_case() {

@@ -1,5 +1,7 @@
 #include "proof/verify.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <chrono>
 #include <optional>
@@ -389,12 +391,6 @@ class OpVerifier {
   VerifyReport& report_;
 };
 
-std::string joined(const std::vector<std::string>& words) {
-  std::string out;
-  for (const std::string& word : words) out += (out.empty() ? "" : ", ") + word;
-  return out;
-}
-
 }  // namespace
 
 void check_verify_names(const VerifyOptions& o) {
@@ -452,8 +448,10 @@ std::vector<std::string> ops_of(const VerifyOptions& o) {
     plant_is_run |= planted_here && has_cases<Op>(o.suite);
     if (any_kernel || planted_here) (has_cases<Op>(o.suite) ? out : left_out).emplace_back(Op::kName);
   });
-  if (out.empty()) invalid(fmt::format("--suite {}", to_text(o.suite)), "an op that it has cases of: " + joined(of_suite), joined(left_out));
-  if (!plant_is_run) invalid("--plant", "a planted kernel of " + joined(out), printable(o.plant));
+  if (out.empty())
+    invalid(fmt::format("--suite {}", to_text(o.suite)), fmt::format("an op that it has cases of: {}", fmt::join(of_suite, ", ")),
+            fmt::format("{}", fmt::join(left_out, ", ")));
+  if (!plant_is_run) invalid("--plant", fmt::format("a planted kernel of {}", fmt::join(out, ", ")), printable(o.plant));
   return out;
 }
 

@@ -92,7 +92,7 @@ constexpr MatmulKernel kMatmul[] = {
 
 // ---- the small ops ----
 
-// Of wider rows a lane sums so many squares one after the other that the error leaves its bound; they are the reference's.
+// Where the op's domain ends; as a range, so that the end meets every other field's corners.
 constexpr int64_t kWidestNorm = 32768;
 
 constexpr NormKernel norm_of(std::string_view name, Tier tier, std::string_view reduction, DeviceNeed need, NormKernel::Launch launch) {

@@ -72,11 +72,11 @@ struct Queue {
     barrier_arrive(barriers + place * 16);
     next();
   }
-  __device__ __forceinline__ Unit& look() const {  // all consumers and converters
+  __device__ __forceinline__ Unit& front() const {  // all consumers and converters
     barrier_wait(barriers + place * 16, phase);
     return at(place);
   }
-  __device__ __forceinline__ void drop() {  // the one they look at
+  __device__ __forceinline__ void pop() {
     __syncwarp();
     if (threadIdx.x % 32 == 0) barrier_arrive(barriers + place * 16 + 8);
     next();
@@ -164,9 +164,9 @@ __device__ void convert(const AttentionCall& c, unsigned char* base, const Layou
   const Lane lane = lane_of<F>();
   const int place = static_cast<int>(threadIdx.x) - F::kConsumers - 32;
   Ring raw, made;
-  while (queue.look().seq >= 0) {
-    const int first = queue.look().first_tile, last = queue.look().last_tile;
-    queue.drop();
+  while (queue.front().seq >= 0) {
+    const int first = queue.front().first_tile, last = queue.front().last_tile;
+    queue.pop();
     for (int i = 2 * first; i < 2 * last; ++i) {
       await_tile(barriers, raw);
       barrier_wait(made_barriers + made.stage * 16 + 8, made.phase ^ 1);
@@ -237,7 +237,7 @@ __device__ void consume(const AttentionCall& c, const Plan& plan, unsigned char*
   bool rehearsal = rehearses<F>(c, plan) && static_cast<int>(blockIdx.x) < plan.units;
   if (rehearsal) ring.phase = 1;  // what nobody ever fills passes for full
   for (;;) {
-    const std::conditional_t<F::kHoldsUnit, Unit, Unit&> u = rehearsal ? queue.at(kQueue) : queue.look();
+    const std::conditional_t<F::kHoldsUnit, Unit, Unit&> u = rehearsal ? queue.at(kQueue) : queue.front();
     if (u.seq < 0) return;
     begin_unit<F>(c, u, base, at);
     Node<F> n;
@@ -250,7 +250,7 @@ __device__ void consume(const AttentionCall& c, const Plan& plan, unsigned char*
     if (rehearsal)
       ring = {}, rehearsal = false;
     else
-      queue.drop();
+      queue.pop();
   }
 }
 
