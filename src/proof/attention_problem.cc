@@ -296,7 +296,7 @@ std::vector<Pair> sampled_pairs(const AttentionParams& p, int64_t heads, int64_t
   const auto order = [](const Pair& a, const Pair& b) { return std::tie(a.seq, a.head, a.token) < std::tie(b.seq, b.head, b.token); };
   std::set<Pair, decltype(order)> out(order);
   Fill draw(seed ^ 0x5a3d);
-  const bool all = samples == 0 || p.total_q * heads <= samples;
+  const bool all = samples == 0 || p.q_start[p.num_seqs] * heads <= samples;  // total_q may be larger: there is room for more rows than there are
   std::vector<int64_t> asking;  // sequences with rows
   for (int64_t s = 0; s < p.num_seqs; ++s) {
     const int64_t first = p.q_start[s], last = p.q_start[s + 1] - 1;

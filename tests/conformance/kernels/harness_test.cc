@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
 
 #include "core/error.h"
 #include "proof/attention_rows.h"
@@ -199,6 +200,18 @@ TEST(AttentionRows, EqualTheReference) {
           }
         }
   }
+}
+
+TEST(AttentionProblem, ComparesRowsThatAreThereAndNotAllThereIsRoomFor) {
+  const auto c = parse_case<Attention>("q=bf16 kv=bf16 heads=4:2 head_dim=64 block=16 phase=verify mask=causal q_lens=1,2 kv_lens=5,7 seed=3");
+  ProblemStyle style;
+  style.room_q = {40, 40}, style.room_kv = {64, 64};
+  const Problem<Attention> p(c, style);
+  ASSERT_EQ(p.params.total_q, 80);
+  for (int64_t row = 0; row < 3; ++row) std::memset(static_cast<uint16_t*>(p.params.out) + row * p.params.out_stride, 0, 4 * 64 * 2);
+  Comparison out;
+  p.compare(catalogue().kernels<Attention>().front()->info.reduction, 64, out);
+  EXPECT_EQ(out.count(), 3 * 4 * 64) << "outputs of three rows of four heads";
 }
 
 }  // namespace
