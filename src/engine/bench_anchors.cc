@@ -137,7 +137,7 @@ void bench_anchors(const AnchorQuery& q, const std::function<void(const std::str
   if (q.iterations < 1) invalid("--num-iters", "a positive integer", std::to_string(q.iterations));
   check_plant(q.plant);
   BenchSite site(find_present_device(q.device), q.threads);
-  std::map<std::string_view, double> plain;  // kernel -> GB/s
+  std::map<std::pair<std::string, std::string>, double> rates;  // row, kernel -> GB/s
   bool found = false;
   for (const AttentionAnchor& a : attention_anchors(site.props().kind)) {
     if (a.name.find(q.row) == std::string::npos) continue;
@@ -152,7 +152,8 @@ void bench_anchors(const AnchorQuery& q, const std::function<void(const std::str
     for (const KernelInfo* kernel : kernels) {
       const LaunchTimes times = call.time(*find_kernel<Attention>(kernel), q.iterations);
       const double us = times.median_us(), rate = work.kv_bytes / us / 1e3;
-      if (a.name == kPlainAnchor) plain[kernel->name] = rate;
+      rates[{a.name, std::string(kernel->name)}] = rate;
+      const auto plain = rates.find({a.plain, std::string(kernel->name)});
       Json j{{"row", a.name},
              {"kernel", kernel->name},
              {"desc", s.desc},
@@ -161,7 +162,7 @@ void bench_anchors(const AnchorQuery& q, const std::function<void(const std::str
              {"samples", times.us.size()},
              {"gb_per_s", rate},
              {"tflop_per_s", work.flops / us / 1e6},
-             {"share_of_plain", plain.contains(kernel->name) ? Json(rate / plain[kernel->name]) : Json(nullptr)},
+             {"share_of_plain", plain != rates.end() ? Json(rate / plain->second) : Json(nullptr)},
              {"goal", goal_json(a)}};
       j["met"] = met(a, j);
       j["peer"] = peer_json(a);

@@ -21,6 +21,7 @@ TEST(Anchors, AreServedOnTheDeviceOfTheirGoals) {
     with_goal += a.goal_us > 0;
     if (a.goal_us > 0) EXPECT_EQ(s.chosen->tier, Tier::specialized) << a.name;
     EXPECT_EQ(a.call.q_lens.size(), a.call.kv_lens.size());
+    if (a.goal_of_plain > 0) EXPECT_TRUE(names.contains(a.plain)) << a.name << ": what it is compared with comes before it";
   }
   EXPECT_EQ(with_goal, 42) << "11 of decode and 10 of verify at two block sizes";
   EXPECT_TRUE(names.contains(std::string(kPlainAnchor)));
