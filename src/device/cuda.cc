@@ -103,11 +103,8 @@ class CudaDevice final : public Device {
     return Stream(s, destroy_stream);
   }
 
-  Event make_event() override {
-    cudaEvent_t e = nullptr;
-    check(cudaEventCreate(&e), "event");
-    return Event(e, destroy_event);
-  }
+  Event make_event() override { return make_event(cudaEventDisableTiming); }
+  Event make_timer() override { return make_event(cudaEventDefault); }
 
   void copy(void* to, const void* from, size_t bytes, const Stream& stream) override {
     if (bytes > 0) check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream_of(stream)), "copy");
@@ -143,6 +140,12 @@ class CudaDevice final : public Device {
   }
 
  private:
+  static Event make_event(unsigned flags) {
+    cudaEvent_t e = nullptr;
+    check(cudaEventCreateWithFlags(&e, flags), "event");
+    return Event(e, destroy_event);
+  }
+
   DeviceProps props_;
 };
 

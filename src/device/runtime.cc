@@ -22,7 +22,8 @@ class CpuDevice final : public Device {
   Buffer allocate_pinned(size_t bytes, const char* what) override { return Buffer(bytes, what); }
   size_t free_memory() override { return static_cast<size_t>(props_.memory); }
   Stream make_stream() override { return {}; }
-  Event make_event() override { return Event(new Clock::time_point(), delete_time); }
+  Event make_event() override { return make_timer(); }
+  Event make_timer() override { return Event(new Clock::time_point(), delete_time); }
   void copy(void* to, const void* from, size_t bytes, const Stream&) override {
     if (bytes > 0) std::memmove(to, from, bytes);
   }

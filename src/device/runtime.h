@@ -53,6 +53,7 @@ class Device {
 
   virtual Stream make_stream() = 0;
   virtual Event make_event() = 0;
+  virtual Event make_timer() = 0;  ///< an event whose time elapsed_us() tells; others are quicker
 
   /// Copies in the order of the stream; from or to pinned memory they return at once. Source and target may be of either side.
   virtual void copy(void* to, const void* from, size_t bytes, const Stream& stream) = 0;

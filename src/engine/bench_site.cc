@@ -154,7 +154,7 @@ LaunchTimes time_in_stream(CaseDevice& site, bool as_graph, int64_t copies, cons
   constexpr double kRound = 700;  // µs: the events' own time must not count
   constexpr int64_t kMostLaunches = 2000;
   Device& d = site.device();
-  const Event begin = d.make_event(), end = d.make_event();
+  const Event begin = d.make_timer(), end = d.make_timer();
   const auto timed = [&](const std::function<void()>& work) {
     d.record(begin, site.stream());
     work();

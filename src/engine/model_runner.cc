@@ -26,6 +26,7 @@ ModelRunner::ModelRunner(Device& device, const Stream& stream, Model& model, KvC
       kv_(kv),
       limits_(limits),
       inputs_(device, input_bytes(limits, kv.block_size())),
+      read_(device.make_event()),
       logits_(device.allocate(static_cast<size_t>(limits.logits_rows * limits.vocab) * sizeof(float), "logits")) {
   const auto rows = static_cast<size_t>(limits.logits_rows);
   drawn_ = {inputs_.on_device(inputs_.reserve<float>((rows + 3) / 4 * 4)), inputs_.on_device(inputs_.reserve<int32_t>(rows))};
@@ -193,16 +194,18 @@ void ModelRunner::forward(const ExecContext& ctx, const std::vector<Slice>& slic
   const int64_t graph = decodes && !ctx.trace ? graph_for(static_cast<int64_t>(lists_.ids.size())) : 0;
   logits_ready_ = graph > 0;
   const Batch batch = graph > 0 ? decode_batch(graph) : place(0);
-  inputs_.upload(stream_, to_upload_);
+  inputs_.upload_beside(stream_, read_, to_upload_);
   if (graph > 0)
     device_.replay(graphs_.at(graph), stream_);
   else
     model_.forward(ctx, batch, kv_);
+  device_.record(read_, stream_);
 }
 
 float* ModelRunner::logits(const ExecContext& ctx, int64_t first, int64_t rows) {
   if (logits_ready_) return logits_.as<float>() + first * limits_.vocab;
   model_.logits(ctx, first, rows, logits_.as<float>());
+  device_.record(read_, stream_);
   return logits_.as<float>();
 }
 

@@ -81,6 +81,7 @@ class ModelRunner {
   KvCache& kv_;
   Limits limits_;
   StepInputs inputs_;
+  Event read_;  // nothing that was launched reads the inputs any more
   DrawnRows drawn_;
   const void* to_upload_ = nullptr;  // the first of the step's inputs that the device does not have
   Buffer logits_;

@@ -140,7 +140,7 @@ void Sampler::draw_on_gpu(const ExecContext& ctx, const RowUse* uses, int64_t ro
       std::all_of(uses, uses + rows, [](const RowUse& use) { return use.sample < 0 || plain_greedy(use.sequence->request->sampling()); });
   SampleParams p{.logits = logits, .rows = rows, .token = drawn_.token, .logprob = drawn_.logprob};
   if (!plain) p.row = place_laws(uses, rows);
-  for (const Unread& u : unread_) device_.wait(stream_, u.copied);  // until then what was drawn is still read
+  device_.wait(stream_, unread_[1 - slot].copied);  // until then what was drawn before is still read
   (plain ? greedy_ : full_)(ctx, p);
   device_.record(drew_, stream_);
   device_.wait(to_host_, drew_);

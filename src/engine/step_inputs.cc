@@ -23,7 +23,18 @@ void StepInputs::clear() {
 }
 
 void StepInputs::upload(const Stream& stream, const void* first) {
+  if (twin_.data() != nullptr) copy(stream, first);
+}
+
+void StepInputs::upload_beside(const Stream& stream, const Event& read, const void* first) {
   if (twin_.data() == nullptr) return;
+  if (!beside_.get()) beside_ = device_.make_stream();
+  device_.wait(beside_, read);
+  copy(beside_, first);
+  device_.wait(stream, uploaded_);
+}
+
+void StepInputs::copy(const Stream& stream, const void* first) {
   const size_t kept = first == nullptr ? 0 : static_cast<size_t>(static_cast<const char*>(first) - host_.as<char>());
   device_.copy(twin_.as<char>() + kept, host_.as<char>() + kept, used_ - kept, stream);
   device_.record(uploaded_, stream);

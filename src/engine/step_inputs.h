@@ -37,13 +37,18 @@ class StepInputs {
   /// Copies the arrays, in the order of the stream; from `first` on where the device keeps what stands before it.
   void upload(const Stream& stream, const void* first = nullptr);
 
+  /// The same in a stream of their own, as soon as `read` is past, which says that nobody needs the arrays before; `stream` waits for them.
+  void upload_beside(const Stream& stream, const Event& read, const void* first);
+
  private:
   char* take(size_t bytes);
+  void copy(const Stream& stream, const void* first);
   char* device_base() const { return twin_.data() ? twin_.as<char>() : host_.as<char>(); }
 
   Device& device_;
   Buffer host_, twin_;
   Event uploaded_;
+  Stream beside_;
   size_t used_ = 0;
   bool in_flight_ = false;
 };

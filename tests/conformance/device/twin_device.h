@@ -48,6 +48,7 @@ class TwinDevice final : public Device {
     return Stream(new TwinStream(), [](void* p) { delete static_cast<TwinStream*>(p); });
   }
   Event make_event() override { return {}; }
+  Event make_timer() override { return {}; }
   void copy(void* to, const void* from, size_t bytes, const Stream&) override {
     if (bytes > 0) std::memmove(to, from, bytes);
   }

@@ -33,6 +33,7 @@ class FaultyDevice final : public Device {
   size_t free_memory() override { return inner_->free_memory(); }
   Stream make_stream() override { return count("stream", "stream"), inner_->make_stream(); }
   Event make_event() override { return count("event", "event"), inner_->make_event(); }
+  Event make_timer() override { return count("event", "event"), inner_->make_timer(); }
   void copy(void* to, const void* from, size_t bytes, const Stream& s) override { count("copy", "copy"), inner_->copy(to, from, bytes, s); }
   void fill(void* to, uint8_t byte, size_t bytes, const Stream& s) override { count("fill", "fill"), inner_->fill(to, byte, bytes, s); }
   void synchronize(const Stream& s) override { count("wait", "device"), inner_->synchronize(s); }

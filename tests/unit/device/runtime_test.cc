@@ -21,7 +21,7 @@ TEST(Runtime, TheCpuCopiesFillsAndTimes) {
   const auto device = open_device(find_device("cpu"));
   const Stream stream = device->make_stream();
   const Buffer a = device->allocate(64, "a"), b = device->allocate_pinned(64, "b");
-  const Event first = device->make_event(), last = device->make_event();
+  const Event first = device->make_timer(), last = device->make_timer();
   device->record(first, stream);
   device->fill(a.data(), 7, 64, stream);
   device->copy(b.data(), a.data(), 64, stream);
