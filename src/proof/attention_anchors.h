@@ -16,7 +16,7 @@ struct AttentionAnchor {
   double goal_tflop = 0;     ///< TFLOP/s; 0: none
   double goal_of_plain = 0;  ///< share of the GB/s that the same kernel reaches in the row `plain`; 0: none
   std::string plain{kPlainAnchor};
-  std::string peer;          ///< the fastest other implementation known; empty: none was timed
+  std::string peer;  ///< the fastest other implementation known; empty: none was timed
   double peer_us = 0, peer_tflop = 0;
 };
 

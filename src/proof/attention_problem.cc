@@ -297,7 +297,7 @@ std::vector<Pair> sampled_pairs(const AttentionParams& p, int64_t heads, int64_t
   std::set<Pair, decltype(order)> out(order);
   Fill draw(seed ^ 0x5a3d);
   const bool all = samples == 0 || p.q_start[p.num_seqs] * heads <= samples;  // total_q may be larger: there is room for more rows than there are
-  std::vector<int64_t> asking;  // sequences with rows
+  std::vector<int64_t> asking;                                                // sequences with rows
   for (int64_t s = 0; s < p.num_seqs; ++s) {
     const int64_t first = p.q_start[s], last = p.q_start[s + 1] - 1;
     if (last < first) continue;

@@ -58,14 +58,16 @@ constexpr bool query_waits(int dim) { return dim <= 128; }
 /// Of e4m3 they multiply f16 matrices, which warps beside the copying one make of tiles.
 inline constexpr int kConvertingWarps = 3, kMatrices = 3;
 
+inline constexpr int kFourBytes = kGroup * 16;  ///< four floats of every consumer
+
 /// Where things are in a block's shared memory (byte offsets from a multiple of 1024).
 struct Layout {
   int matrices, query, weights, scales, matrix_scales, nodes, maxima, seen, limits, factors, slopes, plan, queue, barriers, made, units, practice,
       end;
   constexpr Layout() : Layout(8, 64, false, 0, 0) {}
-  constexpr Layout(int rows, int dim, bool f8, int stages, int nodes_here) {
+  constexpr Layout(int rows, int dim, bool f8, int stages, int nodes_here, int fours_here = 0) {
     const bool wide = is_wide(rows), passes = wide && query_waits(dim);  // queries pass through where nodes will wait
-    const int queries = rows * dim * 2, waiting = nodes_here * static_cast<int>(node_floats(rows, dim)) * 4;
+    const int queries = rows * dim * 2, waiting = nodes_here * static_cast<int>(node_floats(rows, dim)) * 4 + fours_here * kFourBytes;
     const int made_tiles = wide && f8 ? kMatrices : 0;
     matrices = stages * kTile * dim * (f8 ? 1 : 2);
     query = matrices + made_tiles * kTile * dim * 2;
@@ -115,6 +117,7 @@ struct AttentionCall {
   Layout at;         ///< of a block's shared memory
   int stages;        ///< tiles in flight
   int shared_nodes;  ///< that wait in shared memory; others in `spill`
+  int shared_fours;  ///< of each thread, of the next node, in shared memory, too
   int spill_nodes;
   int plan_levels;   ///< how many the longest sequence can need
   int partials;      ///< results of split rows that fit
@@ -127,22 +130,27 @@ struct AttentionCall {
 
 /// How a launch uses a multiprocessor.
 struct Shape {
-  int blocks, stages, shared_nodes, bytes;
+  int blocks, stages, shared_nodes, shared_fours, bytes;
 };
 /// As many tiles in flight as fit beside the waiting nodes, of which at most three. Few rows do best with 128 KiB in flight a multiprocessor:
-/// 96 and, of e4m3, 160 cost 1 to 3 % of the bandwidth. `alone`: no multiprocessor has two blocks of the launch, which then may have more.
+/// 96 and, of e4m3, 160 cost 1 to 3 % of the bandwidth. Two blocks of many rows: a node that waits in L2 costs more than tiles beyond 96 KiB in
+/// flight bring (verify 32×4k 137 → 130 µs). `alone`: no multiprocessor has two blocks of the launch, which then may have more.
 constexpr Shape shape_of(int rows, int dim, bool f8, int waiting, bool alone = false) {
   constexpr int kMultiprocessor = 228 * 1024, kReserved = 1024, kMostStages = 16;
   const int few_stages = is_wide(rows) || dim > 128 ? 3 : 5;
-  Shape s{most_blocks(rows, dim, f8), kMostStages, waiting < 3 ? waiting : 3, 0};
+  Shape s{most_blocks(rows, dim, f8), kMostStages, waiting < 3 ? waiting : 3, 0, 0};
   const int room = kMultiprocessor / s.blocks - kReserved;
   const bool many = alone || rows > 16 || (f8 && dim > 128);
   const int in_flight = many ? kMostStages : 128 * 1024 / s.blocks / (kTile * dim * (f8 ? 1 : 2));
   s.stages = in_flight < 3 ? 3 : in_flight;
   while (s.shared_nodes > 0 && Layout(rows, dim, f8, few_stages, s.shared_nodes).end > room) --s.shared_nodes;
   while (s.stages > 2 && Layout(rows, dim, f8, s.stages, s.shared_nodes).end > room) --s.stages;
+  const int enough = 48 * 1024 / (kTile * dim * (f8 ? 1 : 2));
+  if (is_wide(rows) && s.blocks == 2 && !alone && s.shared_nodes < waiting && s.stages > enough) s.stages = enough;
+  const int most_fours = s.shared_nodes < waiting ? rows * dim * 4 / kFourBytes : 0;
+  while (s.shared_fours < most_fours && Layout(rows, dim, f8, s.stages, s.shared_nodes, s.shared_fours + 1).end <= room) ++s.shared_fours;
   // One block more would not fit: else blocks of the next launch, which wait for this one, stand three to a multiprocessor here and one there.
-  const int least = kMultiprocessor / (s.blocks + 1) - kReserved + 16, used = Layout(rows, dim, f8, s.stages, s.shared_nodes).end;
+  const int least = kMultiprocessor / (s.blocks + 1) - kReserved + 16, used = Layout(rows, dim, f8, s.stages, s.shared_nodes, s.shared_fours).end;
   s.bytes = used > least ? used : least;
   return s;
 }

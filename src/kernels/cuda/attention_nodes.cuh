@@ -62,40 +62,56 @@ __device__ __forceinline__ bool speaks(const Place& p) {
   return F::kWide ? p.column == 0 : p.warp == 0 && p.row == 0;
 }
 
-/// Where the nodes of one block that wait for later ones stand: the fold so far at 0, levels of the tree over folds from 1 on.
+/// Where a node waits: of each thread's floats, in fours, the first `fours` at `first`, the others and the heads at `rest`.
+template <class F>
+struct Stand {
+  float *first, *rest;
+  int fours;
+
+  __device__ __forceinline__ float4& four_of(int i, int thread) const {
+    return reinterpret_cast<float4*>(i / 4 < fours ? first : rest)[i / 4 * F::kConsumers + thread];
+  }
+  __device__ __forceinline__ float* heads() const { return rest + F::kRows * F::kDim; }
+};
+
+/// The nodes of one block that wait for later ones: the fold so far at 0, levels of the tree over folds from 1 on. The first ones are in shared
+/// memory, and as much of the next one as there is room for. kHere: place 0, known to be there.
 template <class F>
 struct Waiting {
   float* shared;
   float* spill;
-  int shared_nodes;
+  int shared_nodes, shared_fours;
 
-  __device__ __forceinline__ float* at(int place) const {
-    return place < shared_nodes ? shared + place * F::kNodeFloats : spill + static_cast<int64_t>(place - shared_nodes) * F::kNodeFloats;
+  template <bool kHere>
+  __device__ __forceinline__ Stand<F> at(int place) const {
+    if (kHere) return {shared, shared, 0};
+    float* here = shared + place * F::kNodeFloats;
+    if (place < shared_nodes) return {here, here, 0};
+    return {here, spill + static_cast<int64_t>(place - shared_nodes) * F::kNodeFloats, place == shared_nodes ? shared_fours : 0};
   }
-  __device__ __forceinline__ static float4& four_of(float* node, int i, int thread) {
-    return reinterpret_cast<float4*>(node)[i / 4 * F::kConsumers + thread];
-  }
+  template <bool kHere = false>
   __device__ __forceinline__ void push(int place, const Node<F>& n) const {
-    float* to = at(place);
+    const Stand<F> to = at<kHere>(place);
     const int t = static_cast<int>(threadIdx.x);
     const Place p = place_of();
 #pragma unroll
     for (int b = 0; b < F::kDimBlocks; ++b)
 #pragma unroll
       for (int i = 0; i < F::kScores; i += 4)
-        four_of(to, b * F::kScores + i, t) = {n.values[b][i], n.values[b][i + 1], n.values[b][i + 2], n.values[b][i + 3]};
-    float* heads = to + F::kRows * F::kDim;
+        to.four_of(b * F::kScores + i, t) = {n.values[b][i], n.values[b][i + 1], n.values[b][i + 2], n.values[b][i + 3]};
+    float* heads = to.heads();
     if (speaks<F>(p))
 #pragma unroll
       for (int j = 0; j < F::kOwn; ++j) heads[row_of<F>(p, j) * 2] = n.maximum[j], heads[row_of<F>(p, j) * 2 + 1] = n.sum[j];
     if (F::kWide) __syncwarp();
   }
   /// n becomes the join of the waiting left one and n. A barrier of the group stands between push and this.
+  template <bool kHere = false>
   __device__ __forceinline__ void join_left(int place, Node<F>& n) const {
-    const float* from = at(place);
+    const Stand<F> from = at<kHere>(place);
     const int t = static_cast<int>(threadIdx.x);
     const Place p = place_of();
-    const float* heads = from + F::kRows * F::kDim;
+    const float* heads = from.heads();
     Factors f[F::kOwn];
 #pragma unroll
     for (int j = 0; j < F::kOwn; ++j) {
@@ -111,8 +127,13 @@ struct Waiting {
       for (int first = 0; first < F::kScores; first += kAtOnce) {
         float left[kAtOnce];
 #pragma unroll
-        for (int i = 0; i < kAtOnce; i += 4)
-          load_now(&four_of(const_cast<float*>(from), b * F::kScores + first + i, t), left[i], left[i + 1], left[i + 2], left[i + 3]);
+        for (int i = 0; i < kAtOnce; i += 4) {
+          const float4* four = &from.four_of(b * F::kScores + first + i, t);
+          if constexpr (kHere)
+            load_now(shared_address(four), left[i], left[i + 1], left[i + 2], left[i + 3]);
+          else
+            load_now(four, left[i], left[i + 1], left[i + 2], left[i + 3]);
+        }
         pin(left);
 #pragma unroll
         for (int i = 0; i < kAtOnce; ++i) n.values[b][first + i] = join(left[i], n.values[b][first + i], f[own_of<F>(first + i)]);
@@ -125,11 +146,11 @@ struct Waiting {
 template <class F>
 __device__ __forceinline__ void put_chunk(const Waiting<F>& waiting, uint32_t& present, Node<F>& n, int chunk, bool last) {
   if (present & 1) {
-    waiting.join_left(0, n);
+    waiting.template join_left<F::kFoldStays>(0, n);
     F::kWide ? __syncwarp() : named_sync(2 + place_of().group, kGroup);  // all have read what may be overwritten
   }
   if (!last && (chunk + 1) % kFold != 0) {
-    waiting.push(0, n), present |= 1;
+    waiting.template push<F::kFoldStays>(0, n), present |= 1;
     return;
   }
   present &= ~1u;

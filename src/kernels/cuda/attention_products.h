@@ -53,6 +53,10 @@ __device__ __forceinline__ uint4 load_16(uint32_t address) {
   return x;
 }
 
+/// Loads from shared memory, here and not where the values are used.
+__device__ __forceinline__ void load_now(uint32_t from, float& a, float& b, float& c, float& d) {
+  asm volatile("ld.shared.v4.f32 {%0, %1, %2, %3}, [%4];" : "=f"(a), "=f"(b), "=f"(c), "=f"(d) : "r"(from));
+}
 /// Loads here and not where the values are used.
 __device__ __forceinline__ void load_now(const float4* from, float& a, float& b, float& c, float& d) {
   asm volatile("ld.v4.f32 {%0, %1, %2, %3}, [%4];" : "=f"(a), "=f"(b), "=f"(c), "=f"(d) : "l"(from));

@@ -33,6 +33,7 @@ struct Form {
   static constexpr bool kConverts = kWide && kF8;  // other warps make f16 matrices of tiles; consumers see those alone
   static constexpr int kConverters = kConverts ? kConvertingWarps * 32 : 0;
   static constexpr int kMatrixBytes = kTile * kDim * 2, kMatrixPanels = kConverts ? kDim / 64 : kPanels;
+  static constexpr bool kFoldStays = shape_of(kRows, kDim, kF8, waiting_nodes(kLevels)).shared_nodes > 0;  // in shared memory, whatever the lengths
   static constexpr int kNodeFloats = kRows * (kDim + 2);
   static constexpr float kBias = std::is_same_v<T, __half> ? 14.0f : 0.0f;  // weights are 2^bias·p, to stay clear of f16's subnormals
 };

@@ -87,8 +87,8 @@ void attention_wgmma_split_kv(const ExecContext& ctx, const AttentionDesc& desc,
   const int blocks = static_cast<int>(
       std::min<int64_t>(std::min(multiprocessors(kName), kMostMultiprocessors) * shape.blocks, row_tiles * desc.num_kv_heads * chunks));
   if (blocks <= multiprocessors(kName)) shape = shape_of(rows, dim, is_f8(desc.kv_dtype), waiting, true);
-  c.at = Layout(rows, dim, is_f8(desc.kv_dtype), shape.stages, shape.shared_nodes);
-  c.stages = shape.stages, c.shared_nodes = shape.shared_nodes, c.spill_nodes = waiting - shape.shared_nodes;
+  c.at = Layout(rows, dim, is_f8(desc.kv_dtype), shape.stages, shape.shared_nodes, shape.shared_fours);
+  c.stages = shape.stages, c.shared_nodes = shape.shared_nodes, c.shared_fours = shape.shared_fours, c.spill_nodes = waiting - shape.shared_nodes;
   c.plan_levels = std::min(kLevels, levels + 1);
   place_workspace(c, node_floats(rows, dim) * 4, ctx.workspace, blocks);
   const CUtensorMap k = pool_map(kName, desc, params.k, params.num_blocks, c.box), v = pool_map(kName, desc, params.v, params.num_blocks, c.box);

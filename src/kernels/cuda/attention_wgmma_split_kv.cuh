@@ -37,12 +37,17 @@
 //  13  units made by the copying warp alone and read from shared memory, outputs of all rows from registers, joins of two instructions an element,
 //      converting warps at addresses that need no arithmetic: fewer registers (8 rows of e4m3: 500 → 92 bytes spilled, 64 rows in the consumers none)
 //      and up to a third less code; before, same run: 128, 74.3, 147, 18.6, verify of e4m3 32×4k 130                       127 | 69.5 | 139 | 18.3 | 119
+//  14  what a block keeps of a fold is read by instructions for shared memory, and most of the next node stands there, too, in place of a fourth tile:
+//      8×4k 48.7 → 47.1, e4m3 42.7 → 41.7                                                  124.5 | 69.6 | 130 (before, same run: 137.7) | 18.5 | 117
 // What bounds it: bf16 decode the memory system; e4m3 the latency of a tile's chain (two barriers, conversions) at four warps a scheduler; 64 rows
 // the ends of chunks (without them 134 and, e4m3, 116, before 13) and, of few sequences, the join; one short batch the wait for the predecessor, the
 // first tile and the join. Tried for 64 rows: blocks that start late, so that ends of chunks of a multiprocessor's two do not coincide: 165 → 169,
 // e4m3 137 → 146; the next tile's scores multiplied while this one's become weights, keys a tile ahead of values: 142 → 151, e4m3 119 → 143, since
 // tiles are held longer and fewer are in flight; 208 registers and 48 for copying and converting: 137 → 141; four rows joined at once instead of
-// two, which spill: 1×4k 18.6 → 22.9; the block table brought to L2 before it is needed: no change.
+// two, which spill: 1×4k 18.6 → 22.9; the block table brought to L2 before it is needed: no change; the next tile's scores asked for before this one's
+// values, which are multiplied while those become exponentials: 137.5 → 139.6, e4m3 119 → 132; keys copied by one warp and values by another: 1×4k at
+// block 16 20.2 → 19.0, at 64 18.4 → 19.0, 8×4k 48.6 → 49.7; maxima by pairs in place of a chain: no change; a whole fold a block where few sequences
+// leave a multiprocessor one block: 8×4k 47 → 66.
 #include "kernels/cuda/attention_few_rows.cuh"
 #include "kernels/cuda/attention_many_rows.cuh"
 
@@ -229,7 +234,7 @@ template <class F>
 __device__ void consume(const AttentionCall& c, const Plan& plan, unsigned char* base, const Layout& at) {
   int* flag = reinterpret_cast<int*>(base + at.queue) - 1;
   const Waiting<F> waiting{reinterpret_cast<float*>(base + at.nodes), c.spill + static_cast<int64_t>(blockIdx.x) * c.spill_nodes * F::kNodeFloats,
-                           c.shared_nodes};
+                           c.shared_nodes, c.shared_fours};
   Ring ring;
   Queue queue = queue_of(base, at);
   const bool together = plan.units <= static_cast<int>(gridDim.x);
@@ -273,7 +278,7 @@ __global__ void __launch_bounds__(F::kThreads, F::kBlocks)
     attend(const __grid_constant__ AttentionCall c, const __grid_constant__ CUtensorMap k_map, const __grid_constant__ CUtensorMap v_map) {
   extern __shared__ __align__(1024) unsigned char shared[];
   const std::conditional_t<F::kReadsLayout, const Layout&, const Layout> at =
-      F::kReadsLayout ? c.at : Layout(F::kRows, F::kDim, F::kF8, c.stages, c.shared_nodes);
+      F::kReadsLayout ? c.at : Layout(F::kRows, F::kDim, F::kF8, c.stages, c.shared_nodes, c.shared_fours);
   const uint32_t address = shared_address(shared);
   release_successor();
   if (threadIdx.x / 32 == F::kConsumers / 32) {

@@ -100,11 +100,6 @@ __device__ inline void wait_for_predecessor() { asm volatile("griddepcontrol.wai
 
 __device__ inline void prefetch_map(const CUtensorMap* map) { asm volatile("prefetch.tensormap [%0];" ::"l"(map) : "memory"); }
 
-__device__ inline uint64_t policy_evict_normal() {
-  uint64_t policy;
-  asm volatile("createpolicy.fractional.L2::evict_normal.b64 %0, 1.0;" : "=l"(policy));
-  return policy;
-}
 /// A hint for the L2 cache: lines to be dropped first.
 __device__ inline uint64_t policy_evict_first() {
   uint64_t policy;
