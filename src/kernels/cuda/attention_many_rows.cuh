@@ -63,18 +63,18 @@ __device__ __forceinline__ Lane lane_of() {
   const uint32_t row = (warp * 8 + key) * 128 + key * 16;
   return {row + step * 4, row ^ (step * 16), row ^ (step * 32), (kPieces - 1) * kConvertingWarps + warp < kTile / 8};
 }
-/// Calls load(piece, words) and store(piece, words) of a lane's pieces of a panel, loads of two before what follows on them.
+/// Calls load(piece, words) and store(piece, words) of a lane's pieces of a panel, all loads before what follows on them.
 template <class L, class S>
 __device__ __forceinline__ void for_each_piece(const Lane& l, const L& load, const S& store) {
   static_assert(kPieces == 3);
   constexpr int kNext = kConvertingWarps * 8 * 128;  // bytes
-  uint32_t words[2][2][4];
+  uint32_t words[3][2][4];
   load(0, words[0]);
   load(kNext, words[1]);
+  if (l.most) load(2 * kNext, words[2]);
   store(0, words[0]);
-  if (l.most) load(2 * kNext, words[0]);
   store(kNext, words[1]);
-  if (l.most) store(2 * kNext, words[0]);
+  if (l.most) store(2 * kNext, words[2]);
 }
 /// Stores 16 elements, words[i] those of its i-th four.
 __device__ __forceinline__ void store_converted(uint32_t to, const uint32_t (&low)[4], const uint32_t (&high)[4]) {

@@ -44,10 +44,10 @@
 // first tile and the join. Tried for 64 rows: blocks that start late, so that ends of chunks of a multiprocessor's two do not coincide: 165 → 169,
 // e4m3 137 → 146; the next tile's scores multiplied while this one's become weights, keys a tile ahead of values: 142 → 151, e4m3 119 → 143, since
 // tiles are held longer and fewer are in flight; 208 registers and 48 for copying and converting: 137 → 141; four rows joined at once instead of
-// two, which spill: 1×4k 18.6 → 22.9; the block table brought to L2 before it is needed: no change; the next tile's scores asked for before this one's
-// values, which are multiplied while those become exponentials: 137.5 → 139.6, e4m3 119 → 132; keys copied by one warp and values by another: 1×4k at
-// block 16 20.2 → 19.0, at 64 18.4 → 19.0, 8×4k 48.6 → 49.7; maxima by pairs in place of a chain: no change; a whole fold a block where few sequences
-// leave a multiprocessor one block: 8×4k 47 → 66.
+// two, which spill: 1×4k 18.6 → 22.9; the block table brought to L2 before it is needed: no change; the next tile's scores asked for before this
+// one's values, which are multiplied while those become exponentials: 137.5 → 139.6, e4m3 119 → 132, and 121 where keys come a tile ahead of values;
+// keys copied by one warp and values by another: 1×4k at block 16 20.2 → 19.0, at 64 18.4 → 19.0, 8×4k 48.6 → 49.7; maxima by pairs in place of a
+// chain: no change; a whole fold a block where few sequences leave a multiprocessor one block: 8×4k 47 → 66.
 #include "kernels/cuda/attention_few_rows.cuh"
 #include "kernels/cuda/attention_many_rows.cuh"
 
