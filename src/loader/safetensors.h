@@ -28,8 +28,8 @@ struct SafetensorsHeader {
   size_t data_offset = 0;  ///< where the data begin in the file
 };
 
-/// Reads and checks the header of a whole file in memory. The verdict is that of the `safetensors` package, but for a tensor or a
-/// metadata key named twice, which the format forbids and the package lets pass. InvalidArgument names the rule that was broken.
+/// Reads and checks the header of a whole file in memory. The verdict is that of the `safetensors` package, which takes the last
+/// of tensors or metadata keys of one name. InvalidArgument names the rule that was broken.
 SafetensorsHeader parse_safetensors(std::span<const std::byte> file, std::string_view where);
 
 /// A safetensors file in memory by mapping.

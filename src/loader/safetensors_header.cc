@@ -148,17 +148,13 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
       if (std::exchange(metadata_seen_, true)) refuse("each key once", "it twice");
       return true;
     }
-    const auto [it, fresh] = header_.entries.try_emplace(name);
-    if (!fresh) refuse("each tensor once", "it twice");
-    entry_ = &it->second;
+    entry_ = &(header_.entries[name] = {});  // of a name given twice the last one stands, as in the reference
     seen_ = {};
     return true;
   }
 
   bool start_metadata(const string_t& name) {
-    const auto [it, fresh] = header_.metadata.try_emplace(name);
-    if (!fresh) refuse("each key once", fmt::format("'{}' twice", printable(name)));
-    metadata_value_ = &it->second;
+    metadata_value_ = &header_.metadata[name];
     return true;
   }
 

@@ -66,7 +66,7 @@ TEST(Safetensors, ErrorsNameTheRule) {
   EXPECT_NE(refusal(R"({"a":{"dtype":"U8","shape":[4294967296,4294967296],"data_offsets":[0,0]}})", "").find("an overflow"), std::string::npos);
 }
 
-TEST(Safetensors, RefusesHolesOverlapsAndNamesGivenTwice) {
+TEST(Safetensors, RefusesHolesAndOverlaps) {
   const auto two = [](int b, int e) {
     return fmt::format(R"({{"a":{{"dtype":"U8","shape":[2],"data_offsets":[0,2]}},"b":{{"dtype":"U8","shape":[{}],"data_offsets":[{},{}]}}}})", e - b,
                        b, e);
@@ -75,9 +75,18 @@ TEST(Safetensors, RefusesHolesOverlapsAndNamesGivenTwice) {
   EXPECT_EQ(refusal(two(1, 4)), "InvalidArgument f: b: expected data_offsets that start at 2; got [1, 4]");
   EXPECT_EQ(refusal(two(3, 4)), "InvalidArgument f: b: expected data_offsets that start at 2; got [3, 4]");
   EXPECT_NE(refusal(two(0, 4)), "");
-  const std::string entry = R"({"dtype":"U8","shape":[4],"data_offsets":[0,4]})";
-  EXPECT_EQ(refusal("{\"a\":" + entry + ",\"\\u0061\":" + entry + "}"), "InvalidArgument f: a: expected each tensor once; got it twice");
-  EXPECT_NE(refusal(R"({"__metadata__":{"k":"1","k":"2"},"a":)" + entry + "}").find("'k' twice"), std::string::npos);
+}
+
+TEST(Safetensors, OfANameGivenTwiceTheLastOneStands) {
+  const std::string first = R"("a":{"dtype":"I8","shape":[9],"data_offsets":[2,4]})",
+                    last = R"("\u0061":{"dtype":"U8","shape":[4],"data_offsets":[0,4]})";
+  const std::string file = safetensors_bytes(R"({"__metadata__":{"k":"1","k":"2"},)" + first + "," + last + "}", "1234");
+  const SafetensorsHeader header = parse_safetensors(std::as_bytes(std::span(file)), "f");
+  ASSERT_EQ(header.entries.size(), 1u);
+  EXPECT_EQ(header.entries.at("a").dtype, "U8");
+  EXPECT_EQ(header.entries.at("a").shape, std::vector<uint64_t>{4});
+  EXPECT_EQ(header.metadata.at("k"), "2");
+  EXPECT_NE(refusal("{" + last + "," + first + "}"), "");  // what stands must fill the file
 }
 
 TEST(Safetensors, EveryTruncationIsRefused) {
