@@ -1,5 +1,7 @@
 // The engine's state machine under random arrivals, cancellations, preemptions, prefix hits and shared samples: blocks are conserved after every
-// step, and each request's tokens equal its run alone. A long run: bin/model_engine --gtest_filter='*EngineRandom*' --gtest_repeat=2500
+// step, and each request's tokens equal its run alone. Rapidcheck draws the courses, prints the seed of one that fails and makes it as short as it
+// can. Longer and more of them:
+//     RC_PARAMS="max_success=2000 max_size=250" bin/model_engine --gtest_filter='*EngineRandom*'
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
@@ -8,7 +10,6 @@
 #include <tuple>
 
 #include "attune/engine.h"
-#include "core/rng.h"
 #include "tiny_engine.h"
 
 namespace attune {
@@ -73,23 +74,29 @@ struct Live {
   bool aborted = false, cancelled = false;
 };
 
-Spec draw_spec(Rng& rng) {
-  return {static_cast<int>(rng.below(4)), static_cast<int>(1 + rng.below(80)), static_cast<int>(1 + rng.below(40)),
-          rng.below(5) == 0 ? static_cast<int>(2 + rng.below(2)) : 1, rng.below(2) == 0};
+int64_t kv_bytes_per_token() {
+  static const int64_t bytes = Engine(options(1 << 20)).model().kv_bytes_per_token;
+  return bytes;
 }
 
 /// A course: for each number a request arrives, one is cancelled, or a step is made.
 struct Course {
-  explicit Course(int64_t blocks, bool ahead) : measure(options(1 << 20)), engine(options(blocks * 16 * measure.model().kv_bytes_per_token, ahead)) {}
+  Course(int64_t blocks, bool ahead) : engine(options(blocks * 16 * kv_bytes_per_token(), ahead)) {}
 
-  void arrive(const Spec& spec) {
-    all.push_back(std::make_unique<Live>());
-    all.back()->spec = spec;
-    all.back()->id = engine.submit(request(spec, all.back()->out, all.back()->aborted));
+  void act(uint32_t number) {
+    const uint32_t what = number % 40, rest = number / 40;
+    if (what < 8)
+      arrive({static_cast<int>(rest % 4), static_cast<int>(1 + rest / 4 % 80), static_cast<int>(1 + rest / 320 % 40),
+              static_cast<int>(rest / 12800 % 5 == 1 ? 2 + rest / 64000 % 2 : 1), rest / 128000 % 2 == 0});
+    else if (what == 8 && !all.empty())
+      cancel(rest % all.size());
+    else
+      advance();
   }
-  void cancel(size_t which) {
-    all[which]->cancelled = true;
-    engine.cancel(all[which]->id);
+  bool advance() {
+    const bool more = engine.step();
+    ++(more ? worked : idle);
+    return more;
   }
   bool conserved() const { return engine.stats().free_blocks + engine.stats().used_blocks == engine.stats().total_blocks; }
 
@@ -107,68 +114,49 @@ struct Course {
     return "";
   }
 
-  Engine measure, engine;
+  Engine engine;
+  static inline int64_t worked = 0, idle = 0;  // steps of all courses
+
+ private:
+  void arrive(const Spec& spec) {
+    all.push_back(std::make_unique<Live>());
+    all.back()->spec = spec;
+    all.back()->id = engine.submit(request(spec, all.back()->out, all.back()->aborted));
+  }
+  void cancel(size_t which) {
+    all[which]->cancelled = true;
+    engine.cancel(all[which]->id);
+  }
+
   std::vector<std::unique_ptr<Live>> all;
 };
 
-int64_t worked = 0, idle = 0;  // steps of the random courses, over all repetitions
-
-class EngineRandom : public testing::TestWithParam<bool> {
- public:
-  static void TearDownTestSuite() {
-    std::printf("random courses so far: %lld steps that worked, %lld with nothing to do\n", static_cast<long long>(worked),
-                static_cast<long long>(idle));
-  }
-
- protected:
-  static bool advance(Engine& engine) {
-    const bool more = engine.step();
-    ++(more ? worked : idle);
-    return more;
-  }
-};
-
 /// With steps launched ahead of the tokens they follow (true), and without.
+class EngineRandom : public testing::TestWithParam<bool> {};
 INSTANTIATE_TEST_SUITE_P(Ahead, EngineRandom, testing::Bool());
 
 TEST_P(EngineRandom, BlocksAreConservedAndTokensEqualARunAlone) {
-  static uint64_t seed = 0;  // a new course at each repetition
-  ++seed;
-  SCOPED_TRACE("seed " + std::to_string(seed));
-  Rng rng(seed);
-  Course course(9 + rng.below(20), GetParam());
-  for (int step = 0; step < 400; ++step) {
-    if (rng.below(5) == 0 && course.all.size() < 60) course.arrive(draw_spec(rng));
-    if (!course.all.empty() && rng.below(40) == 0) course.cancel(static_cast<size_t>(rng.below(static_cast<int64_t>(course.all.size()))));
-    advance(course.engine);
-    ASSERT_TRUE(course.conserved());
-  }
-  while (advance(course.engine)) {
-  }
-  EXPECT_EQ(course.engine.stats().used_blocks, 0);
-  EXPECT_EQ(course.engine.stats().overlapped_steps > 0, GetParam());
-  EXPECT_EQ(course.wrong(), "");
-}
-
-/// The same by rapidcheck, which makes a course that fails as short as it can.
-TEST_P(EngineRandom, NoShortCourseBreaksIt) {
-  EXPECT_TRUE(rc::check("blocks are conserved, and tokens equal a run alone", [&](const std::vector<uint32_t>& numbers, uint8_t blocks) {
-    Course course(9 + blocks % 20, GetParam());
+  Course::worked = Course::idle = 0;
+  int64_t overlapped = 0, preempted = 0, reused = 0;
+  EXPECT_TRUE(rc::check("blocks are conserved, and tokens equal a run alone", [&] {
+    Course course(*rc::gen::inRange(9, 29), GetParam());
+    const auto numbers = *rc::gen::scale(4, rc::gen::arbitrary<std::vector<uint32_t>>());  // up to 400 of them
     for (const uint32_t n : numbers) {
-      const uint32_t what = n % 8, rest = n / 8;
-      if (what < 2)
-        course.arrive({static_cast<int>(rest % 4), static_cast<int>(1 + rest / 4 % 80), static_cast<int>(1 + rest / 320 % 40),
-                       static_cast<int>(1 + rest / 12800 % 2), rest / 25600 % 2 == 0});
-      else if (what == 2 && !course.all.empty())
-        course.cancel(rest % course.all.size());
-      else
-        advance(course.engine);
+      course.act(n);
       RC_ASSERT(course.conserved());
     }
-    while (advance(course.engine)) RC_ASSERT(course.conserved());
-    RC_ASSERT(course.engine.stats().used_blocks == 0);
+    while (course.advance()) RC_ASSERT(course.conserved());
+    const EngineStats stats = course.engine.stats();
+    RC_ASSERT(stats.used_blocks == 0);
     RC_ASSERT(course.wrong() == "");
+    overlapped += stats.overlapped_steps, preempted += stats.preemptions, reused += stats.cached_tokens;
   }));
+  EXPECT_EQ(overlapped > 0, GetParam());
+  EXPECT_GT(preempted, 0);
+  EXPECT_GT(reused, 0);
+  std::printf("%lld steps that worked, %lld with nothing to do; %lld preemptions, %lld tokens of prefix hits\n",
+              static_cast<long long>(Course::worked), static_cast<long long>(Course::idle), static_cast<long long>(preempted),
+              static_cast<long long>(reused));
 }
 
 }  // namespace
