@@ -179,6 +179,8 @@ bool KernelBinder::probed(const Kernel<Op>& kernel, const typename Op::Desc& des
                                  ? options_.probe_apart({std::string(Op::kName), std::string(kernel.info.name), to_text(desc), kernel.info.version})
                                  : probe<Op>(kernel, desc, on_gpu ? case_device_.get() : nullptr);
   probe_seconds_ += result.seconds;
+  if (!on_gpu && result.inconclusive)  // memory ran out here: the next kernel would not be the one that a load with memory takes
+    fail(ErrorCode::out_of_memory, fmt::format("probe of {}", kernel.info.name), "memory for a small problem", result.text);
   probes_[key] = result.passed;
   if (!result.passed) {
     options_.policy.failed_probe.emplace_back(kernel.info.name, result.text);

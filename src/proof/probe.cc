@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <new>
 
+#include "core/error.h"
 #include "proof/run_case.h"
 
 namespace attune {
@@ -76,9 +78,12 @@ ProbeResult probe(const Kernel<Op>& kernel, const typename Op::Desc& desc, CaseD
       result.text = fmt::format("{}; repeat: {}", r.text, r.repro);
       break;
     }
+  } catch (const std::bad_alloc&) {
+    result = {.text = "no memory", .inconclusive = true};
+  } catch (const Error& e) {  // of the pool
+    result = {.text = e.what(), .inconclusive = e.code() == ErrorCode::out_of_memory};
   } catch (const std::exception& e) {
-    result.passed = false;
-    result.text = e.what();
+    result = {.text = e.what()};
   }
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return result;

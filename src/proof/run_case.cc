@@ -147,6 +147,8 @@ void judge_safely(const Kernel<Op>& kernel, const Case<Op>& c, const RunOptions&
     result.device_lost = e.code() == ErrorCode::device_error;
     result.inconclusive = e.code() == ErrorCode::out_of_memory;
     result.text = e.what();
+  } catch (const std::bad_alloc&) {
+    result.inconclusive = true, result.text = "no memory";
   } catch (const std::exception& e) {
     result.text = e.what();
   }

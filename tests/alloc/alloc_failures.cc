@@ -111,7 +111,6 @@ EngineOptions options() {
   o.model = std::string(ATTUNE_SOURCE_DIR) + "/models/abacus";
   o.threads = 2, o.max_num_seqs = 4, o.max_num_batched_tokens = 32, o.max_model_len = 128;
   o.async_scheduling = true;  // steps in flight while memory runs out, too
-  o.probe = false;            // probes are cases of the harness, with buffers of their own
   return o;
 }
 
