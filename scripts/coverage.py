@@ -16,7 +16,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PARSERS = (
     "src/loader/safetensors*.cc", "src/loader/json_file.cc", "src/loader/model_config.cc", "src/loader/generation_config.cc", "src/loader/rope_config.cc",
     "src/loader/tokenizer*.cc", "src/loader/bpe.cc", "src/loader/pretokenize.cc", "src/loader/detokenize.cc", "src/loader/jinja_*.cc",
-    "src/loader/chat_template.cc", "apps/cli/json_lines.cc", "src/select/desc_text.cc", "src/ops/desc_text.cc", "src/proof/report.cc",
+    "src/loader/chat_template.cc", "src/loader/chat_messages.cc", "src/loader/weight_index.cc", "apps/cli/json_lines.cc", "src/select/desc_text.cc",
+    "src/ops/desc_text.cc", "src/proof/case_text.cc", "src/proof/report.cc", "src/proof/cache_file.cc", "src/proof/probe_record.cc",
+    "src/tune/tuning_table.cc",
 )  # fmt: skip
 
 

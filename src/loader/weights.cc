@@ -10,15 +10,14 @@
 #include "core/error.h"
 #include "loader/anonymous_memory.h"
 #include "loader/dummy_weights.h"
-#include "loader/json_file.h"
 #include "loader/safetensors.h"
+#include "loader/weight_index.h"
 
 namespace attune {
 
 namespace {
 
 constexpr const char* kSingle = "model.safetensors";
-constexpr const char* kIndex = "model.safetensors.index.json";
 
 class FileWeights final : public WeightSource {
  public:
@@ -86,13 +85,6 @@ bool present(const std::filesystem::path& path) {
   return std::filesystem::exists(path, ignored);
 }
 
-/// A shard must be a plain file name of the folder: an index must not lead out of it.
-void check_shard_name(const std::string& name) {
-  const bool plain =
-      name.size() > 12 && name.size() <= 255 && name.ends_with(".safetensors") && name.find_first_of(std::string_view("/\\\0", 3)) == name.npos;
-  if (!plain) invalid(kIndex, "shards named by plain file names that end in .safetensors", "'" + printable(name) + "'");
-}
-
 std::unique_ptr<WeightSource> open_single(const std::filesystem::path& folder) {
   std::vector<Safetensors> shards;
   shards.push_back(Safetensors::open(folder / kSingle));
@@ -102,26 +94,21 @@ std::unique_ptr<WeightSource> open_single(const std::filesystem::path& folder) {
 }
 
 std::unique_ptr<WeightSource> open_shards(const std::filesystem::path& folder) {
-  const nlohmann::json index = read_json_file(folder / kIndex, {.depth = 16, .unique_keys = true});
-  const nlohmann::json* map = JsonFields(index, kIndex).find("weight_map");
-  if (!map || !map->is_object()) invalid(kIndex, "weight_map, an object of tensor names and shards", map ? printable_json(*map) : "nothing");
   std::vector<Safetensors> shards;
   std::map<std::string, size_t> opened;
   std::unordered_map<std::string, size_t> shard_of;
-  for (const auto& [name, value] : map->items()) {
-    if (!value.is_string()) invalid(fmt::format("{}: {}", kIndex, printable(name, 200)), "the file name of a shard", printable_json(value));
-    const std::string shard = value.get<std::string>();
+  for (const auto& [name, shard] : parse_weight_index(read_json_file(folder / kWeightIndex, kWeightIndexLimits))) {
     const auto [it, fresh] = opened.try_emplace(shard, shards.size());
     if (fresh) {
-      check_shard_name(shard);
-      if (!present(folder / shard)) fail(ErrorCode::io_error, kIndex, fmt::format("the shard {} beside it", printable(shard, 255)), "no such file");
+      if (!present(folder / shard))
+        fail(ErrorCode::io_error, kWeightIndex, fmt::format("the shard {} beside it", printable(shard, 255)), "no such file");
       shards.push_back(Safetensors::open(folder / shard));
     }
     if (!shards[it->second].header().entries.contains(name))
-      invalid(kIndex, fmt::format("{} in {}", printable(name, 200), printable(shard, 255)), "no tensor of that name there");
+      invalid(kWeightIndex, fmt::format("{} in {}", printable(name, 200), printable(shard, 255)), "no tensor of that name there");
     shard_of.emplace(name, it->second);
   }
-  return std::make_unique<FileWeights>(std::move(shards), std::move(shard_of), kIndex);
+  return std::make_unique<FileWeights>(std::move(shards), std::move(shard_of), kWeightIndex);
 }
 
 /// What the folder holds instead of safetensors, for the message.
@@ -135,11 +122,11 @@ std::string other_weights(const std::filesystem::path& folder) {
 
 Weights Weights::open(const std::filesystem::path& folder) {
   if (present(folder / kSingle)) return Weights(open_single(folder));
-  if (present(folder / kIndex)) return Weights(open_shards(folder));
-  fail(ErrorCode::io_error, printable(folder.string(), 512), fmt::format("{} or {}", kSingle, kIndex), other_weights(folder));
+  if (present(folder / kWeightIndex)) return Weights(open_shards(folder));
+  fail(ErrorCode::io_error, printable(folder.string(), 512), fmt::format("{} or {}", kSingle, kWeightIndex), other_weights(folder));
 }
 
-bool Weights::in(const std::filesystem::path& folder) { return present(folder / kSingle) || present(folder / kIndex); }
+bool Weights::in(const std::filesystem::path& folder) { return present(folder / kSingle) || present(folder / kWeightIndex); }
 
 Weights Weights::dummy(DType dtype, uint64_t seed) { return Weights(make_dummy_weights(dtype, seed)); }
 

@@ -7,16 +7,12 @@
 
 #include "core/error.h"
 #include "core/log.h"
-#include "proof/cache_file.h"
+#include "proof/probe_record.h"
 #include "proof/task_child.h"
 
 namespace attune {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-constexpr CacheFileLimits kLimits{.what = "probe record"};
-constexpr size_t kMostProbes = 10'000, kLongestKey = 2000, kLongestText = 2000;
 constexpr double kLongestProbe = 60;  // seconds
 
 }  // namespace
@@ -29,30 +25,10 @@ std::string binary_identity() {
   return fmt::format("{:x}.{:x}.{:x}", file.st_size, file.st_mtim.tv_sec, file.st_mtim.tv_nsec);
 }
 
-std::map<std::string, ProbeResult> parse_probes(std::string_view text) {
-  const Json j = parse_cache_text(kLimits, text);
-  const CacheObject whole(kLimits, j);
-  const Json& probes = whole.member("probes");
-  if (!probes.is_object() || probes.size() > kMostProbes) whole.bad(fmt::format("\"probes\" with at most {} of them", kMostProbes), "something else");
-  std::map<std::string, ProbeResult> out;
-  for (const auto& [key, value] : probes.items()) {
-    if (key.size() > kLongestKey) whole.bad(fmt::format("keys of at most {} bytes", kLongestKey), fmt::format("{} bytes", key.size()));
-    const CacheObject probe(kLimits, value);
-    out[key] = {.passed = probe.flag("passed"), .text = probe.text("text", kLongestText)};
-  }
-  return out;
-}
-
-std::string probes_text(const std::map<std::string, ProbeResult>& probes) {
-  Json all = Json::object();
-  for (const auto& [key, p] : probes) all[key] = {{"passed", p.passed}, {"text", printable(p.text, kLongestText - 8)}};
-  return Json{{"format", kLimits.format}, {"probes", all}}.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
-}
-
 LoadProbes::LoadProbes(Options options) : options_(std::move(options)) {
   context_ = fmt::format("{} | driver {} | {} | ", options_.device.model, options_.device.driver, binary_identity());
   try {
-    if (const auto text = read_cache_file(kLimits, options_.record)) known_ = parse_probes(*text);
+    if (const auto text = read_cache_file(kProbeRecord, options_.record)) known_ = parse_probes(*text);
   } catch (const Error& e) {
     log_warning("what was probed before is unknown: {}", e.message());
   }
@@ -88,7 +64,7 @@ ProbeResult LoadProbes::probe(const ProbeQuestion& q) {
   ProbeResult out{.passed = done.result.passed, .text = done.result.text, .device_lost = done.result.device_lost};
   out.inconclusive = done.result.inconclusive;
   out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  if (key.size() <= kLongestKey && !out.inconclusive) known_[key] = out, fresh_ = true;
+  if (key.size() <= kLongestProbeKey && !out.inconclusive) known_[key] = out, fresh_ = true;
   return out;
 }
 

@@ -49,10 +49,6 @@ class LoadProbes {
   bool fresh_ = false;
 };
 
-/// By kernel, version, desc, device, driver and binary. InvalidArgument for a hostile file.
-std::map<std::string, ProbeResult> parse_probes(std::string_view text);
-std::string probes_text(const std::map<std::string, ProbeResult>& probes);
-
 /// Names the file that this code runs from, by its size and time: another build, another name.
 std::string binary_identity();
 

@@ -3,6 +3,7 @@
 
 #include "core/utf8.h"
 #include "harness.h"
+#include "loader/chat_messages.h"
 #include "loader/chat_template.h"
 
 namespace attune::fuzz {
@@ -12,7 +13,7 @@ using cli::Json;
 
 std::string rendered(const std::string& messages) {
   static const ChatTemplate chat = ChatTemplate::parse("{% for m in messages %}<|{{ m.role }}|>{{ m.content }}\n{% endfor %}");
-  return chat.render(nlohmann::ordered_json::parse(messages), true);
+  return chat.render(parse_messages(messages), true);
 }
 
 /// The lines that are not blank, by the plainest code.

@@ -8,6 +8,7 @@
 
 #include "core/error.h"
 #include "proof/load_probes.h"
+#include "proof/probe_record.h"
 #include "proof/task_child.h"
 
 namespace attune {

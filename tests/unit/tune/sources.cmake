@@ -1,1 +1,1 @@
-set(LIBS attune_tune attune_kernels)
+set(LIBS reference_catalogue attune_tune)
