@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <cstring>
@@ -54,7 +55,7 @@ std::optional<std::string> read_cache_file(const CacheFileLimits& limits, const 
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   struct stat info {};
   bool good = fd >= 0 && fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
-  std::string out(good ? limits.bytes + 1 : 0, 0);
+  std::string out(good ? std::min(limits.bytes, static_cast<size_t>(info.st_size)) + 1 : 0, 0);
   size_t size = 0;
   while (good && size < out.size()) {
     const ssize_t n = ::read(fd, out.data() + size, out.size() - size);
