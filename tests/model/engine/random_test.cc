@@ -1,7 +1,7 @@
 // The engine's state machine under random arrivals, cancellations, preemptions, prefix hits and shared samples: blocks are conserved after every
 // step, and each request's tokens equal its run alone. Rapidcheck draws the courses, prints the seed of one that fails and makes it as short as it
 // can. Longer and more of them:
-//     RC_PARAMS="max_success=2000 max_size=250" bin/model_engine --gtest_filter='*EngineRandom*'
+//     RC_PARAMS="max_success=2500 max_size=250" bin/model_engine --gtest_filter='*EngineRandom*'
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
