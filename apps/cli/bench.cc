@@ -396,6 +396,10 @@ int bench_kernels(const Arguments& args, const std::string& op) {
   BenchQuery q;
   q.op = op;
   q.desc = args.text("--desc");
+  for (const char* key : {"q_lens=", "kv_lens=", "m="})
+    for (const char* flag : {"--batch-size", "--input-len", "--q-len", "--rows"})
+      if ((" " + q.desc).find(std::string(" ") + key) != std::string::npos && args.has(flag))
+        fail(ErrorCode::invalid_argument, args.source(flag), fmt::format("no {} beside it in --desc", key), "both");
   q.batch = positive(args, "--batch-size", q.batch);
   // Times to be remembered are those of the bucket that a load asks for, unless another is named.
   q.context = positive(args, "--input-len", args.has("--save") ? 1024 : q.context);

@@ -30,22 +30,35 @@ int write_all(int fd, std::string_view text) {
   return 0;
 }
 
+/// "; about 3 min left", once there is something to judge by.
+std::string time_left(double seconds, long long done, long long total) {
+  if (seconds < 10 || done <= 0) return "";
+  const double left = seconds * static_cast<double>(total - done) / static_cast<double>(done);
+  return left < 90 ? fmt::format("; about {:.0f} s left", left) : left < 5400 ? fmt::format("; about {:.0f} min left", left / 60)
+                                                                             : fmt::format("; about {:.1f} h left", left / 3600);
+}
+
 /// One bar at a time; nothing is shown for work that ends within a second.
 class ProgressLine {
  public:
   void update(std::string_view what, long long done, long long total) {
+    using std::chrono::seconds;
     const auto now = Clock::now();
-    if (what != what_) what_ = what, started_ = now, shown_ = now, percent_shown_ = -1;
+    if (total != total_ || done < done_) total_ = total, started_ = now, shown_ = now, percent_shown_ = -1;
+    done_ = done;
     const long long percent = total > 0 ? 100 * std::min(done, total) / total : 0;
     const bool bar = isatty(STDERR_FILENO);
-    if (now - started_ > std::chrono::seconds(1) && (bar ? now - shown_ > std::chrono::milliseconds(100) : percent / 25 > percent_shown_ / 25)) {
+    const bool due = bar ? now - shown_ > std::chrono::milliseconds(100) : percent / 25 > percent_shown_ / 25 || now - shown_ > seconds(60);
+    if (now - started_ > seconds(1) && due) {
       shown_ = now, percent_shown_ = percent;
       const auto filled = static_cast<size_t>(percent * 30 / 100);
-      write_all(STDERR_FILENO, bar ? fmt::format("\r{} [{}{}] {:3} %", what, std::string(filled, '#'), std::string(30 - filled, ' '), percent)
-                                   : fmt::format("{}: {} %\n", what, percent));
+      const std::string left = time_left(std::chrono::duration<double>(now - started_).count(), done, total);
+      write_all(STDERR_FILENO,
+                bar ? fmt::format("\r{} [{}{}] {:3} %{}\x1b[K", what, std::string(filled, '#'), std::string(30 - filled, ' '), percent, left)
+                    : fmt::format("{}: {} %{}\n", what, percent, left));
       drawn_ = bar;
     }
-    if (done >= total) clear(), what_.clear();
+    if (done >= total) clear(), total_ = -1;
   }
 
   void clear() {
@@ -54,8 +67,8 @@ class ProgressLine {
   }
 
  private:
-  std::string what_;
   Clock::time_point started_, shown_;
+  long long total_ = -1, done_ = 0;  ///< a new total is new work
   long long percent_shown_ = -1;
   bool drawn_ = false;
 };

@@ -69,13 +69,22 @@ int run_verify(const Arguments& args) {
   q.record = verify_record_path();
   q.cold = !args.has("--warm-cache");
   const bool json = args.has("--json"), tables = wants_bench_tables(args);
-  if (!json && !tables) q.on_line = [](const std::string& line) { write_out(line + "\n"); };
+  if (!json && !tables)
+    q.on_line = [](const std::string& line) {
+      end_progress();
+      write_out(line + "\n");
+    };
+  q.on_plan = [](const std::string& line) { write_note(line); };
+  q.stop = [] { return interrupted() != 0; };
   args.has("--planted") ? check_alone(args) : check_mode(args, q.mode);
   q.child = {"/proc/self/exe", std::string(kVerifyChild)};
+  const bool checks = q.mode != "bench" && !args.has("--planted") && !args.has("--list");
+  if (checks) watch_for_interrupt();
   const VerifyOutcome outcome = args.has("--planted") ? verify_planted(q) : args.has("--list") ? verify_list(q) : verify(q);
   if (json) write_out(outcome.json + "\n");
   if (tables) write_bench_tables(args, outcome.json);
   if (args.has("--report")) write_report(args.text("--report"), outcome.json);
+  if (interrupted() != 0) return 128 + interrupted();
   return outcome.held ? 0 : kSomeFailed;
 }
 

@@ -12,7 +12,7 @@ namespace attune {
 /// What `attune bench attention` and `attune bench matmul` are asked.
 struct BenchQuery {
   std::string op;          ///< attention or matmul
-  std::string desc;        ///< desc text; empty: the op's defaults
+  std::string desc;        ///< desc text or case text, whose lengths and rows stand before those below; empty: the op's defaults
   int64_t batch = 1;       ///< attention: sequences
   int64_t context = 2048;  ///< attention: keys of each sequence
   int64_t q_len = 1;       ///< attention: query tokens of each sequence; sets the phase unless desc names one

@@ -15,8 +15,8 @@ struct VerifyQuery {
   std::string suite;                          ///< empty: everything; seed, lengths, laws
   std::string plant;                          ///< a planted defect that joins the run (test builds only)
   std::string device = "cpu";
-  long long samples = 0;  ///< drawn cases a kernel; 0: the usual number
-  bool all = false;       ///< each length set many times, longer cases, more compared
+  long long samples = 0;  ///< drawn cases a kernel; with `all` cases of its product; 0: the usual number, and all
+  bool all = false;       ///< every covering desc at every length set, longer cases, more compared
   unsigned long long seed = 0;
   double seconds = 10;  ///< fuzz: in all
   int threads = 0;      ///< bench: 0 is physical cores
@@ -25,6 +25,8 @@ struct VerifyQuery {
   std::vector<std::string> child;
   std::string record;                                    ///< file that remembers what was verified on this machine; empty: none
   std::function<void(const std::string& line)> on_line;  ///< lines for a reader, as results come; may be empty
+  std::function<void(const std::string& line)> on_plan;  ///< with `all`: what is going to be run, before it is; may be empty
+  std::function<bool()> stop;                            ///< true: no further case, and a report of those that ran; may be empty
 };
 
 struct VerifyOutcome {

@@ -168,8 +168,10 @@ std::string bench(const BenchQuery& q, const Case<Op>& c, const std::string& cal
   BenchSite site(find_present_device(q.device), q.threads);
   check_plant(q.plant);
   const auto kernels = kernels_with<Op>(q.plant);
-  Bucket bucket{power_of_two(q.batch), power_of_two(q.context), 1};
+  Bucket bucket{1, 1, 1};
   if constexpr (std::is_same_v<Op, Matmul>) bucket = {1, 1, c.desc.rows};
+  if constexpr (std::is_same_v<Op, Attention>)
+    bucket = {power_of_two(static_cast<int64_t>(c.q_lens.size())), power_of_two(*std::max_element(c.kv_lens.begin(), c.kv_lens.end())), 1};
   const Selection s = select<Op>(kernels, site.props(), c.desc, "", bucket, {}, {});
   if (s.eligible.empty()) fail(ErrorCode::not_supported, q.op, "a kernel for " + s.desc, "none is eligible:" + refusals_text(s));
   BenchCalls<Op> calls(c, site, q.cold ? out_of_cache(site.props()) : 0);
@@ -214,29 +216,53 @@ std::string bench(const BenchQuery& q, const Case<Op>& c, const std::string& cal
   return j.dump();
 }
 
+bool names(const std::string& desc, const std::string& key) { return (" " + desc).find(" " + key + "=") != std::string::npos; }
+
+constexpr int64_t kMostRows = 65536;
+
+/// The rows that case text names, which are to be timed.
+void check_rows(const char* key, int64_t rows) {
+  if (rows < 1 || rows > kMostRows) invalid(key, fmt::format("1 to {} rows of a call that is timed", kMostRows), std::to_string(rows));
+}
+
 template <class Op>
 std::string bench_rows(const BenchQuery& q) {
-  const Case<Op> c{.desc = parse_desc<Op>(q.desc), .rows = std::max<int64_t>(q.rows, 1)};
+  Case<Op> c = parse_case<Op>(q.desc);
+  if (!names(q.desc, "rows")) c.rows = std::max<int64_t>(q.rows, 1);
+  check_rows("rows", c.rows);
   return bench(q, c, fmt::format("{} rows, in the caches", c.rows));
 }
 
-bool names(const std::string& desc, const std::string& key) { return (" " + desc).find(" " + key + "=") != std::string::npos; }
+/// Keys and values are copied until they leave the caches: a sparse pool cannot be.
+void check_timeable(const Case<Attention>& c) {
+  constexpr int64_t kMostBytes = int64_t{1} << 31;
+  if (*std::max_element(c.q_lens.begin(), c.q_lens.end()) == 0) invalid("q_lens", "a query token, for the call to be timed", "none");
+  if (pool_bytes(c) > kMostBytes)
+    invalid("pool", fmt::format("blocks of at most {} bytes in a call that is timed, whose pool is copied", kMostBytes),
+            fmt::format("{} blocks, {} bytes", c.pool, pool_bytes(c)));
+}
 
 std::string bench_attention(const BenchQuery& q) {
-  Case<Attention> c;
-  c.desc = parse_attention_desc(q.desc);
-  if (!names(q.desc, "phase")) c.desc.phase = q.q_len == 1 ? Phase::decode : q.q_len <= 32 ? Phase::verify : Phase::prefill;
-  c.q_lens.assign(static_cast<size_t>(q.batch), q.q_len);
-  c.kv_lens.assign(static_cast<size_t>(q.batch), q.context);
-  return bench(q, c, fmt::format("{} sequences, {} query tokens, {} keys", q.batch, q.q_len, q.context));
+  Case<Attention> c = parse_case<Attention>(q.desc);
+  const bool named = names(q.desc, "q_lens") || names(q.desc, "kv_lens");
+  if (!named) {
+    c.q_lens.assign(static_cast<size_t>(q.batch), q.q_len);
+    c.kv_lens.assign(static_cast<size_t>(q.batch), q.context);
+  }
+  check_timeable(c);
+  if (!named && !names(q.desc, "phase")) c.desc.phase = q.q_len == 1 ? Phase::decode : q.q_len <= 32 ? Phase::verify : Phase::prefill;
+  const std::string text = to_text(c);
+  return bench(
+      q, c, named ? text.substr(text.find("q_lens=")) : fmt::format("{} sequences, {} query tokens, {} keys", q.batch, q.q_len, q.context));
 }
 
 std::string bench_matmul(const BenchQuery& q) {
-  Case<Matmul> c;
-  c.desc = parse_desc<Matmul>(q.desc);
-  const bool named = names(q.desc, "rows");
-  const int64_t rows = q.rows > 0 ? q.rows : named ? std::min<int64_t>(c.desc.rows, 65536) : 1;
+  Case<Matmul> c = parse_case<Matmul>(q.desc);
+  const bool named = names(q.desc, "rows"), case_text = names(q.desc, "m");
+  const int64_t rows = case_text ? c.rows : q.rows > 0 ? q.rows : named ? std::min<int64_t>(c.desc.rows, kMostRows) : 1;
+  check_rows("m", rows);
   if (!named) c.desc.rows = rows;
+  if (case_text && rows > c.desc.rows) invalid("m", fmt::format("at most the desc's rows, {}", c.desc.rows), std::to_string(rows));
   c.rows = std::min(rows, c.desc.rows);
   return bench(q, c, fmt::format("{} rows", c.rows));
 }
@@ -247,7 +273,7 @@ std::string bench_json(const BenchQuery& q) {
   if (q.batch < 1 || q.batch > 4096) invalid("--batch-size", "1 to 4096", std::to_string(q.batch));
   if (q.context < 1 || q.context > 1 << 20) invalid("--input-len", "1 to 1048576", std::to_string(q.context));
   if (q.q_len < 1 || q.q_len > q.context) invalid("--q-len", fmt::format("1 to {}, the keys", q.context), std::to_string(q.q_len));
-  if (q.rows < 0 || q.rows > 65536) invalid("--rows", "1 to 65536", std::to_string(q.rows));
+  if (q.rows < 0 || q.rows > kMostRows) invalid("--rows", "1 to 65536", std::to_string(q.rows));
   if (q.iterations < 1) invalid("--num-iters", "a positive integer", std::to_string(q.iterations));
   if (q.threads < 0 || q.threads > 4096) invalid("--threads", "0 to 4096", std::to_string(q.threads));
   if (q.op == "attention") return bench_attention(q);

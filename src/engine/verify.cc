@@ -10,6 +10,7 @@
 #include "attune/bench.h"
 #include "attune/options.h"
 #include "build_info.h"
+#include "core/log.h"
 #include "proof/cases.h"
 #include "proof/planted.h"
 #include "proof/planted_trials.h"
@@ -47,6 +48,7 @@ std::string kernel_line(const KernelReport& k) {
   if (k.max_of_tolerance > 0) out += fmt::format("; {:.3f} of the suite's tolerance", k.max_of_tolerance);
   if (k.orders > 0) out += fmt::format("; {} in other orders", k.orders);
   if (k.replays > 0) out += fmt::format("; {} graph replays", k.replays);
+  if (k.cases < k.planned && k.cases + static_cast<int64_t>(k.skipped.size()) < k.planned) out += fmt::format("; ENDED EARLY: {} cases were planned", k.planned);
   if (!k.skipped.empty()) out += fmt::format("; {} cases skipped: {}", k.skipped.size(), k.skipped[0].text);
   if (k.draws > 0) out += fmt::format("; {} draws", k.draws);
   if (!k.where.empty()) out += "; worst at " + k.where;
@@ -87,7 +89,7 @@ VerifyOptions options_of(const VerifyQuery& q) {
 
 void remember(const VerifyQuery& q, const VerifyOptions& o, const VerifyReport& report) {
   // A part of a kernel's cases says little of it.
-  if (q.samples > 0 && q.samples < kUsualDraws) return;
+  if (report.stopped || (q.samples > 0 && q.samples < kUsualDraws)) return;
   if (q.record.empty() || q.mode == "fuzz" || !q.desc.empty() || o.suite != VerifySuite::everything || !q.plant.empty()) return;
   VerifyRecord record = read_record(q.record);
   merge(record, report, o.device.model, build::kCommit, static_cast<int64_t>(std::time(nullptr)));
@@ -109,10 +111,12 @@ class BenchedKernels {
     bool plant_is_timed = q.plant.empty();
     for_each_op([&]<class Op>() { plant_is_timed |= asks(Op::kName) && find_planted<Op>(q.plant) != nullptr; });
     if (!plant_is_timed) invalid("--plant", "a planted kernel of an op that is timed", printable(q.plant));
-    if (!q.desc.empty() && q.op.empty()) invalid("--desc", "the op that it is a desc of, by --op", "none");
+    if (!q.desc.empty() && ops_.size() != 1)
+      invalid("--desc", "the one op that it is a desc of, by --op or --kernel", fmt::format("{} ops", ops_.size()));
   }
 
   const std::vector<std::string>& globs() const { return globs_; }
+  const std::string& only_op() const { return *ops_.begin(); }
   bool asks(std::string_view op) const { return ops_.contains(std::string(op)); }
 
   /// What one problem came to: the JSON of bench_json.
@@ -179,7 +183,7 @@ std::vector<BenchQuery> bench_problems(const VerifyQuery& q, const BenchedKernel
   for (const auto& [op, desc] : kRowOps)
     if (benched.asks(op) && q.desc.empty())
       for (const int64_t rows : {1, 64}) out.push_back({.op = std::string(op), .desc = std::string(desc), .rows = rows});
-  if (!q.desc.empty()) out.push_back({.op = q.op, .desc = q.desc});
+  if (!q.desc.empty()) out.push_back({.op = benched.only_op(), .desc = q.desc});
   for (BenchQuery& b : out)
     b.threads = q.threads, b.cold = q.cold, b.iterations = 11, b.device = q.device, b.kernels = benched.globs(), b.plant = q.plant;
   return out;
@@ -213,8 +217,31 @@ VerifyOutcome bench(const VerifyQuery& q, const VerifyOptions& o) {
   return {held, Json{{"held", held}, {"mode", q.mode}, {"problems", all}, {"not_timed", Json(untimed)}}.dump()};
 }
 
+/// "cpu.attention.avx2: 4,939 cases; of these 3,952 are 112 descs at 36 length sets, as far as it admits them; …"
+std::string plan_line(const PlannedWork& w) {
+  if (!w.other.empty()) return fmt::format("{} = {}: {} cases", w.kernel, w.other, w.cases);
+  std::string out = fmt::format("{}: {} cases", w.kernel, w.cases);
+  if (w.product == 0) return out;
+  out += fmt::format("; {} of them are {} descs at {} lengths, where admitted", w.product - w.left_out, w.descs, w.lengths);
+  if (w.left_out > 0) out += fmt::format(", spread over {}", w.product);
+  if (w.too_large > 0) out += fmt::format("; {} more would cost too much", w.too_large);
+  return out;
+}
+
+void say_plan(const VerifyQuery& q, const std::vector<PlannedWork>& work) {
+  if (!q.on_plan) return;
+  int64_t cases = 0;
+  for (const PlannedWork& w : work) q.on_plan(plan_line(w)), cases += w.cases;
+  q.on_plan(fmt::format("{} cases in all; Ctrl-C ends them with a report of what ran", cases));
+}
+
 VerifyOutcome check(const VerifyQuery& q, VerifyOptions o) {
   const bool support = q.mode == "support";
+  o.stop = q.stop;
+  o.on_plan = [&](const std::vector<PlannedWork>& work) { say_plan(q, work); };
+  o.on_case = [](const std::string& kernel, int64_t done, int64_t total) {
+    report_progress(fmt::format("{}, case {} of {}", kernel, done, total), done, total);
+  };
   o.on_kernel = [&](const KernelReport& k) {
     say(q, kernel_line(k));
     if (support) say_support(q, k);
@@ -237,7 +264,8 @@ VerifyOutcome check(const VerifyQuery& q, VerifyOptions o) {
   if (!report.nothing_ran.empty()) say(q, "--desc: " + report.nothing_ran);
   int64_t cases = 0, ran = 0;
   for (const auto& k : report.kernels) cases += k.cases, ran += k.status != KernelReport::Status::not_run;
-  say(q, fmt::format("{}: {} kernels, {} not run, {} cases, {:.1f} s", report.held() ? "held" : "DID NOT HOLD", ran,
+  const std::string_view verdict = report.held() ? "held" : report.stopped && report.failed() == 0 ? "ENDED EARLY, what ran held" : "DID NOT HOLD";
+  say(q, fmt::format("{}: {} kernels, {} not run, {} cases, {:.1f} s", verdict, ran,
                      static_cast<int64_t>(report.kernels.size()) - ran, cases, report.seconds));
   remember(q, o, report);
   return {report.held(), to_json(report, o, q.mode)};

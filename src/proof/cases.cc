@@ -130,18 +130,15 @@ void draw_lengths(Case<Op>& c, Fill& fill) {
     c.rows = fill.one_in(2) ? most : 1 + fill.below(most);
   }
   if constexpr (std::is_same_v<Op, Sample>) c.rows = std::min<int64_t>(c.rows, 5);
-  // So many that blocks of a GPU go from row to row, and a kernel for many heads has its turn.
-  constexpr int64_t kElements = 1'200'000, kManyRows = 3000;
-  if constexpr (std::is_same_v<Op, Norm>) {
-    if (fill.one_in(6)) c.rows = std::clamp<int64_t>(kElements / c.desc.hidden, 1, kManyRows);
-  }
-  if constexpr (std::is_same_v<Op, RopeKvWrite>) {
-    const int64_t heads = c.desc.num_q_heads() + 2 * c.desc.num_kv_heads;
-    if (fill.one_in(6)) c.rows = std::clamp<int64_t>(kElements / (heads * c.desc.head_dim), 1, kManyRows);
-  }
+  if (const int64_t many = many_rows(c.desc); many > 0 && fill.one_in(6)) c.rows = many;
 }
 
+int64_t rows_of_elements(int64_t width) { return std::clamp<int64_t>(1'200'000 / width, 1, 3000); }
+
 }  // namespace
+
+int64_t many_rows(const NormDesc& d) { return rows_of_elements(d.hidden); }
+int64_t many_rows(const RopeKvWriteDesc& d) { return rows_of_elements((d.num_q_heads() + 2 * d.num_kv_heads) * d.head_dim); }
 
 template <class Op>
 bool admits(const Kernel<Op>& kernel, const typename Op::Desc& desc) {

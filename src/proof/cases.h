@@ -51,6 +51,14 @@ bool admits(const Kernel<Op>& kernel, const typename Op::Desc& desc);
 template <class Op>
 Case<Op> case_of(const typename Op::Desc& desc, uint64_t seed);
 
+/// So many rows that blocks of a GPU go from row to row, and a kernel for many heads has its turn; 0 for ops that have no use for them.
+int64_t many_rows(const NormDesc& desc);
+int64_t many_rows(const RopeKvWriteDesc& desc);
+template <class Desc>
+int64_t many_rows(const Desc&) {
+  return 0;
+}
+
 /// Multiplications and additions of a case; 0 for ops that have none to speak of.
 template <class Op>
 double flops_of(const Case<Op>& c);

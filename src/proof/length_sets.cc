@@ -8,8 +8,6 @@
 namespace attune {
 namespace {
 
-constexpr int64_t kLargePool = 32768;
-
 LengthSet of_pairs(std::string_view name, Phase phase, std::initializer_list<std::pair<int64_t, int64_t>> pairs, std::string_view desc = "",
                    int64_t pool = 0, bool only_in_full = false) {
   LengthSet s{name, phase, {}, {}, desc, pool, only_in_full};
@@ -160,12 +158,20 @@ std::vector<Case<Attention>> length_set_cases(const AttentionKernel& kernel, uin
   return out;
 }
 
-std::vector<Case<Matmul>> layer_cases(const MatmulKernel& kernel, uint64_t seed, double most_flops, bool full) {
-  struct Layer {
-    int64_t n, k, m;
-  };
+std::optional<Case<Attention>> case_at(const AttentionKernel& kernel, const LengthSet& set, AttentionDesc desc, double most_flops) {
+  desc.phase = set.phase;
+  for (const DescWord& word : split_desc("set", set.desc)) parse_field<Attention>(word, desc);
+  repair(desc);
+  if (!is_valid<Attention>(desc) || !admits(kernel, desc)) return std::nullopt;
+  Case<Attention> c{.desc = desc, .q_lens = set.q_lens, .kv_lens = set.kv_lens, .pool = set.pool};
+  make_cheap(kernel, c, most_flops);
+  if (c.pool > 0 && c.desc.kv_source != KvSource::ragged) make_far(kernel, c, most_flops);
+  return c;
+}
+
+std::span<const Layer> layers() {
   // Of models of 0.6 to 8 billion parameters, a head of a large vocabulary, and odd ones; the last two in a full run only.
-  constexpr std::array<Layer, 11> kLayers = {{{4096, 1024, 1},
+  static constexpr std::array<Layer, 11> kLayers = {{{4096, 1024, 1},
                                               {1024, 3072, 1},
                                               {6144, 1024, 8},
                                               {1024, 2048, 17},
@@ -176,6 +182,10 @@ std::vector<Case<Matmul>> layer_cases(const MatmulKernel& kernel, uint64_t seed,
                                               {3072, 1024, 64},
                                               {14336, 4096, 4},
                                               {2048, 2048, 512}}};
+  return kLayers;
+}
+
+std::vector<Case<Matmul>> layer_cases(const MatmulKernel& kernel, uint64_t seed, double most_flops, bool full) {
   constexpr std::array<std::string_view, 7> kKinds = {"x=bf16 w=bf16",
                                                       "x=bf16 w=bf16 out=bf16 act=silu gated=yes",
                                                       "x=f32 w=f32 bias=yes",
@@ -185,9 +195,9 @@ std::vector<Case<Matmul>> layer_cases(const MatmulKernel& kernel, uint64_t seed,
                                                       "x=f8_e4m3 w=f8_e4m3 w_scale=block_128x128 x_scale=block_1x128 out=bf16"};
   std::vector<Case<Matmul>> out;
   size_t turn = static_cast<size_t>(seed % 1000);
-  for (size_t l = 0; l < kLayers.size() - (full ? 0 : 2); ++l)
+  for (size_t l = 0; l < layers().size() - (full ? 0 : 2); ++l)
     for (size_t i = 0, found = 0; i < kKinds.size() && found < (full ? kKinds.size() : 2); ++i) {
-      const auto& [n, k, m] = kLayers[l];
+      const auto& [n, k, m] = layers()[l];
       Case<Matmul> c{.desc = parse_desc<Matmul>(fmt::format("{} n={} k={} rows={}", kKinds[turn++ % kKinds.size()], n, k, m)), .rows = m};
       c.seed = seed * 7919 + turn;
       if (!admits(kernel, c.desc) || flops_of(c) > most_flops) continue;

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <optional>
+#include <span>
+
 #include "proof/cases.h"
 
 namespace attune {
@@ -16,9 +19,22 @@ struct LengthSet {
 
 const std::vector<LengthSet>& length_sets();
 
+/// Blocks of a pool whose offsets leave 32 bits.
+inline constexpr int64_t kLargePool = 32768;
+
+/// A set's case of a desc, with what belongs to the set put in; with fewer heads where it would cost more than `most_flops`, as far as the kernel
+/// admits. Nothing where the kernel does not admit the set with this desc.
+std::optional<Case<Attention>> case_at(const AttentionKernel& kernel, const LengthSet& set, AttentionDesc desc, double most_flops);
+
 /// Cases of a kernel over every length set, with heads, sizes, types and masks in turn; those of more than `most_flops` get fewer heads or are
 /// left out. `laps`: how often each set comes, with other fields each time.
 std::vector<Case<Attention>> length_set_cases(const AttentionKernel& kernel, uint64_t seed, double most_flops, int laps, bool full);
+
+/// Sizes of matmul in real layers, and the rows of a call.
+struct Layer {
+  int64_t n, k, m;
+};
+std::span<const Layer> layers();
 
 /// Matmul at the sizes of real layers, beyond the tiles and strips that the covering cases reach.
 std::vector<Case<Matmul>> layer_cases(const MatmulKernel& kernel, uint64_t seed, double most_flops, bool full);

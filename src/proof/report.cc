@@ -27,7 +27,7 @@ Json kernel_json(const KernelReport& k) {
     j["reason"] = k.reason;
     return j;
   }
-  j["cases"] = k.cases, j["order_cases"] = k.orders, j["graph_replays"] = k.replays, j["refusals"] = k.refusals, j["draws"] = k.draws,
+  j["cases"] = k.cases, j["planned"] = k.planned, j["order_cases"] = k.orders, j["graph_replays"] = k.replays, j["refusals"] = k.refusals, j["draws"] = k.draws,
   j["outputs"] = k.outputs;
   j["max_error_over_bound"] = cache_number(k.max_error_over_bound), j["nmse_ratio"] = cache_number(k.nmse_ratio), j["nmse"] = cache_number(k.nmse);
   j["lean_ratio"] = cache_number(k.lean_ratio);
@@ -87,6 +87,7 @@ std::string to_json(const VerifyReport& r, const VerifyOptions& o, const std::st
                          {"failures", failures_json(t.failures)}});
   j["required_not_run"] = Json::array();
   for (const auto& [name, why] : r.required_not_run) j["required_not_run"].push_back(name);
+  j["stopped"] = r.stopped;
   if (!r.nothing_ran.empty()) j["nothing_ran"] = r.nothing_ran;
   j["seconds"] = r.seconds;
   return j.dump(-1, ' ', false, Json::error_handler_t::replace);

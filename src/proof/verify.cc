@@ -11,6 +11,7 @@
 #include "proof/field_apart.h"
 #include "proof/length_sets.h"
 #include "proof/planted.h"
+#include "proof/product.h"
 #include "proof/suites.h"
 #include "select/select.h"
 
@@ -22,6 +23,7 @@ using Clock = std::chrono::steady_clock;
 constexpr size_t kFailuresKept = 5;
 constexpr double kWholeReference = 20e6, kWholeReferenceOfAll = 1e9;  // FLOP up to which every output is compared
 constexpr double kSlowest = 20e6;                                     // FLOP that a reference kernel is asked for
+constexpr double kLargestOfAll = 4e10;                                // FLOP of a case of attention with --all
 
 /// Kernels made to be read, or to be wrong: they are asked for small problems only.
 bool is_slow(const KernelInfo& kernel) { return kernel.tier == Tier::reference || kernel.backend() == "planted"; }
@@ -48,12 +50,30 @@ struct Planned {
   std::string name;  ///< in a suite
 };
 
+/// How far a run is, and whether it is to end.
+class Course {
+ public:
+  explicit Course(const VerifyOptions& options) : o_(options) {}
+
+  bool stopped() { return stopped_ = stopped_ || (o_.stop && o_.stop()); }
+  void expect(int64_t cases) { total_ += cases; }
+  void step(std::string_view kernel) {
+    ++done_;
+    if (o_.on_case && total_ > 0) o_.on_case(std::string(kernel), done_, total_);
+  }
+
+ private:
+  const VerifyOptions& o_;
+  bool stopped_ = false;
+  int64_t done_ = 0, total_ = 0;
+};
+
 /// Everything about one op.
 template <class Op>
 class OpVerifier {
  public:
-  OpVerifier(const VerifyOptions& options, double fuzz_share, const Performer& perform, VerifyReport& report)
-      : o_(options), fuzz_share_(fuzz_share), perform_(perform), report_(report) {}
+  OpVerifier(const VerifyOptions& options, double fuzz_share, const Performer& perform, Course& course, VerifyReport& report)
+      : o_(options), fuzz_share_(fuzz_share), perform_(perform), course_(course), report_(report) {}
 
   void run() {
     std::vector<const Kernel<Op>*> ran;
@@ -63,7 +83,29 @@ class OpVerifier {
       if (o_.on_kernel) o_.on_kernel(r);
       report_.kernels.push_back(std::move(r));
     }
-    if (o_.suite != VerifySuite::laws && o_.fuzz_seconds == 0) compare_tags(ran);
+    for_each_pair(ran, [&](const Kernel<Op>& a, const Kernel<Op>& b) {
+      if (course_.stopped()) return;
+      TagReport t = compare(a, b);
+      if (t.cases == 0 && course_.stopped()) return;
+      if (o_.on_tag) o_.on_tag(t);
+      report_.tags.push_back(std::move(t));
+    });
+  }
+
+  /// What run() would do.
+  void announce(std::vector<PlannedWork>& out) const {
+    std::vector<const Kernel<Op>*> runnable;
+    for (const Kernel<Op>* kernel : asked()) {
+      if (!check_device(kernel->info, kernel->launch != nullptr, o_.device).empty()) continue;
+      PlannedWork w{.kernel = std::string(kernel->info.name)};
+      KernelReport unused;
+      w.cases = static_cast<int64_t>(plan_of(*kernel, unused, &w).size());
+      if (w.cases == 0) continue;
+      runnable.push_back(kernel), out.push_back(std::move(w));
+    }
+    for_each_pair(runnable, [&](const Kernel<Op>& a, const Kernel<Op>& b) {
+      out.push_back({.kernel = std::string(a.info.name), .other = std::string(b.info.name), .cases = static_cast<int64_t>(common_cases(a, b).size())});
+    });
   }
 
   void list(std::vector<ListedKernel>& out) const {
@@ -71,7 +113,7 @@ class OpVerifier {
       ListedKernel l{.kernel = std::string(kernel->info.name), .op = std::string(Op::kName), .reason = {}, .cases = {}};
       l.reason = to_text(check_device(kernel->info, kernel->launch != nullptr, o_.device));
       KernelReport unused;
-      for (const auto& p : plan_of(*kernel, unused)) l.cases.push_back(to_text(p.problem));
+      for (const auto& p : plan_of(*kernel, unused, nullptr)) l.cases.push_back(to_text(p.problem));
       out.push_back(std::move(l));
     }
   }
@@ -95,19 +137,31 @@ class OpVerifier {
       r.status = KernelReport::Status::not_run, r.reason = to_text(reasons);
       return r;
     }
-    std::vector<Planned<Op>> plan = plan_of(kernel, r);
+    if (course_.stopped()) {
+      r.status = KernelReport::Status::not_run, r.reason = "the run was ended before it";
+      return r;
+    }
+    std::vector<Planned<Op>> plan = plan_of(kernel, r, nullptr);
     if (plan.empty() && o_.suite != VerifySuite::laws && o_.fuzz_seconds == 0) {
       r.status = KernelReport::Status::not_run, r.reason = o_.desc.empty() ? "no case of this suite suits it" : refusal(kernel);
       return r;
     }
-    std::erase_if(plan, [&](const auto& p) { return !run_one(kernel, p, r); });
+    r.planned = static_cast<int64_t>(plan.size());
+    std::erase_if(plan, [&](const auto& p) {
+      if (course_.stopped()) return true;
+      const bool ran = run_one(kernel, p, r);
+      course_.step(kernel.info.name);
+      return !ran;
+    });
     if (o_.fuzz_seconds > 0) fuzz(kernel, r);
     if (r.cases == 0 && o_.suite != VerifySuite::laws) {
-      r.status = KernelReport::Status::not_run, r.reason = r.skipped.empty() ? "no random case of it was found in its time" : r.skipped[0].text;
+      r.status = KernelReport::Status::not_run, r.reason = course_.stopped()    ? "the run was ended in its first case"
+                                                          : r.skipped.empty() ? "no random case of it was found in its time"
+                                                                              : r.skipped[0].text;
       return r;
     }
     judge_together(kernel, r);
-    const bool planned = o_.desc.empty() && o_.fuzz_seconds == 0;
+    const bool planned = o_.desc.empty() && o_.fuzz_seconds == 0 && !course_.stopped();
     if (planned && o_.suite == VerifySuite::everything) judge_declaration(kernel, plan, r);
     if (planned && (o_.suite == VerifySuite::everything || o_.suite == VerifySuite::laws)) judge_laws(kernel, r);
     if (r.failed > 0) r.status = KernelReport::Status::failed;
@@ -119,12 +173,12 @@ class OpVerifier {
 
   // ---- plans -------------------------------------------------------------------------------------------------------------------------------
 
-  std::vector<Planned<Op>> plan_of(const Kernel<Op>& kernel, KernelReport& r) const {
+  std::vector<Planned<Op>> plan_of(const Kernel<Op>& kernel, KernelReport& r, PlannedWork* work) const {
     if (o_.fuzz_seconds > 0 || o_.suite == VerifySuite::laws) return {};
     if (!o_.desc.empty()) return plan_of_desc(kernel);
     if (o_.suite == VerifySuite::seed) return plan_of_seed_suite(kernel);
     std::vector<Planned<Op>> plan;
-    if (o_.suite == VerifySuite::everything) add_covering(kernel, plan, r);
+    if (o_.suite == VerifySuite::everything) add_covering(kernel, plan, r, work);
     add_length_sets(kernel, plan);
     if (is_slow(kernel.info)) std::erase_if(plan, [](const auto& p) { return flops_of(p.problem) > kSlowest; });
     return plan;
@@ -161,11 +215,12 @@ class OpVerifier {
     return plan;
   }
 
-  void add_covering(const Kernel<Op>& kernel, std::vector<Planned<Op>>& plan, KernelReport& r) const {
+  void add_covering(const Kernel<Op>& kernel, std::vector<Planned<Op>>& plan, KernelReport& r, PlannedWork* work) const {
     PairCoverage coverage;
     std::vector<Case<Op>> cases = covering_cases(kernel, o_.seed, &coverage);
     r.pairs_covered = coverage.covered, r.pairs_possible = coverage.possible, r.pairs_too_large = coverage.too_large;
-    const int64_t drawn = o_.samples > 0 ? o_.samples : kUsualDraws * (o_.all ? 10 : 1);
+    const int64_t usual = kUsualDraws * (o_.all ? 10 : 1), drawn = o_.samples > 0 && !o_.all ? o_.samples : usual;
+    const std::vector<Case<Op>> covering = cases;
     for (int64_t i = 0; i < drawn; ++i)
       if (auto c = draw_case(kernel, o_.seed, i)) cases.push_back(std::move(*c));
     for (Case<Op>& c : end_cases(kernel, o_.seed)) cases.push_back(std::move(c));
@@ -173,11 +228,36 @@ class OpVerifier {
     const size_t pieces = is_slow(kernel.info) ? 12 : 3;
     for (size_t i = 0; i < cases.size(); ++i)
       plan.push_back({std::move(cases[i]), i % 2 == 0 ? Guard::after : Guard::before, o_.all || i % pieces == 0, {}, {}});
+    if (o_.all) add_product(kernel, covering, plan, work);
+  }
+
+  /// Every covering desc at every length; of a bounded run so many cases, spread over them.
+  void add_product(const Kernel<Op>& kernel, const std::vector<Case<Op>>& covering, std::vector<Planned<Op>>& plan, PlannedWork* work) const {
+    const double most = is_slow(kernel.info) ? kSlowest : kLargestOfAll;
+    Product<Op> all = product_of(kernel, covering, o_.seed, most);
+    const auto found = static_cast<int64_t>(all.cases.size());
+    std::vector<Case<Op>> cases = spread(std::move(all.cases), o_.samples);
+    if (work)
+      work->descs = all.descs, work->lengths = all.lengths, work->product = found, work->too_large = all.too_large,
+      work->left_out = found - static_cast<int64_t>(cases.size());
+    for (size_t i = 0; i < cases.size(); ++i) {
+      const bool order = !is_slow(kernel.info) && flops_of(cases[i]) <= (std::is_same_v<Op, Attention> ? kWholeReferenceOfAll : kWholeReference);
+      plan.push_back({std::move(cases[i]), i % 2 == 0 ? Guard::after : Guard::before, order, {}, {}});
+    }
+  }
+
+  /// At most so many (0: all), spread evenly.
+  static std::vector<Case<Op>> spread(std::vector<Case<Op>> cases, int64_t most) {
+    const auto kept = static_cast<size_t>(most);
+    if (most == 0 || cases.size() <= kept) return cases;
+    std::vector<Case<Op>> out;
+    for (size_t i = 0; i < kept; ++i) out.push_back(std::move(cases[i * cases.size() / kept]));
+    return out;
   }
 
   void add_length_sets(const Kernel<Op>& kernel, std::vector<Planned<Op>>& plan) const {
     if constexpr (std::is_same_v<Op, Attention>) {
-      const double most = is_slow(kernel.info) ? kSlowest : o_.all ? 4e10 : 2e8;
+      const double most = is_slow(kernel.info) ? kSlowest : o_.all ? kLargestOfAll : 2e8;
       for (auto& c : length_set_cases(kernel, o_.seed, most, o_.all ? 12 : 1, o_.all)) {
         const bool order = !is_slow(kernel.info) && flops_of(c) <= (o_.all ? 1e9 : kWholeReference);
         plan.push_back({std::move(c), Guard::after, order, {}, {}});
@@ -220,6 +300,7 @@ class OpVerifier {
     task.samples = flops_of(p.problem) <= (o_.all ? kWholeReferenceOfAll : kWholeReference) ? 0 : 64;
     const TaskResult done = perform_(task);
     const CaseResult& result = done.result;
+    if (result.inconclusive && course_.stopped()) return false;  // Ctrl-C ends the process that runs cases, too
     if (result.inconclusive && !result.device_lost && p.problem.pool > 0) return skip(r, p.problem, result.text);
     ++r.cases;
     r.orders += done.ordered, r.outputs += result.outputs, r.replays += result.replays;
@@ -285,7 +366,7 @@ class OpVerifier {
   /// A new random case until the time is over; the seeds follow from the first.
   void fuzz(const Kernel<Op>& kernel, KernelReport& r) {
     const auto start = Clock::now();
-    for (uint64_t i = 0; seconds_since(start) < fuzz_share_ && r.failed < static_cast<int64_t>(kFailuresKept); ++i) {
+    for (uint64_t i = 0; seconds_since(start) < fuzz_share_ && !course_.stopped() && r.failed < static_cast<int64_t>(kFailuresKept); ++i) {
       const auto c = random_case(kernel, o_.seed * 1'000'000'007 + i);
       if (!c) continue;
       static_cast<void>(run_one(kernel, {*c, i % 2 == 0 ? Guard::after : Guard::before, i % 4 == 0, {}}, r));
@@ -328,42 +409,45 @@ class OpVerifier {
 
   // ---- equal tags, equal bits --------------------------------------------------------------------------------------------------------------
 
-  void compare_tags(const std::vector<const Kernel<Op>*>& ran) {
-    for (size_t a = 0; a < ran.size(); ++a)
-      for (size_t b = a + 1; b < ran.size(); ++b) {
-        if (ran[a]->info.reduction != ran[b]->info.reduction || !is_ordered(ran[a]->info)) continue;
-        TagReport t = compare(*ran[a], *ran[b]);
-        if (o_.on_tag) o_.on_tag(t);
-        report_.tags.push_back(std::move(t));
-      }
+  /// Calls f with each two kernels whose tag promises equal bits.
+  template <class F>
+  void for_each_pair(const std::vector<const Kernel<Op>*>& kernels, F&& f) const {
+    if (o_.suite == VerifySuite::laws || o_.fuzz_seconds > 0) return;
+    for (size_t a = 0; a < kernels.size(); ++a)
+      for (size_t b = a + 1; b < kernels.size(); ++b)
+        if (kernels[a]->info.reduction == kernels[b]->info.reduction && is_ordered(kernels[a]->info)) f(*kernels[a], *kernels[b]);
   }
 
-  /// Cases of a plan that both admit; of the first kernel's, else of the second's, else drawn ones.
+  /// Cases of a plan that both admit, spread evenly, or all of them; of the first kernel's, else of the second's, else drawn ones.
   std::vector<Case<Op>> common_cases(const Kernel<Op>& a, const Kernel<Op>& b) const {
     std::vector<Case<Op>> out;
     KernelReport unused;
     for (const auto& [one, other] : {std::pair(&a, &b), std::pair(&b, &a)}) {
       if (!out.empty()) break;
-      for (auto& p : plan_of(*one, unused))
+      for (auto& p : plan_of(*one, unused, nullptr))
         if (admits(*other, p.problem.desc)) out.push_back(std::move(p.problem));
     }
     constexpr uint64_t kDraws = 2000;
     const bool whole = o_.desc.empty() && o_.suite == VerifySuite::everything;
     for (uint64_t i = 0; whole && out.empty() && i < kDraws; ++i)
       if (auto c = random_case(a, o_.seed * kDraws + i); c && admits(b, c->desc)) out.push_back(std::move(*c));
-    return out;
+    if (o_.all) return spread(std::move(out), o_.samples);
+    constexpr size_t kUsual = 40;
+    const size_t step = std::max<size_t>(1, out.size() / kUsual);
+    std::vector<Case<Op>> some;
+    for (size_t i = 0; i < out.size(); i += step) some.push_back(std::move(out[i]));
+    return some;
   }
 
   TagReport compare(const Kernel<Op>& a, const Kernel<Op>& b) {
     TagReport t{.reduction = std::string(a.info.reduction), .kernel = std::string(a.info.name), .other = std::string(b.info.name)};
-    const auto cases = common_cases(a, b);
-    const size_t step = o_.all ? 1 : std::max<size_t>(1, cases.size() / 40);
-    for (size_t i = 0; i < cases.size(); i += step) {
-      const Case<Op>& c = cases[i];
-      ++t.cases;
+    for (const Case<Op>& c : common_cases(a, b)) {
+      if (course_.stopped()) return t;
       Task task = task_of(a, repro_line(a, c) + fmt::format(" --kernel {}{}{}{}", b.info.name, with_plant(a), with_plant(b), on_device()));
       task.kind = Task::Kind::tag, task.other = b.info.name, task.problem = to_text(c);
       const TaskResult done = perform_(task);
+      if (done.result.inconclusive && course_.stopped()) return t;
+      ++t.cases, course_.step(a.info.name);
       if (!done.result.passed && t.failures.size() < kFailuresKept) t.failures.push_back({done.result.text, task.repro});
     }
     if (t.cases == 0) judge_uncompared(a, b, t);
@@ -388,6 +472,7 @@ class OpVerifier {
   const VerifyOptions& o_;
   double fuzz_share_;  ///< seconds
   const Performer& perform_;
+  Course& course_;
   VerifyReport& report_;
 };
 
@@ -462,11 +547,12 @@ std::string_view to_text(KernelReport::Status s) {
   return kNames[static_cast<int>(s)];
 }
 
-bool VerifyReport::held() const {
-  const bool all_kernels = std::none_of(kernels.begin(), kernels.end(), [](const auto& k) { return k.status == KernelReport::Status::failed; });
-  return all_kernels && required_not_run.empty() && nothing_ran.empty() &&
-         std::all_of(tags.begin(), tags.end(), [](const auto& t) { return t.held(); });
+int64_t VerifyReport::failed() const {
+  return std::count_if(kernels.begin(), kernels.end(), [](const auto& k) { return k.status == KernelReport::Status::failed; }) +
+         std::count_if(tags.begin(), tags.end(), [](const auto& t) { return !t.held(); });
 }
+
+bool VerifyReport::held() const { return failed() == 0 && !stopped && required_not_run.empty() && nothing_ran.empty(); }
 
 namespace {
 
@@ -483,7 +569,7 @@ int64_t runnable_kernels(const VerifyOptions& o, const std::vector<std::string>&
 
 /// Calls f with a verifier of each op that is asked for.
 template <class F>
-void for_each_verifier(const VerifyOptions& options, const Performer& perform, VerifyReport& report, F&& f) {
+void for_each_verifier(const VerifyOptions& options, const Performer& perform, Course& course, VerifyReport& report, F&& f) {
   check_verify_names(options);
   const auto ops = ops_of(options);
   if (!options.desc.empty() && options.suite != VerifySuite::everything) invalid("--desc", "no --suite, which has its own cases", "both");
@@ -491,7 +577,7 @@ void for_each_verifier(const VerifyOptions& options, const Performer& perform, V
     invalid("--desc", "the one op that it is a desc of, by --op or --kernel", fmt::format("{} ops", ops.size()));
   const double fuzz_share = options.fuzz_seconds / static_cast<double>(runnable_kernels(options, ops));
   for_each_op([&]<class Op>() {
-    if (std::find(ops.begin(), ops.end(), Op::kName) != ops.end()) f(OpVerifier<Op>(options, fuzz_share, perform, report));
+    if (std::find(ops.begin(), ops.end(), Op::kName) != ops.end()) f(OpVerifier<Op>(options, fuzz_share, perform, course, report));
   });
 }
 
@@ -543,8 +629,9 @@ void note_required(const VerifyOptions& o, VerifyReport& report) {
 
 std::vector<ListedKernel> list_verify(const VerifyOptions& options) {
   VerifyReport unused;
+  Course course(options);
   std::vector<ListedKernel> out;
-  for_each_verifier(options, {}, unused, [&](const auto& verifier) { verifier.list(out); });
+  for_each_verifier(options, {}, course, unused, [&](const auto& verifier) { verifier.list(out); });
   return out;
 }
 
@@ -553,7 +640,15 @@ VerifyReport run_verify(const VerifyOptions& options) {
   VerifyReport report;
   const Here here(options.perform ? detect_cpu() : options.device);
   const Performer perform = options.perform ? options.perform : [&](const Task& task) { return attune::perform(task, here.site()); };
-  for_each_verifier(options, perform, report, [](auto&& verifier) { verifier.run(); });
+  Course course(options);
+  if (options.all && options.fuzz_seconds == 0) {
+    std::vector<PlannedWork> work;
+    for_each_verifier(options, perform, course, report, [&](const auto& verifier) { verifier.announce(work); });
+    for (const PlannedWork& w : work) course.expect(w.cases);
+    if (options.on_plan) options.on_plan(work);
+  }
+  for_each_verifier(options, perform, course, report, [](auto&& verifier) { verifier.run(); });
+  report.stopped = course.stopped();
   note_required(options, report);
   const auto ran = [](const KernelReport& k) { return k.status != KernelReport::Status::not_run; };
   if (!options.desc.empty() && std::none_of(report.kernels.begin(), report.kernels.end(), ran)) report.nothing_ran = "no kernel ran a case of it";

@@ -29,6 +29,7 @@ struct KernelReport {
   int version = 0;
   Status status = Status::passed;
   std::string reason;    ///< why it was not run
+  int64_t planned = 0;   ///< problems that were to be run; more than `cases` where the run was stopped
   int64_t cases = 0;     ///< problems run against the reference
   int64_t orders = 0;    ///< of these, run again alone, in other batches, phases and chunks
   int64_t replays = 0;   ///< of captured graphs
@@ -73,9 +74,19 @@ struct VerifyReport {
   std::vector<TagReport> tags;
   std::map<std::string, std::string> required_not_run;  ///< kernels of --require that did not run, and why
   std::string nothing_ran;                              ///< why an explicit desc ran no case; empty: it did, or none was given
+  bool stopped = false;                                 ///< before the end: it does not hold, whatever ran
   double seconds = 0;
 
   bool held() const;
+  int64_t failed() const;  ///< kernels, and pairs of one tag, that ran and did not hold
+};
+
+/// What a run is going to do with one kernel, or with two that share a reduction tag.
+struct PlannedWork {
+  std::string kernel, other;  ///< `other`: the kernel whose bits must be equal
+  int64_t cases = 0;
+  /// With `all`: of these, descs at each length; all that the kernel admits, those that cost too much, and those left out by `samples`.
+  int64_t descs = 0, lengths = 0, product = 0, too_large = 0, left_out = 0;
 };
 
 /// Drawn cases of a kernel unless `samples` says otherwise; 10 times as many with `all`.
@@ -89,13 +100,19 @@ struct VerifyOptions {
   std::vector<std::string> require;  ///< globs of kernels that must run
   std::string desc;                  ///< a case, or a desc for which lengths are drawn; needs one op
   VerifySuite suite = VerifySuite::everything;
-  int64_t samples = 0;  ///< drawn cases a kernel beyond the covering ones, or of a desc without lengths; 0: the usual number
-  bool all = false;     ///< each length set 12 times with other descs, 10 times the draws, and more of each output compared
+  /// Drawn cases a kernel beyond the covering ones, or of a desc without lengths; with `all` also cases of the product, and of two kernels together,
+  /// spread over all of them. 0: the usual number, and all.
+  int64_t samples = 0;
+  /// Every covering desc at every length set; each length set 12 times with other descs, 10 times the draws, and more of each output compared.
+  bool all = false;
   uint64_t seed = 1;
   double fuzz_seconds = 0;  ///< above 0: random cases for so long instead of planned ones
   std::string plant;        ///< a planted defect that joins the run
   DeviceProps device;
-  Performer perform;                                   ///< who runs the cases; empty: this process, on `device`
+  Performer perform;  ///< who runs the cases; empty: this process, on `device`
+  std::function<bool()> stop;  ///< true: no further case; may be empty
+  std::function<void(const std::vector<PlannedWork>&)> on_plan;                         ///< with `all`, before anything is run
+  std::function<void(const std::string& what, int64_t done, int64_t total)> on_case;   ///< with `all`, after each case
   std::function<void(const KernelReport&)> on_kernel;  ///< as each is done
   std::function<void(const TagReport&)> on_tag;
 };

@@ -2,8 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cmath>
 #include <map>
+#include <thread>
 
 #include "program.h"
 
@@ -298,6 +300,27 @@ TEST(Explain, ReasonsNameWhatWasAskedAndAllowed) {
   const auto forced = attune({"explain", "attention", "--kernel", "attention=ref.attention", "--desc", "head_dim=64", "--json"}).json().at(0);
   EXPECT_EQ(forced["chosen"], "ref.attention");
   EXPECT_FALSE(forced["override"].is_null());
+}
+
+/// A long run that is ended reports what ran until then, and does not hold.
+TEST(Verify, InterruptedItReportsWhatRan) {
+  Running program({"verify", "--mode", "fuzz", "--seconds", "3600", "--kernel", "cpu.norm.plain", "--kernel", "cpu.rope.plain"});
+  std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+  program.interrupt();
+  EXPECT_THAT(program.read_line(), testing::ContainsRegex("^cpu.norm.plain +passed +[0-9]+ cases"));
+  EXPECT_THAT(program.read_line(), HasSubstr("cpu.rope.plain                 not run: the run was ended before it"));
+  EXPECT_THAT(program.read_line(), HasSubstr("ENDED EARLY, what ran held: 1 kernels, 1 not run"));
+  EXPECT_EQ(program.wait(), 130);
+  Running all({"verify", "--all", "--json", "--kernel", "cpu.attention.plain"});
+  std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+  all.interrupt();
+  const Json report = Json::parse(all.read_line());
+  EXPECT_EQ(report["stopped"], true);
+  EXPECT_EQ(report["held"], false);
+  EXPECT_EQ(report["kernels"][0]["status"], "passed");
+  EXPECT_LT(report["kernels"][0]["cases"], report["kernels"][0]["planned"]);
+  EXPECT_TRUE(report["kernels"][0]["unexercised"].empty()) << "what did not run is no failure";
+  EXPECT_EQ(all.wait(), 130);
 }
 
 TEST(Bench, TimesEveryEligibleKernel) {

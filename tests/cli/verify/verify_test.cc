@@ -281,6 +281,51 @@ TEST(Verify, SamplesOfADescAreAsManyAsAskedFor) {
   }
 }
 
+TEST(Verify, AllSaysWhatItIsGoingToRunAndRunsThat) {
+  const Output out = attune("verify --all --kernel cpu.rope.plain --kernel cpu.rope.avx2");
+  EXPECT_EQ(out.code, 0) << out.text;
+  EXPECT_THAT(out.text, testing::ContainsRegex("cpu.rope.plain: [0-9]+ cases; [0-9]+ of them are [0-9]+ descs at 7 lengths"));
+  EXPECT_THAT(out.text, testing::ContainsRegex("cpu.rope.avx2 = cpu.rope.plain: [0-9]+ cases|cpu.rope.plain = cpu.rope.avx2: [0-9]+ cases"));
+  EXPECT_THAT(out.text, testing::Not(HasSubstr("ENDED EARLY")));
+  const auto cases = [](const std::string& how) {
+    return json_of(attune("verify --all --json --kernel cpu.embed.plain" + how))["counts"]["cases"].get<int64_t>();
+  };
+  const int64_t all = cases(""), some = cases(" --samples 5"), more = cases(" --samples 9");
+  EXPECT_EQ(more - some, 4);
+  EXPECT_GT(all, more + 20) << "so many cases of the product stand beside the others";
+}
+
+TEST(Verify, BenchTimesTheCaseOfAFailureLine) {
+  const std::string attention = "heads=4:2 head_dim=64 block=16";
+  for (const auto& [op, text, call] : {std::tuple{"attention", attention + " phase=prefill q_lens=1,5,9 kv_lens=128,18,46 seed=3", "q_lens=1,5,9 kv_lens=128,18,46"},
+                                       {"matmul", "n=64 k=64 rows=17 m=5 seed=3", "5 rows"},
+                                       {"norm", "hidden=80 rows=3 seed=5", "3 rows"},
+                                       {"rope", "rows=3 seed=5", "3 rows"},
+                                       {"rope_kv_write", "kv_heads=1 rows=3 seed=5", "3 rows"},
+                                       {"kv_write", "pool=32768 rows=3 seed=5", "3 rows"},
+                                       {"activation", "rows=3 seed=5", "3 rows"},
+                                       {"embed", "hidden=64 rows=3 seed=5", "3 rows"},
+                                       {"sample", "vocab=100 rows=3 seed=5", "3 rows"}}) {
+    const json j = json_of(attune(std::string("verify --mode bench --json --op ") + op + " --desc '" + text + "'"));
+    ASSERT_EQ(j["problems"].size(), 1u) << op;
+    EXPECT_THAT(j["problems"][0]["call"].get<std::string>(), HasSubstr(call)) << op;
+    EXPECT_GT(j["problems"][0]["kernels"].size(), 0u) << op;
+  }
+  // The line of a failure names the kernel, and no op.
+  const Output line = attune("verify --mode bench --kernel cpu.attention.plain --desc '" + attention + " phase=verify q_lens=2 kv_lens=30 seed=3'");
+  EXPECT_EQ(line.code, 0) << line.text;
+  for (const auto& [op, text, why] : {std::tuple{"attention", attention + " q_lens=0*3 kv_lens=1,2,3", "q_lens: expected a query token"},
+                                      {"attention", "heads=8:8 head_dim=128 block=256 pool=32768 q_lens=1 kv_lens=9", "pool: expected blocks of at most"},
+                                      {"attention", attention + " q_lens=1,2 kv_lens=9", "kv_lens: expected as many as q_lens"},
+                                      {"matmul", "n=64 k=64 rows=17 m=18", "m: expected at most the desc's rows, 17; got 18"},
+                                      {"norm", "rows=0", "rows: expected 1 to 65536"}}) {
+    const Output out = attune(std::string("verify --mode bench --op ") + op + " --desc '" + text + "'");
+    EXPECT_EQ(out.code, 2) << text;
+    EXPECT_THAT(out.text, HasSubstr(why));
+  }
+  EXPECT_EQ(attune("bench attention --desc 'q_lens=1 kv_lens=5' --input-len 5").code, 2);
+}
+
 TEST(Verify, WhatNamesNothingIsRefused) {
   for (const char* arguments : {"--mode fly",
                                 "--suite fly",

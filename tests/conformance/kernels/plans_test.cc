@@ -8,9 +8,11 @@
 #include "core/error.h"
 #include "core/rng.h"
 #include "proof/covering.h"
+#include "proof/field_corners.h"
 #include "proof/laws.h"
 #include "proof/length_sets.h"
 #include "proof/planted.h"
+#include "proof/product.h"
 #include "proof/run_case.h"
 #include "proof/sample_law.h"
 #include "proof/suites.h"
@@ -206,6 +208,50 @@ TEST(LengthSets, AnOffsetThatWrapsIsCaughtWhateverTheSeed) {
       if (c.pool * block > int64_t{1} << 32) caught += !run_case(kernel, c, {.samples = 16, .twice = false}).passed;
     }
     EXPECT_GT(caught, 0) << "seed " << seed;
+  }
+}
+
+/// Rows of ops without lengths: every admitted desc at every number of rows, once.
+TEST(Product, EveryDescAtEveryNumberOfRows) {
+  NormKernel kernel = *catalogue().kernels<Norm>().back();
+  kernel.can = {.hidden = one_of({64, 80, 256}), .residual = flag};
+  const auto covering = covering_cases(kernel, 1);
+  const auto all = product_of(kernel, covering, 1, 1e9);
+  std::set<std::tuple<int64_t, bool, int64_t>> met;
+  for (const auto& c : all.cases) met.emplace(c.desc.hidden, c.desc.residual, c.rows);
+  EXPECT_EQ(met.size(), 6u * 8);
+  EXPECT_EQ(all.cases.size(), met.size()) << "none twice";
+  EXPECT_EQ(all.cases, product_of(kernel, covering, 1, 1e9).cases) << "a fixed order";
+}
+
+/// No length set is left out of any desc that admits it; heads and blocks may change, by cost and for far offsets.
+TEST(Product, EveryDescAtEveryLengthSet) {
+  const auto key = [](AttentionDesc d, const std::vector<int64_t>& q, const std::vector<int64_t>& kv, bool pool) {
+    d.num_kv_heads = d.gqa_group = 1, d.block_size = 16;
+    return to_text(Case<Attention>{.desc = d, .q_lens = q, .kv_lens = kv, .pool = pool});
+  };
+  for (const AttentionKernel* kernel : catalogue().kernels<Attention>()) {
+    if (kernel->info.tier == Tier::reference) continue;
+    const auto covering = covering_cases(*kernel, 1);
+    const auto all = product_of(*kernel, covering, 1, 1e15);
+    EXPECT_EQ(all.too_large, 0) << kernel->info.name;
+    std::set<std::string> met;
+    for (const auto& c : all.cases) {
+      EXPECT_TRUE(admits(*kernel, c.desc)) << to_text(c);
+      met.insert(key(c.desc, c.q_lens, c.kv_lens, c.pool > 0));
+    }
+    for (const auto& c : covering)
+      for (const LengthSet& set : length_sets()) {
+        AttentionDesc d = c.desc;
+        d.phase = set.phase;
+        if (set.desc.starts_with("mask=none")) d.mask = Mask::none;
+        if (set.desc == "mask=causal") d.mask = Mask::causal;
+        if (set.desc.find("cross_paged") != std::string_view::npos) d.kv_source = KvSource::cross_paged;
+        if (set.desc.find("ragged") != std::string_view::npos) d.kv_source = KvSource::ragged;
+        if (d.mask == Mask::tree) d.kv_source = KvSource::self_paged;
+        if (!is_valid<Attention>(d) || !admits(*kernel, d)) continue;
+        EXPECT_TRUE(met.contains(key(d, set.q_lens, set.kv_lens, set.pool > 0))) << kernel->info.name << ", " << set.name << ": " << to_text(d);
+      }
   }
 }
 
