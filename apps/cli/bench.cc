@@ -98,6 +98,7 @@ class GenerateBench {
   /// Tokens a second of each run, and what a first token takes.
   struct Rates {
     Mean prefill, decode, first_ms;
+    Mean alone;  ///< decode behind one token: nothing but weights to read
   };
 
   /// With --invariant on a GPU: the same rows where each phase and batch size has its own kernels. Before the other engine, for both do not fit.
@@ -115,16 +116,36 @@ class GenerateBench {
     Rates unused;
     const int64_t most = engine.model().device == "cpu" ? 64 : input_;
     measure(engine, std::min(input_, most), std::min<int64_t>(output_, 4), unused);
+    measure_alone(engine, std::min<int64_t>(output_, 4), unused);
   }
 
   Rates measure_all(Engine& engine) {
     Rates rates;
     const int64_t runs = positive(args_, "--num-iters", 3);
-    for (int64_t i = 0; i < runs; ++i) measure(engine, input_, output_, rates);
+    for (int64_t i = 0; i < runs; ++i) measure(engine, input_, output_, rates), measure_alone(engine, output_, rates);
     return rates;
   }
 
+  /// Seconds until every sequence has its first token, and for those that follow.
+  struct Times {
+    double first, rest;
+    int64_t tokens;  ///< that follow
+  };
+
   void measure(Engine& engine, int64_t input, int64_t output, Rates& rates) {
+    const Times t = time(engine, input, output);
+    rates.prefill.samples.push_back(static_cast<double>(batch_ * input) / t.first);
+    rates.first_ms.samples.push_back(1e3 * t.first);
+    if (t.tokens > 0) rates.decode.samples.push_back(static_cast<double>(t.tokens) / t.rest);
+  }
+
+  /// As llama-bench's tg: one token is the prompt, and every step, that of the first token too, is one of decode.
+  void measure_alone(Engine& engine, int64_t output, Rates& rates) {
+    const Times t = time(engine, 1, output);
+    rates.alone.samples.push_back(static_cast<double>(batch_ + t.tokens) / (t.first + t.rest));
+  }
+
+  Times time(Engine& engine, int64_t input, int64_t output) {
     int64_t waiting = batch_, tokens = 0;
     std::string error;
     for (int64_t b = 0; b < batch_; ++b) {
@@ -142,14 +163,12 @@ class GenerateBench {
     const auto start = Clock::now();
     while (waiting > 0 && engine.step()) {
     }
-    const double prefill = seconds_since(start);
+    const double first = seconds_since(start);
     const int64_t before = tokens;
     while (engine.step()) {
     }
     if (!error.empty()) fail(ErrorCode::internal, "bench", "tokens", error);
-    rates.prefill.samples.push_back(static_cast<double>(batch_ * input) / prefill);
-    rates.first_ms.samples.push_back(1e3 * prefill);
-    if (tokens > before) rates.decode.samples.push_back(static_cast<double>(tokens - before) / (seconds_since(start) - prefill));
+    return {first, seconds_since(start) - first, tokens - before};
   }
 
   /// Bytes that one decoded token reads, in the middle of the output: its share of the weights, and its keys and values.
@@ -177,7 +196,9 @@ class GenerateBench {
     if (!any_order_) return {{"prefill_cost", 0}, {"decode_cost", 0}, {"without", nullptr}};
     Json j{{"prefill_cost", cost(rates_.prefill, any_order_->prefill)}};
     j["decode_cost"] = rates_.decode.samples.empty() ? Json(nullptr) : Json(cost(rates_.decode, any_order_->decode));
-    j["without"] = {{"prefill_tokens_per_s", any_order_->prefill.samples}, {"decode_tokens_per_s", any_order_->decode.samples}};
+    j["without"] = {{"prefill_tokens_per_s", any_order_->prefill.samples},
+                    {"decode_tokens_per_s", any_order_->decode.samples},
+                    {"decode_alone_tokens_per_s", any_order_->alone.samples}};
     return j;
   }
 
@@ -208,7 +229,10 @@ class GenerateBench {
            {"first_token_ms", rates_.first_ms.mean()}};
     j["decode_tokens_per_s"] = rates_.decode.samples.empty() ? Json(nullptr) : Json(rates_.decode.mean());
     j["decode_tokens_per_s_std"] = rates_.decode.samples.empty() ? Json(nullptr) : Json(rates_.decode.deviation());
-    j["samples"] = {{"prefill_tokens_per_s", rates_.prefill.samples}, {"decode_tokens_per_s", rates_.decode.samples}};
+    j["decode_alone_tokens_per_s"] = rates_.alone.mean(), j["decode_alone_tokens_per_s_std"] = rates_.alone.deviation();
+    j["samples"] = {{"prefill_tokens_per_s", rates_.prefill.samples},
+                    {"decode_tokens_per_s", rates_.decode.samples},
+                    {"decode_alone_tokens_per_s", rates_.alone.samples}};
     j["bytes_per_token"] = bytes_per_token(), j["matmul_flops_per_token"] = flops_per_token();
     j["prefill_gflop_per_s"] = rates_.prefill.mean() * flops_per_token() / 1e9;
     j["decode_gb_per_s"] = rates_.decode.mean() * bytes_per_token() / 1e9;
@@ -232,6 +256,7 @@ class GenerateBench {
                     "-----------------: | -----------------: |\n",
                     "test", "t/s"));
     row(fmt::format("pp{}", input_), rates_.prefill);
+    row(fmt::format("tg{}", output_), rates_.alone);
     if (!rates_.decode.samples.empty()) row(fmt::format("tg{} @ d{}", output_, input_), rates_.decode);
     write_out(
         fmt::format("\na decoded token reads {:.2f} MB and takes {:.3f} GFLOP; this machine reads {:.1f} GB/s before and {:.1f} after, "
@@ -249,9 +274,11 @@ class GenerateBench {
                             m.threads, batch_, test, rate.mean(), rate.deviation()));
     };
     row(fmt::format("pp{}", input_), rates_.prefill);
+    row(fmt::format("tg{}", output_), rates_.alone);
     if (!rates_.decode.samples.empty()) row(fmt::format("tg{} @ d{}", output_, input_), rates_.decode);
     if (!any_order_) return;
     row(fmt::format("pp{} without --invariant", input_), any_order_->prefill);
+    row(fmt::format("tg{} without --invariant", output_), any_order_->alone);
     if (!any_order_->decode.samples.empty()) row(fmt::format("tg{} @ d{} without --invariant", output_, input_), any_order_->decode);
   }
 

@@ -89,7 +89,7 @@ VerifyOptions options_of(const VerifyQuery& q) {
 
 void remember(const VerifyQuery& q, const VerifyOptions& o, const VerifyReport& report) {
   // A part of a kernel's cases says little of it.
-  if (report.stopped || (q.samples > 0 && q.samples < kUsualDraws)) return;
+  if (report.stopped || (!q.all && q.samples > 0 && q.samples < kUsualDraws)) return;
   if (q.record.empty() || q.mode == "fuzz" || !q.desc.empty() || o.suite != VerifySuite::everything || !q.plant.empty()) return;
   VerifyRecord record = read_record(q.record);
   merge(record, report, o.device.model, build::kCommit, static_cast<int64_t>(std::time(nullptr)));

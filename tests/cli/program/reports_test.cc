@@ -351,12 +351,14 @@ TEST(Bench, GenerateReportsPrefillAndDecode) {
   json.push_back("--json");
   const auto o = attune(json).json().at(0);
   for (const char* field :
-       {"prefill_tokens_per_s", "decode_tokens_per_s", "bytes_per_token", "matmul_flops_per_token", "decode_share_of_read", "first_token_ms"})
+       {"prefill_tokens_per_s", "decode_tokens_per_s", "bytes_per_token", "matmul_flops_per_token", "decode_share_of_read", "first_token_ms",
+        "decode_alone_tokens_per_s"})
     EXPECT_GT(o[field], 0) << field;
   EXPECT_EQ(o["samples"]["decode_tokens_per_s"].size(), 2u);
   const auto table = attune(args).out;
   EXPECT_THAT(table, testing::ContainsRegex("pp24 \\| +[0-9.]+ ± [0-9.]+ \\|"));
   EXPECT_THAT(table, HasSubstr("tg6 @ d24"));
+  EXPECT_THAT(table, testing::ContainsRegex("\\| +tg6 \\| +[0-9.]+ ± [0-9.]+ \\|")) << "as llama-bench names it: behind one token";
   EXPECT_THAT(table, testing::ContainsRegex("which allows [0-9.]+ tokens/s: decode stands at [0-9]+ % of that"));
   EXPECT_NEAR(o["decode_limit_tokens_per_s"].get<double>() * o["decode_share_of_read"].get<double>() / o["decode_tokens_per_s"].get<double>(), 1,
               1e-9);
