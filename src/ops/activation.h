@@ -50,6 +50,9 @@ struct ActivationOp {
 using ActivationKernel = Kernel<ActivationOp>;
 
 std::string to_text(const ActivationDesc& desc);
+
+/// Element i of a row in double, before it is stored.
+double activated(const ActivationDesc& desc, const ActivationParams& params, int64_t row, int64_t i);
 void activation_ref(const ExecContext& ctx, const ActivationDesc& desc, const ActivationParams& params);
 
 }  // namespace attune

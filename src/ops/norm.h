@@ -55,6 +55,9 @@ struct Norm {
 using NormKernel = Kernel<Norm>;
 
 std::string to_text(const NormDesc& desc);
+
+/// One row in double, before it is stored anywhere: y[hidden] of the row of x that starts at element `from`.
+void normed_row(const NormDesc& desc, const NormParams& params, int64_t from, double* y);
 void norm_ref(const ExecContext& ctx, const NormDesc& desc, const NormParams& params);
 
 }  // namespace attune

@@ -60,6 +60,9 @@ struct Rope {
 using RopeKernel = Kernel<Rope>;
 
 std::string to_text(const RopeDesc& desc);
+
+/// One head in double, before it is stored: y[head_dim].
+void rotated_head(const RopeDesc& desc, const RopeParams& params, int64_t token, int64_t head, double* y);
 void rope_ref(const ExecContext& ctx, const RopeDesc& desc, const RopeParams& params);
 
 }  // namespace attune

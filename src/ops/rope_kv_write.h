@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "ops/kv_write.h"
 #include "ops/rope.h"
@@ -99,6 +100,9 @@ struct RopeKvWrite {
 using RopeKvWriteKernel = Kernel<RopeKvWrite>;
 
 std::string to_text(const RopeKvWriteDesc& desc);
+
+/// One head of q, then k, in double, before it is stored: y, of head_dim.
+void rotated_head(const RopeKvWriteDesc& desc, const RopeKvWriteParams& params, int64_t token, int64_t head, std::vector<double>& y);
 void rope_kv_write_ref(const ExecContext& ctx, const RopeKvWriteDesc& desc, const RopeKvWriteParams& params);
 
 }  // namespace attune

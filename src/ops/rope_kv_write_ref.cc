@@ -33,6 +33,11 @@ void rotate(const RopeKvWriteDesc& d, const RopeKvWriteParams& p, int32_t positi
 
 }  // namespace
 
+void rotated_head(const RopeKvWriteDesc& d, const RopeKvWriteParams& p, int64_t token, int64_t head, std::vector<double>& y) {
+  load_head(d, p, token * p.x_stride + head * d.head_dim, d.norm ? (head < d.num_q_heads() ? p.q_weight : p.k_weight) : nullptr, y);
+  rotate(d, p, p.positions[token], y);
+}
+
 void rope_kv_write_ref(const ExecContext& ctx, const RopeKvWriteDesc& d, const RopeKvWriteParams& p) {
   const int64_t heads = d.num_q_heads() + d.num_kv_heads, kv_width = d.num_kv_heads * d.head_dim;
   std::vector<double> head(static_cast<size_t>(d.head_dim));
@@ -40,8 +45,7 @@ void rope_kv_write_ref(const ExecContext& ctx, const RopeKvWriteDesc& d, const R
   for (int64_t t = 0; t < p.tokens; ++t) {
     for (int64_t h = 0; h < heads; ++h) {
       const bool is_q = h < d.num_q_heads();
-      load_head(d, p, t * p.x_stride + h * d.head_dim, d.norm ? (is_q ? p.q_weight : p.k_weight) : nullptr, head);
-      rotate(d, p, p.positions[t], head);
+      rotated_head(d, p, t, h, head);
       for (int64_t i = 0; i < d.head_dim; ++i) {
         const float y = static_cast<float>(head[static_cast<size_t>(i)]);
         if (is_q)

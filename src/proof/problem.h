@@ -148,10 +148,11 @@ class Problem<RopeKvWrite> {
 
  private:
   const void* add_weight(Fill& fill, const char* name);
-  std::vector<float> heads_by_reference(bool rotate) const;
-  std::vector<ErrorBound> errors_of(const float* normed) const;
-  void compare_query(const float* want, const std::vector<ErrorBound>& errors, int64_t token, int64_t head, Comparison& out) const;
-  void compare_page(const char* name, const float* vector, const std::vector<ErrorBound>& errors, int64_t token, int64_t head, Comparison& out) const;
+  std::vector<double> head_by_reference(int64_t token, int64_t head, bool rotate) const;
+  std::vector<ErrorBound> errors_of(const std::vector<double>& normed) const;
+  void compare_query(const std::vector<double>& want, const std::vector<ErrorBound>& errors, int64_t token, int64_t head, Comparison& out) const;
+  void compare_page(const char* name, const std::vector<double>& vector, const std::vector<ErrorBound>& errors, int64_t token, int64_t head,
+                    Comparison& out) const;
 };
 
 template <>

@@ -1,5 +1,5 @@
 // A case of rope_kv_write as tensors: the pages and slots of a kv_write, and rows of q, k and v before them. The reference runs on the same rows
-// with f32 outputs, once more without a rotation for the sizes that a pair's error depends on.
+// in double, once more without a rotation for the sizes that a pair's error depends on.
 #include <algorithm>
 #include <cmath>
 
@@ -53,38 +53,30 @@ const void* Problem<RopeKvWrite>::add_weight(Fill& fill, const char* name) {
   return w;
 }
 
-/// Every head of every token by the reference: q, then k, in f32 (tokens, num_q_heads + num_kv_heads, head_dim).
-std::vector<float> Problem<RopeKvWrite>::heads_by_reference(bool rotate) const {
-  RopeKvWriteDesc d = case_.desc;
-  d.out_dtype = DType::f32, d.kv_dtype = DType::f32, d.kv_scale = Scales::none, d.block_size = 1;
-  const int64_t q_width = d.num_q_heads() * d.head_dim, kv_width = d.num_kv_heads * d.head_dim, width = q_width + kv_width;
-  std::vector<float> out(static_cast<size_t>(params.tokens * width)), k(static_cast<size_t>(params.tokens * kv_width)), v(k.size());
-  std::vector<int64_t> slots;
-  for (int64_t t = 0; t < params.tokens; ++t) slots.push_back(t);
-  const std::vector<float> still(static_cast<size_t>(d.rotary_dim / 2), 0.0f);
+/// A head of q, then k, by the reference, in double.
+std::vector<double> Problem<RopeKvWrite>::head_by_reference(int64_t token, int64_t head, bool rotate) const {
+  const std::vector<float> still(static_cast<size_t>(case_.desc.rotary_dim / 2), 0.0f);
+  std::vector<double> out(static_cast<size_t>(case_.desc.head_dim));
   RopeKvWriteParams p = params;
-  p.q = out.data(), p.q_stride = width;
-  p.slot_mapping = slots.data(), p.k_cache = k.data(), p.v_cache = v.data(), p.num_blocks = params.tokens;
   if (!rotate) p.inv_freq = still.data(), p.attention_factor = 1;
-  rope_kv_write_ref({}, d, p);
-  for (int64_t t = 0; t < params.tokens; ++t) std::copy_n(k.begin() + t * kv_width, kv_width, out.begin() + t * width + q_width);
+  rotated_head(case_.desc, p, token, head, out);
   return out;
 }
 
 /// Errors of a head before it is stored: the norm's (as in norm), carried through the rotation, and the rotation's own (as in rope).
-std::vector<ErrorBound> Problem<RopeKvWrite>::errors_of(const float* normed) const {
+std::vector<ErrorBound> Problem<RopeKvWrite>::errors_of(const std::vector<double>& normed) const {
   const RopeKvWriteDesc& d = case_.desc;
   const double offset = d.unit_offset ? 1 + 2 * kUlp : 1, factor = params.attention_factor;
   const ErrorBound norm = d.norm ? ErrorBound{(gamma(static_cast<double>(d.head_dim)) / 2 + 6 * kUlp) * offset, 6 * kUlp} : ErrorBound{};
   const int64_t half = d.rotary_dim / 2;
   std::vector<ErrorBound> out;
   for (int64_t i = 0; i < d.head_dim; ++i) {
-    double size = std::abs(normed[i]);
+    double size = std::abs(normed[static_cast<size_t>(i)]);
     if (i >= d.rotary_dim) {
       out.push_back({norm.worst * size, norm.typical * size});
       continue;
     }
-    size += std::abs(normed[d.style == RopeStyle::neox ? (i < half ? i + half : i - half) : i ^ 1]);
+    size += std::abs(normed[static_cast<size_t>(d.style == RopeStyle::neox ? (i < half ? i + half : i - half) : i ^ 1)]);
     out.push_back({(norm.worst + 6 * kUlp) * size * factor, (norm.typical + 4 * kUlp) * size * factor});
   }
   return out;
@@ -92,36 +84,35 @@ std::vector<ErrorBound> Problem<RopeKvWrite>::errors_of(const float* normed) con
 
 void Problem<RopeKvWrite>::compare(std::string_view, int64_t, Comparison& out) const {
   const RopeKvWriteDesc& d = case_.desc;
-  const std::vector<float> want = heads_by_reference(true), normed = heads_by_reference(false);
   const int64_t heads = d.num_q_heads() + d.num_kv_heads;
-  std::vector<float> value(static_cast<size_t>(d.head_dim));
+  std::vector<double> value(static_cast<size_t>(d.head_dim));
   const std::vector<ErrorBound> exact(static_cast<size_t>(d.head_dim));
   for (int64_t t = 0; t < params.tokens; ++t) {
     for (int64_t h = 0; h < heads; ++h) {
-      const size_t at = static_cast<size_t>((t * heads + h) * d.head_dim);
-      const std::vector<ErrorBound> errors = errors_of(normed.data() + at);
+      const std::vector<double> want = head_by_reference(t, h, true);
+      const std::vector<ErrorBound> errors = errors_of(head_by_reference(t, h, false));
       if (h < d.num_q_heads())
-        compare_query(&want[at], errors, t, h, out);
+        compare_query(want, errors, t, h, out);
       else
-        compare_page("k", &want[at], errors, t, h - d.num_q_heads(), out);
+        compare_page("k", want, errors, t, h - d.num_q_heads(), out);
     }
     for (int64_t h = 0; h < d.num_kv_heads; ++h) {
       const int64_t from = t * params.x_stride + (heads + h) * d.head_dim;
       for (int64_t i = 0; i < d.head_dim; ++i) value[static_cast<size_t>(i)] = load_as_float(params.qkv, d.x_dtype, from + i);
-      compare_page("v", value.data(), exact, t, h, out);
+      compare_page("v", value, exact, t, h, out);
     }
   }
 }
 
-void Problem<RopeKvWrite>::compare_query(const float* want, const std::vector<ErrorBound>& errors, int64_t t, int64_t h, Comparison& out) const {
+void Problem<RopeKvWrite>::compare_query(const std::vector<double>& want, const std::vector<ErrorBound>& errors, int64_t t, int64_t h, Comparison& out) const {
   const RopeKvWriteDesc& d = case_.desc;
   for (int64_t i = 0; i < d.head_dim; ++i)
-    out.add(static_cast<double>(load_as_float(params.q, d.out_dtype, t * params.q_stride + h * d.head_dim + i)), want[i],
-            stored(errors[static_cast<size_t>(i)], d.out_dtype, want[i]), [&] { return fmt::format("q of token {}, head {}, element {}", t, h, i); });
+    out.add(static_cast<double>(load_as_float(params.q, d.out_dtype, t * params.q_stride + h * d.head_dim + i)), want[static_cast<size_t>(i)],
+            stored(errors[static_cast<size_t>(i)], d.out_dtype, want[static_cast<size_t>(i)]), [&] { return fmt::format("q of token {}, head {}, element {}", t, h, i); });
 }
 
 /// A stored vector: its own scale against the largest magnitude, its elements against the quotients by that scale.
-void Problem<RopeKvWrite>::compare_page(const char* name, const float* vector, const std::vector<ErrorBound>& errors, int64_t t, int64_t h,
+void Problem<RopeKvWrite>::compare_page(const char* name, const std::vector<double>& vector, const std::vector<ErrorBound>& errors, int64_t t, int64_t h,
                                         Comparison& out) const {
   const RopeKvWriteDesc& d = case_.desc;
   const int64_t slot = params.slot_mapping[t];
@@ -134,7 +125,7 @@ void Problem<RopeKvWrite>::compare_page(const char* name, const float* vector, c
   if (d.kv_scale == Scales::token_head) {
     double peak = 0, error = 0;
     for (int64_t i = 0; i < d.head_dim; ++i)
-      peak = std::max(peak, static_cast<double>(std::abs(vector[i]))), error = std::max(error, errors[static_cast<size_t>(i)].worst);
+      peak = std::max(peak, std::abs(vector[static_cast<size_t>(i)])), error = std::max(error, errors[static_cast<size_t>(i)].worst);
     const double want = peak > 0 ? peak / finite : 1, bound = error / finite + kUlp * want;
     scale = scales[place];
     out.add(scale, want, {bound, bound}, [&] { return fmt::format("{} scale of token {}, head {}", name, t, h); });
@@ -145,7 +136,7 @@ void Problem<RopeKvWrite>::compare_page(const char* name, const float* vector, c
   load_values(is_k ? params.k_cache : params.v_cache, d.kv_dtype, place * d.head_dim, d.head_dim, got.data());
   for (int64_t i = 0; i < d.head_dim; ++i) {
     const ErrorBound& error = errors[static_cast<size_t>(i)];
-    const double want = std::clamp(vector[i] / scale, -most, most), quotient = d.kv_scale == Scales::none ? 0 : kUlp * std::abs(want);
+    const double want = std::clamp(vector[static_cast<size_t>(i)] / scale, -most, most), quotient = d.kv_scale == Scales::none ? 0 : kUlp * std::abs(want);
     out.add(got[static_cast<size_t>(i)], want, stored({error.worst / scale + quotient, error.typical / scale + quotient}, d.kv_dtype, want),
             [&] { return fmt::format("{} of token {}, head {}, element {}", name, t, h, i); });
   }

@@ -1,4 +1,4 @@
-// Cases of the ops that treat rows one by one: norm, rope, activation, embed. The reference runs on the same tensors with an f32 output.
+// Cases of the ops that treat rows one by one: norm, rope, activation, embed. The reference is in double, and rounded nowhere.
 #include <algorithm>
 #include <cmath>
 
@@ -48,15 +48,11 @@ Problem<Norm>::Problem(const Case<Norm>& c, const ProblemStyle& style) : memory(
 }
 
 void Problem<Norm>::compare(std::string_view, int64_t, Comparison& out) const {
-  NormDesc d = case_.desc;
+  const NormDesc& d = case_.desc;
   const bool residual = d.residual;
   const DType stored_as = residual ? DType::f32 : d.out_dtype;
   const void* result = residual ? static_cast<const void*>(params.residual) : params.out;
-  d.out_dtype = DType::f32, d.residual = false;
-  std::vector<float> want(static_cast<size_t>(last_element(params.groups, params.out_group_stride, params.rows * d.hidden)));
-  NormParams p = params;
-  p.out = want.data();
-  norm_ref({}, d, p);
+  std::vector<double> want(static_cast<size_t>(d.hidden));
   // Σx² has only positive terms: its relative error is γ_h, half of it after the root; six more roundings. Typically roundings of four or more sums
   // of h/4 terms add up by their squares, each of rms 0.425 ulp, over partial sums that grow (a third): 0.425·√(h/12)/2.
   const double hidden = static_cast<double>(d.hidden);
@@ -64,7 +60,8 @@ void Problem<Norm>::compare(std::string_view, int64_t, Comparison& out) const {
   for (int64_t g = 0; g < params.groups; ++g)
     for (int64_t i = 0; i < params.rows * d.hidden; ++i) {
       const int64_t at = g * params.out_group_stride + i;
-      const double y = want[static_cast<size_t>(at)], r = residual ? residual_[static_cast<size_t>(at)] : 0;
+      if (i % d.hidden == 0) normed_row(d, params, g * params.x_group_stride + i, want.data());
+      const double y = want[static_cast<size_t>(i % d.hidden)], r = residual ? residual_[static_cast<size_t>(at)] : 0;
       const double sum = residual ? kUlp * std::abs(r + y) : 0;
       // With 1 + w the rounding of the sum counts relative to 1.
       const double offset = d.unit_offset ? 1 + 2 * kUlp : 1;
@@ -104,18 +101,17 @@ Problem<Rope>::Problem(const Case<Rope>& c, const ProblemStyle& style) : memory(
 }
 
 void Problem<Rope>::compare(std::string_view, int64_t, Comparison& out) const {
-  RopeDesc d = case_.desc;
+  const RopeDesc& d = case_.desc;
   const DType stored_as = d.out_dtype;
-  d.out_dtype = DType::f32;
   const int64_t half = d.rotary_dim / 2;
-  std::vector<float> want(static_cast<size_t>(last_element(params.tokens, params.out_stride, params.heads * d.head_dim)));
+  std::vector<double> want(static_cast<size_t>(d.head_dim));
   RopeParams p = params;
-  p.x = x_.data(), p.out = want.data();
-  rope_ref({}, d, p);
+  p.x = x_.data();
   for (int64_t t = 0; t < params.tokens; ++t)
     for (int64_t i = 0; i < params.heads * d.head_dim; ++i) {
       const int64_t in_head = i % d.head_dim, at = t * params.out_stride + i, from = t * params.x_stride + i;
-      const double y = want[static_cast<size_t>(at)];
+      if (in_head == 0) rotated_head(d, p, t, i / d.head_dim, want.data());
+      const double y = want[static_cast<size_t>(in_head)];
       ErrorBound bound{};
       if (in_head < d.rotary_dim) {
         const int64_t partner = d.style == RopeStyle::neox ? (in_head < half ? half : -half) : (in_head % 2 == 0 ? 1 : -1);
@@ -171,17 +167,11 @@ double typical_activation_error(const ActivationDesc& d, double x, double up, do
 
 void Problem<ActivationOp>::compare(std::string_view, int64_t, Comparison& out) const {
   const ActivationDesc& d = case_.desc;
-  ActivationDesc wide = d;
-  wide.out_dtype = DType::f32;
-  std::vector<float> want(static_cast<size_t>(params.rows * params.width));
-  ActivationParams p = params;
-  p.out = want.data();
-  activation_ref({}, wide, p);
   const int64_t stride = d.gated ? 2 * params.width : params.width;
   for (int64_t i = 0; i < params.rows * params.width; ++i) {
     const int64_t from = i / params.width * stride + i % params.width;
     const double x = element(params.x, d.x_dtype, from), up = d.gated ? element(params.x, d.x_dtype, from + params.width) : 1;
-    const double y = want[static_cast<size_t>(i)];
+    const double y = activated(d, params, i / params.width, i % params.width);
     // act(x) is good to 4 ulps of |x|·|up| (GELU subtracts near its zero tail); a softcap is a tanh more.
     double error = d.activation == Activation::none ? 2 * kUlp * std::abs(x * up) : 4 * kUlp * std::abs(x * up);
     if (d.softcap > 0) error = std::min(error, 2 * d.softcap) + 8 * kUlp * std::abs(y);
