@@ -117,6 +117,9 @@ struct Matmul {
 using MatmulKernel = Kernel<Matmul>;
 
 std::string to_text(const MatmulDesc& desc);
+
+/// Output (0, 0) in double, without the residual and before it is stored.
+double first_output(const MatmulDesc& desc, const MatmulParams& params);
 void matmul_ref(const ExecContext& ctx, const MatmulDesc& desc, const MatmulParams& params);
 
 }  // namespace attune

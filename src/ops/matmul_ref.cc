@@ -58,7 +58,19 @@ double product(const MatmulDesc& d, const MatmulParams& p, const std::vector<dou
   return d.bias && of.bias ? sum + load_as_float(of.bias, p.bias_dtype, row) : sum;
 }
 
+/// An output in double, but for the residual.
+double output(const MatmulDesc& d, const MatmulParams& p, const std::vector<double>& x, const MatmulParams::Segment& s, int64_t row) {
+  const double y = activate(d.activation, product(d, p, x, {s.w, s.bias, s.scale}, row));
+  return d.gated ? y * product(d, p, x, {s.up, s.up_bias, s.up_scale}, row) : y;
+}
+
 }  // namespace
+
+double first_output(const MatmulDesc& d, const MatmulParams& p) {
+  std::vector<double> row(static_cast<size_t>(d.k));
+  load_row(d, p, 0, row);
+  return output(d, p, row, p.segments[0], 0);
+}
 
 void matmul_ref(const ExecContext&, const MatmulDesc& d, const MatmulParams& p) {
   std::vector<double> row(static_cast<size_t>(d.k));
@@ -68,8 +80,7 @@ void matmul_ref(const ExecContext&, const MatmulDesc& d, const MatmulParams& p) 
     for (int64_t s = 0; s < d.segments; ++s) {
       const auto& segment = p.segments[s];
       for (int64_t r = 0; r < segment.rows; ++r, ++n) {
-        double sum = activate(d.activation, product(d, p, row, {segment.w, segment.bias, segment.scale}, r));
-        if (d.gated) sum *= product(d, p, row, {segment.up, segment.up_bias, segment.up_scale}, r);
+        double sum = output(d, p, row, segment, r);
         const int64_t at = m * p.out_stride + n;
         if (d.residual) sum += p.residual[at];
         store_from_float(p.out, d.out_dtype, at, static_cast<float>(sum));

@@ -111,7 +111,7 @@ std::vector<uint8_t> magnitudes(const void* data, DType t, int64_t first, int64_
 
 const void* element(const void* data, DType t, int64_t i) { return static_cast<const uint8_t*>(data) + static_cast<size_t>(i) * size_of(t); }
 
-/// The call for output (m, n) alone, f32 and without residual.
+/// The call for output (m, n) alone, without residual.
 struct One {
   MatmulDesc desc;
   MatmulParams params;
@@ -134,17 +134,11 @@ One one_of_call(const MatmulDesc& d, const MatmulParams& p, int64_t m, int64_t n
   if (d.x_scale == Scales::token) one.params.x_scale = p.x_scale + m;
   if (d.x_scale == Scales::block_1x128) one.params.x_scale = p.x_scale + m * blocks_of(d.k);
   one.params.m = 1;
-  one.desc.segments = 1, one.desc.n = 1, one.desc.out_dtype = DType::f32, one.desc.residual = false;
+  one.desc.segments = 1, one.desc.n = 1, one.desc.residual = false;
   return one;
 }
 
-double value_of(const One& one) {
-  MatmulParams p = one.params;
-  float value = 0;
-  p.out = &value;
-  matmul_ref({}, one.desc, p);
-  return value;
-}
+double value_of(const One& one) { return first_output(one.desc, one.params); }
 
 /// The product with w, or that with `up`, of a call for one output.
 Dot dot_of(One one, bool up) {
