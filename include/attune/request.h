@@ -62,7 +62,7 @@ struct RequestEvent {
   int index = 0;
   std::string_view new_text;                                   ///< text that became certain in this step
   const Completion* completion = nullptr;                      ///< all so far
-  const std::vector<TokenLogprob>* prompt_logprobs = nullptr;  ///< when asked for, once the prompt is done: entry 0 has no logprob
+  const std::vector<TokenLogprob>* prompt_logprobs = nullptr;  ///< when asked for, once the prompt is done: of each token but the first
   int64_t prompt_tokens = 0;
   int64_t cached_tokens = 0;  ///< prompt tokens found in the prefix cache
   bool finished = false;      ///< this sample is finished

@@ -57,18 +57,18 @@ Sampler::Law Sampler::law(const RowUse& use) const {
   return law;
 }
 
-/// log softmax in double, top-k by partial sort.
-TokenLogprob Sampler::log_probabilities(const float* logits, int32_t token, int top) const {
-  const double peak = *std::max_element(logits, logits + vocab_);
+TokenLogprob log_probabilities(std::span<const float> logits, int32_t token, int top) {
+  const double peak = *std::max_element(logits.begin(), logits.end());
   double sum = 0;
-  for (int64_t i = 0; i < vocab_; ++i) sum += std::exp(logits[i] - peak);
-  const auto logprob = [&](int32_t id) { return static_cast<float>(logits[id] - peak - std::log(sum)); };
+  for (const float x : logits) sum += std::exp(x - peak);
+  const auto logit = [&](int32_t id) { return logits[static_cast<size_t>(id)]; };
+  const auto logprob = [&](int32_t id) { return static_cast<float>(logit(id) - peak - std::log(sum)); };
   TokenLogprob out{token, token >= 0 ? logprob(token) : 0, {}};
   if (top <= 0) return out;
-  std::vector<int32_t> order(static_cast<size_t>(vocab_));
+  std::vector<int32_t> order(logits.size());
   std::iota(order.begin(), order.end(), 0);
-  const auto kept = order.begin() + std::min<int64_t>(top, vocab_);
-  std::partial_sort(order.begin(), kept, order.end(), [&](int32_t a, int32_t b) { return logits[a] != logits[b] ? logits[a] > logits[b] : a < b; });
+  const auto kept = order.begin() + std::min<int64_t>(top, static_cast<int64_t>(order.size()));
+  std::partial_sort(order.begin(), kept, order.end(), [&](int32_t a, int32_t b) { return logit(a) != logit(b) ? logit(a) > logit(b) : a < b; });
   for (auto it = order.begin(); it != kept; ++it) out.top.emplace_back(*it, logprob(*it));
   return out;
 }
@@ -78,10 +78,11 @@ RowResult Sampler::read_row(const RowUse& use, const float* logits) const {
   RowResult result;
   result.finite = std::none_of(logits, logits + vocab_, [](float x) { return std::isnan(x); });
   if (!result.finite) return result;
+  const std::span<const float> row(logits, static_cast<size_t>(vocab_));
   if (use.sample < 0)
-    result.logprob = log_probabilities(logits, use.sequence->tokens[static_cast<size_t>(use.position)], *p.prompt_logprobs);
+    result.logprob = log_probabilities(row, use.sequence->tokens[static_cast<size_t>(use.position)], *p.prompt_logprobs);
   else if (p.logprobs)
-    result.logprob = log_probabilities(logits, -1, *p.logprobs);
+    result.logprob = log_probabilities(row, -1, *p.logprobs);
   return result;
 }
 

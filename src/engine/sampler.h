@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "engine/model_runner.h"
@@ -43,7 +44,6 @@ class Sampler {
   std::vector<RowResult> sample_on_gpu(const ExecContext& ctx, const RowUse* uses, int64_t rows, float* logits);
   void draw_on_gpu(const ExecContext& ctx, const RowUse* uses, int64_t rows, float* logits, int slot);
   const SampleRow* place_laws(const RowUse* uses, int64_t rows);
-  TokenLogprob log_probabilities(const float* logits, int32_t token, int top) const;
 
   Bound<Sample> greedy_, full_;
   Device& device_;
@@ -65,6 +65,9 @@ class Sampler {
   std::vector<int32_t> eos_ids_;
   uint64_t default_seed_;
 };
+
+/// log softmax of a row in double, rounded once: of `token` (none if negative) and of the `top` likeliest, the lower id first among equals.
+TokenLogprob log_probabilities(std::span<const float> logits, int32_t token, int top);
 
 /// True if a request draws greedily without penalties, bias or bans.
 bool plain_greedy(const SamplingParams& params);
