@@ -418,7 +418,7 @@ class OpVerifier {
         if (kernels[a]->info.reduction == kernels[b]->info.reduction && is_ordered(kernels[a]->info)) f(*kernels[a], *kernels[b]);
   }
 
-  /// Cases of a plan that both admit, spread evenly, or all of them; of the first kernel's, else of the second's, else drawn ones.
+  /// Cases of a plan that both admit; of the first kernel's, else of the second's, else drawn ones.
   std::vector<Case<Op>> common_cases(const Kernel<Op>& a, const Kernel<Op>& b) const {
     std::vector<Case<Op>> out;
     KernelReport unused;
@@ -431,12 +431,7 @@ class OpVerifier {
     const bool whole = o_.desc.empty() && o_.suite == VerifySuite::everything;
     for (uint64_t i = 0; whole && out.empty() && i < kDraws; ++i)
       if (auto c = random_case(a, o_.seed * kDraws + i); c && admits(b, c->desc)) out.push_back(std::move(*c));
-    if (o_.all) return spread(std::move(out), o_.samples);
-    constexpr size_t kUsual = 40;
-    const size_t step = std::max<size_t>(1, out.size() / kUsual);
-    std::vector<Case<Op>> some;
-    for (size_t i = 0; i < out.size(); i += step) some.push_back(std::move(out[i]));
-    return some;
+    return o_.all ? spread(std::move(out), o_.samples) : out;
   }
 
   TagReport compare(const Kernel<Op>& a, const Kernel<Op>& b) {
