@@ -34,8 +34,9 @@ int write_all(int fd, std::string_view text) {
 std::string time_left(double seconds, long long done, long long total) {
   if (seconds < 10 || done <= 0) return "";
   const double left = seconds * static_cast<double>(total - done) / static_cast<double>(done);
-  return left < 90 ? fmt::format("; about {:.0f} s left", left) : left < 5400 ? fmt::format("; about {:.0f} min left", left / 60)
-                                                                             : fmt::format("; about {:.1f} h left", left / 3600);
+  return left < 90     ? fmt::format("; about {:.0f} s left", left)
+         : left < 5400 ? fmt::format("; about {:.0f} min left", left / 60)
+                       : fmt::format("; about {:.1f} h left", left / 3600);
 }
 
 /// One bar at a time; nothing is shown for work that ends within a second.

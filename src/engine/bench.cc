@@ -252,8 +252,7 @@ std::string bench_attention(const BenchQuery& q) {
   check_timeable(c);
   if (!named && !names(q.desc, "phase")) c.desc.phase = q.q_len == 1 ? Phase::decode : q.q_len <= 32 ? Phase::verify : Phase::prefill;
   const std::string text = to_text(c);
-  return bench(
-      q, c, named ? text.substr(text.find("q_lens=")) : fmt::format("{} sequences, {} query tokens, {} keys", q.batch, q.q_len, q.context));
+  return bench(q, c, named ? text.substr(text.find("q_lens=")) : fmt::format("{} sequences, {} query tokens, {} keys", q.batch, q.q_len, q.context));
 }
 
 std::string bench_matmul(const BenchQuery& q) {

@@ -48,7 +48,8 @@ std::string kernel_line(const KernelReport& k) {
   if (k.max_of_tolerance > 0) out += fmt::format("; {:.3f} of the suite's tolerance", k.max_of_tolerance);
   if (k.orders > 0) out += fmt::format("; {} in other orders", k.orders);
   if (k.replays > 0) out += fmt::format("; {} graph replays", k.replays);
-  if (k.cases < k.planned && k.cases + static_cast<int64_t>(k.skipped.size()) < k.planned) out += fmt::format("; ENDED EARLY: {} cases were planned", k.planned);
+  if (k.cases < k.planned && k.cases + static_cast<int64_t>(k.skipped.size()) < k.planned)
+    out += fmt::format("; ENDED EARLY: {} cases were planned", k.planned);
   if (!k.skipped.empty()) out += fmt::format("; {} cases skipped: {}", k.skipped.size(), k.skipped[0].text);
   if (k.draws > 0) out += fmt::format("; {} draws", k.draws);
   if (!k.where.empty()) out += "; worst at " + k.where;
@@ -265,8 +266,8 @@ VerifyOutcome check(const VerifyQuery& q, VerifyOptions o) {
   int64_t cases = 0, ran = 0;
   for (const auto& k : report.kernels) cases += k.cases, ran += k.status != KernelReport::Status::not_run;
   const std::string_view verdict = report.held() ? "held" : report.stopped && report.failed() == 0 ? "ENDED EARLY, what ran held" : "DID NOT HOLD";
-  say(q, fmt::format("{}: {} kernels, {} not run, {} cases, {:.1f} s", verdict, ran,
-                     static_cast<int64_t>(report.kernels.size()) - ran, cases, report.seconds));
+  say(q, fmt::format("{}: {} kernels, {} not run, {} cases, {:.1f} s", verdict, ran, static_cast<int64_t>(report.kernels.size()) - ran, cases,
+                     report.seconds));
   remember(q, o, report);
   return {report.held(), to_json(report, o, q.mode)};
 }

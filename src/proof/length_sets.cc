@@ -172,16 +172,16 @@ std::optional<Case<Attention>> case_at(const AttentionKernel& kernel, const Leng
 std::span<const Layer> layers() {
   // Of models of 0.6 to 8 billion parameters, a head of a large vocabulary, and odd ones; the last two in a full run only.
   static constexpr std::array<Layer, 11> kLayers = {{{4096, 1024, 1},
-                                              {1024, 3072, 1},
-                                              {6144, 1024, 8},
-                                              {1024, 2048, 17},
-                                              {151936, 64, 1},
-                                              {768, 4100, 5},
-                                              {1000, 8192, 3},
-                                              {1024, 1024, 129},
-                                              {3072, 1024, 64},
-                                              {14336, 4096, 4},
-                                              {2048, 2048, 512}}};
+                                                     {1024, 3072, 1},
+                                                     {6144, 1024, 8},
+                                                     {1024, 2048, 17},
+                                                     {151936, 64, 1},
+                                                     {768, 4100, 5},
+                                                     {1000, 8192, 3},
+                                                     {1024, 1024, 129},
+                                                     {3072, 1024, 64},
+                                                     {14336, 4096, 4},
+                                                     {2048, 2048, 512}}};
   return kLayers;
 }
 

@@ -27,8 +27,8 @@ Json kernel_json(const KernelReport& k) {
     j["reason"] = k.reason;
     return j;
   }
-  j["cases"] = k.cases, j["planned"] = k.planned, j["order_cases"] = k.orders, j["graph_replays"] = k.replays, j["refusals"] = k.refusals, j["draws"] = k.draws,
-  j["outputs"] = k.outputs;
+  j["cases"] = k.cases, j["planned"] = k.planned, j["order_cases"] = k.orders, j["graph_replays"] = k.replays, j["refusals"] = k.refusals,
+  j["draws"] = k.draws, j["outputs"] = k.outputs;
   j["max_error_over_bound"] = cache_number(k.max_error_over_bound), j["nmse_ratio"] = cache_number(k.nmse_ratio), j["nmse"] = cache_number(k.nmse);
   j["lean_ratio"] = cache_number(k.lean_ratio);
   if (k.max_of_tolerance > 0) j["max_error_over_tolerance"] = cache_number(k.max_of_tolerance);

@@ -104,16 +104,18 @@ void Problem<RopeKvWrite>::compare(std::string_view, int64_t, Comparison& out) c
   }
 }
 
-void Problem<RopeKvWrite>::compare_query(const std::vector<double>& want, const std::vector<ErrorBound>& errors, int64_t t, int64_t h, Comparison& out) const {
+void Problem<RopeKvWrite>::compare_query(const std::vector<double>& want, const std::vector<ErrorBound>& errors, int64_t t, int64_t h,
+                                         Comparison& out) const {
   const RopeKvWriteDesc& d = case_.desc;
   for (int64_t i = 0; i < d.head_dim; ++i)
     out.add(static_cast<double>(load_as_float(params.q, d.out_dtype, t * params.q_stride + h * d.head_dim + i)), want[static_cast<size_t>(i)],
-            stored(errors[static_cast<size_t>(i)], d.out_dtype, want[static_cast<size_t>(i)]), [&] { return fmt::format("q of token {}, head {}, element {}", t, h, i); });
+            stored(errors[static_cast<size_t>(i)], d.out_dtype, want[static_cast<size_t>(i)]),
+            [&] { return fmt::format("q of token {}, head {}, element {}", t, h, i); });
 }
 
 /// A stored vector: its own scale against the largest magnitude, its elements against the quotients by that scale.
-void Problem<RopeKvWrite>::compare_page(const char* name, const std::vector<double>& vector, const std::vector<ErrorBound>& errors, int64_t t, int64_t h,
-                                        Comparison& out) const {
+void Problem<RopeKvWrite>::compare_page(const char* name, const std::vector<double>& vector, const std::vector<ErrorBound>& errors, int64_t t,
+                                        int64_t h, Comparison& out) const {
   const RopeKvWriteDesc& d = case_.desc;
   const int64_t slot = params.slot_mapping[t];
   if (slot < 0) return;
@@ -136,7 +138,8 @@ void Problem<RopeKvWrite>::compare_page(const char* name, const std::vector<doub
   load_values(is_k ? params.k_cache : params.v_cache, d.kv_dtype, place * d.head_dim, d.head_dim, got.data());
   for (int64_t i = 0; i < d.head_dim; ++i) {
     const ErrorBound& error = errors[static_cast<size_t>(i)];
-    const double want = std::clamp(vector[static_cast<size_t>(i)] / scale, -most, most), quotient = d.kv_scale == Scales::none ? 0 : kUlp * std::abs(want);
+    const double want = std::clamp(vector[static_cast<size_t>(i)] / scale, -most, most),
+                 quotient = d.kv_scale == Scales::none ? 0 : kUlp * std::abs(want);
     out.add(got[static_cast<size_t>(i)], want, stored({error.worst / scale + quotient, error.typical / scale + quotient}, d.kv_dtype, want),
             [&] { return fmt::format("{} of token {}, head {}, element {}", name, t, h, i); });
   }

@@ -104,7 +104,8 @@ class OpVerifier {
       runnable.push_back(kernel), out.push_back(std::move(w));
     }
     for_each_pair(runnable, [&](const Kernel<Op>& a, const Kernel<Op>& b) {
-      out.push_back({.kernel = std::string(a.info.name), .other = std::string(b.info.name), .cases = static_cast<int64_t>(common_cases(a, b).size())});
+      out.push_back(
+          {.kernel = std::string(a.info.name), .other = std::string(b.info.name), .cases = static_cast<int64_t>(common_cases(a, b).size())});
     });
   }
 
@@ -155,9 +156,9 @@ class OpVerifier {
     });
     if (o_.fuzz_seconds > 0) fuzz(kernel, r);
     if (r.cases == 0 && o_.suite != VerifySuite::laws) {
-      r.status = KernelReport::Status::not_run, r.reason = course_.stopped()    ? "the run was ended in its first case"
-                                                          : r.skipped.empty() ? "no random case of it was found in its time"
-                                                                              : r.skipped[0].text;
+      r.status = KernelReport::Status::not_run, r.reason = course_.stopped()   ? "the run was ended in its first case"
+                                                           : r.skipped.empty() ? "no random case of it was found in its time"
+                                                                               : r.skipped[0].text;
       return r;
     }
     judge_together(kernel, r);

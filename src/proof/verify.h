@@ -109,11 +109,11 @@ struct VerifyOptions {
   double fuzz_seconds = 0;  ///< above 0: random cases for so long instead of planned ones
   std::string plant;        ///< a planted defect that joins the run
   DeviceProps device;
-  Performer perform;  ///< who runs the cases; empty: this process, on `device`
-  std::function<bool()> stop;  ///< true: no further case; may be empty
-  std::function<void(const std::vector<PlannedWork>&)> on_plan;                         ///< with `all`, before anything is run
-  std::function<void(const std::string& what, int64_t done, int64_t total)> on_case;   ///< with `all`, after each case
-  std::function<void(const KernelReport&)> on_kernel;  ///< as each is done
+  Performer perform;                                                                  ///< who runs the cases; empty: this process, on `device`
+  std::function<bool()> stop;                                                         ///< true: no further case; may be empty
+  std::function<void(const std::vector<PlannedWork>&)> on_plan;                       ///< with `all`, before anything is run
+  std::function<void(const std::string& what, int64_t done, int64_t total)> on_case;  ///< with `all`, after each case
+  std::function<void(const KernelReport&)> on_kernel;                                 ///< as each is done
   std::function<void(const TagReport&)> on_tag;
 };
 

@@ -350,9 +350,8 @@ TEST(Bench, GenerateReportsPrefillAndDecode) {
   auto json = args;
   json.push_back("--json");
   const auto o = attune(json).json().at(0);
-  for (const char* field :
-       {"prefill_tokens_per_s", "decode_tokens_per_s", "bytes_per_token", "matmul_flops_per_token", "decode_share_of_read", "first_token_ms",
-        "decode_alone_tokens_per_s"})
+  for (const char* field : {"prefill_tokens_per_s", "decode_tokens_per_s", "bytes_per_token", "matmul_flops_per_token", "decode_share_of_read",
+                            "first_token_ms", "decode_alone_tokens_per_s"})
     EXPECT_GT(o[field], 0) << field;
   EXPECT_EQ(o["samples"]["decode_tokens_per_s"].size(), 2u);
   const auto table = attune(args).out;

@@ -297,15 +297,16 @@ TEST(Verify, AllSaysWhatItIsGoingToRunAndRunsThat) {
 
 TEST(Verify, BenchTimesTheCaseOfAFailureLine) {
   const std::string attention = "heads=4:2 head_dim=64 block=16";
-  for (const auto& [op, text, call] : {std::tuple{"attention", attention + " phase=prefill q_lens=1,5,9 kv_lens=128,18,46 seed=3", "q_lens=1,5,9 kv_lens=128,18,46"},
-                                       {"matmul", "n=64 k=64 rows=17 m=5 seed=3", "5 rows"},
-                                       {"norm", "hidden=80 rows=3 seed=5", "3 rows"},
-                                       {"rope", "rows=3 seed=5", "3 rows"},
-                                       {"rope_kv_write", "kv_heads=1 rows=3 seed=5", "3 rows"},
-                                       {"kv_write", "pool=32768 rows=3 seed=5", "3 rows"},
-                                       {"activation", "rows=3 seed=5", "3 rows"},
-                                       {"embed", "hidden=64 rows=3 seed=5", "3 rows"},
-                                       {"sample", "vocab=100 rows=3 seed=5", "3 rows"}}) {
+  for (const auto& [op, text, call] :
+       {std::tuple{"attention", attention + " phase=prefill q_lens=1,5,9 kv_lens=128,18,46 seed=3", "q_lens=1,5,9 kv_lens=128,18,46"},
+        {"matmul", "n=64 k=64 rows=17 m=5 seed=3", "5 rows"},
+        {"norm", "hidden=80 rows=3 seed=5", "3 rows"},
+        {"rope", "rows=3 seed=5", "3 rows"},
+        {"rope_kv_write", "kv_heads=1 rows=3 seed=5", "3 rows"},
+        {"kv_write", "pool=32768 rows=3 seed=5", "3 rows"},
+        {"activation", "rows=3 seed=5", "3 rows"},
+        {"embed", "hidden=64 rows=3 seed=5", "3 rows"},
+        {"sample", "vocab=100 rows=3 seed=5", "3 rows"}}) {
     const json j = json_of(attune(std::string("verify --mode bench --json --op ") + op + " --desc '" + text + "'"));
     ASSERT_EQ(j["problems"].size(), 1u) << op;
     EXPECT_THAT(j["problems"][0]["call"].get<std::string>(), HasSubstr(call)) << op;
@@ -314,11 +315,12 @@ TEST(Verify, BenchTimesTheCaseOfAFailureLine) {
   // The line of a failure names the kernel, and no op.
   const Output line = attune("verify --mode bench --kernel cpu.attention.plain --desc '" + attention + " phase=verify q_lens=2 kv_lens=30 seed=3'");
   EXPECT_EQ(line.code, 0) << line.text;
-  for (const auto& [op, text, why] : {std::tuple{"attention", attention + " q_lens=0*3 kv_lens=1,2,3", "q_lens: expected a query token"},
-                                      {"attention", "heads=8:8 head_dim=128 block=256 pool=32768 q_lens=1 kv_lens=9", "pool: expected blocks of at most"},
-                                      {"attention", attention + " q_lens=1,2 kv_lens=9", "kv_lens: expected as many as q_lens"},
-                                      {"matmul", "n=64 k=64 rows=17 m=18", "m: expected at most the desc's rows, 17; got 18"},
-                                      {"norm", "rows=0", "rows: expected 1 to 65536"}}) {
+  for (const auto& [op, text, why] :
+       {std::tuple{"attention", attention + " q_lens=0*3 kv_lens=1,2,3", "q_lens: expected a query token"},
+        {"attention", "heads=8:8 head_dim=128 block=256 pool=32768 q_lens=1 kv_lens=9", "pool: expected blocks of at most"},
+        {"attention", attention + " q_lens=1,2 kv_lens=9", "kv_lens: expected as many as q_lens"},
+        {"matmul", "n=64 k=64 rows=17 m=18", "m: expected at most the desc's rows, 17; got 18"},
+        {"norm", "rows=0", "rows: expected 1 to 65536"}}) {
     const Output out = attune(std::string("verify --mode bench --op ") + op + " --desc '" + text + "'");
     EXPECT_EQ(out.code, 2) << text;
     EXPECT_THAT(out.text, HasSubstr(why));

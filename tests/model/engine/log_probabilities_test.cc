@@ -1,5 +1,5 @@
-// Log-probabilities that the sampler reads off a row on the host: of prompt tokens, and of the likeliest. They are no output of an op, so that `attune
-// verify` does not see them; here they are judged by its comparison, in which the only rounding allowed is that of the result.
+// Log-probabilities that the sampler reads off a row on the host: of prompt tokens, and of the likeliest. They are no output of an op, so that
+// `attune verify` does not see them; here they are judged by its comparison, in which the only rounding allowed is that of the result.
 #include <gtest/gtest.h>
 
 #include <algorithm>
