@@ -32,7 +32,7 @@ int write_all(int fd, std::string_view text) {
 
 /// "; about 3 min left", once there is something to judge by.
 std::string time_left(double seconds, long long done, long long total) {
-  if (seconds < 10 || done <= 0) return "";
+  if (seconds < 10 || done <= 0 || done >= total) return "";
   const double left = seconds * static_cast<double>(total - done) / static_cast<double>(done);
   return left < 90     ? fmt::format("; about {:.0f} s left", left)
          : left < 5400 ? fmt::format("; about {:.0f} min left", left / 60)
