@@ -13,6 +13,7 @@
 #include "engine/bench_site.h"
 #include "proof/attention_anchors.h"
 #include "proof/planted.h"
+#include "proof/tree_mask.h"
 #include "select/select.h"
 
 namespace attune {
@@ -47,6 +48,14 @@ std::vector<int32_t> permuted_tables(const Case<Attention>& c, int64_t max_block
   return tables;
 }
 
+std::vector<uint32_t> drawn_trees(const std::vector<int32_t>& q_start, int64_t words) {
+  Rng random(5);
+  std::vector<uint32_t> bits(static_cast<size_t>(q_start.back() * words));
+  fill_trees(
+      q_start, words, [&](int64_t n) { return random.below(n); }, bits.data());
+  return bits;
+}
+
 /// One anchor's tensors where kernels run, its cache in as many copies as leave the processor's caches.
 class AnchorCall {
  public:
@@ -64,6 +73,7 @@ class AnchorCall {
     p_.q_stride = p_.out_stride = heads * d.head_dim;
     p_.q = fill(noise_of(d.q_dtype, 7), bytes_of(d.q_dtype, rows)), p_.out = const_cast<void*>(fill({0}, bytes_of(d.out_dtype, rows)));
     p_.k_scale = p_.v_scale = place(std::vector<float>(d.kv_scale == Scales::token_head ? static_cast<size_t>(slots) : 1, 0.7f));
+    if (d.mask == Mask::tree) p_.tree_words = (p_.longest_q + 31) / 32, p_.tree = place(drawn_trees(starts, p_.tree_words));
     p_.sinks = p_.alibi_slopes = place(std::vector<float>(static_cast<size_t>(heads), 0.3f));
     bytes_ = bytes_of(d.kv_dtype, slots * d.head_dim);
     copies_ = cold ? std::clamp<int64_t>((out_of_cache(site.props()) + 2 * bytes_ - 1) / (2 * bytes_), 1, 64) : 1;

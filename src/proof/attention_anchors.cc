@@ -59,7 +59,8 @@ void add_verify(std::vector<AttentionAnchor>& out, int64_t block) {
   }
 }
 
-/// Extras at the plain row's shape: within 5 % of plain decode for the same bytes, which of a window of 1024 are those of a context of 1024.
+/// Extras at the plain row's shape: within 5 % of plain decode for the same bytes, which of a window of 1024 are those of a context of 1024, of 8-bit
+/// keys those of 8-bit keys without sinks. Then rows without a goal: scales a token and head, trees.
 void add_extras(std::vector<AttentionAnchor>& out) {
   const auto add = [&](const AttentionDesc& d, const char* what) {
     out.push_back(row(d, 32, 4096, 1, what));
@@ -70,9 +71,19 @@ void add_extras(std::vector<AttentionAnchor>& out) {
   const std::string short_plain = out.back().name;
   add({.block_size = 16, .window = 1024, .sinks = true}, "sinks, window 1024");
   out.back().plain = short_plain;
+  const AttentionDesc f8{.kv_dtype = DType::f8_e4m3, .block_size = 16, .kv_scale = Scales::tensor};
+  AttentionDesc f8_sinks = f8;
+  f8_sinks.sinks = true;
+  add(f8_sinks, "sinks");
+  out.back().plain = row(f8, 32, 4096, 1).name;
   add({.block_size = 16, .softcap = 50}, "softcap");
   add({.block_size = 16, .alibi = Alibi::plain}, "alibi");
-  out.push_back(row({.kv_dtype = DType::f8_e4m3, .block_size = 16, .kv_scale = Scales::token_head}, 32, 4096, 1, "scales a token and head"));
+  const AttentionDesc token_head{.kv_dtype = DType::f8_e4m3, .block_size = 16, .kv_scale = Scales::token_head};
+  out.push_back(row(token_head, 32, 4096, 1, "scales a token and head"));
+  out.push_back(row(token_head, 32, 4096, 16, "scales a token and head"));
+  out.back().plain = row(f8, 32, 4096, 16).name;
+  out.push_back(row({.block_size = 16, .mask = Mask::tree}, 32, 4096, 16, "tree mask"));
+  out.back().plain = row({.block_size = 16}, 32, 4096, 16).name;
 }
 
 /// Odd shapes: at least 75 % of the plain row's share of bandwidth.
@@ -82,6 +93,11 @@ void add_odd(std::vector<AttentionAnchor>& out) {
     out.push_back(std::move(a));
   };
   for (const int64_t dim : {64, 80, 96, 192, 256}) add(row({.head_dim = dim, .block_size = 16}, 32, 4096, 1, fmt::format("head_dim {}", dim)));
+  const AttentionDesc f8{.kv_dtype = DType::f8_e4m3, .head_dim = 96, .block_size = 16, .kv_scale = Scales::tensor};
+  add(row(f8, 32, 4096, 1, "head_dim 96"));
+  out.back().plain = row({.kv_dtype = DType::f8_e4m3, .block_size = 16}, 32, 4096, 1).name;
+  add(row({.head_dim = 96, .block_size = 16}, 32, 4096, 16, "head_dim 96"));
+  out.back().plain = row({.block_size = 16}, 32, 4096, 16).name;
   for (const int64_t group : {5, 7}) add(row({.gqa_group = group, .block_size = 16}, 32, 4096, 1, fmt::format("GQA {}", group)));
   for (const int64_t block : {128, 256}) add(row({.block_size = block}, 32, 4096, 1));
   add(row({.block_size = 16, .window = 1024}, 32, 4096, 1, "window 1024"));

@@ -8,6 +8,7 @@
 
 #include "proof/attention_rows.h"
 #include "proof/problem.h"
+#include "proof/tree_mask.h"
 
 namespace attune {
 namespace {
@@ -141,13 +142,8 @@ void Problem<Attention>::add_masks(Fill& fill) {
   if (desc_.mask == Mask::tree) {
     params.tree_words = (params.longest_q + 31) / 32;
     auto* tree = memory.add<uint32_t>("tree", DType::i32, params.total_q * params.tree_words);
-    std::fill(tree, tree + params.total_q * params.tree_words, 0u);
-    for (int64_t s = 0; s < n; ++s)
-      for (int64_t i = 0; i < case_.q_lens[static_cast<size_t>(s)]; ++i) {
-        uint32_t* row = tree + (params.q_start[s] + i) * params.tree_words;
-        if (i > 0) std::copy_n(tree + (params.q_start[s] + fill.below(i)) * params.tree_words, params.tree_words, row);
-        row[i / 32] |= 1u << (i % 32);
-      }
+    fill_trees(
+        std::span(params.q_start, static_cast<size_t>(n) + 1), params.tree_words, [&](int64_t i) { return fill.below(i); }, tree);
     params.tree = tree;
   }
   if (desc_.ranges) {
