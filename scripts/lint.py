@@ -352,6 +352,21 @@ def check_turns(tree):
     return problems, f"{kernels} portable kernels wait for their turn"
 
 
+def check_shared(tree):
+    """A portable kernel uses shared memory if, and only if, its entry on the page declares how much."""
+    page, problems, declared = "src/kernels/gpu/catalogue.cc", [], 0
+    entries = dict(re.findall(r'(?:\.name = |info_of\()"(gpu\.\w+\.\w+)"(.*?)\.launch = ', tree.text(page), re.S)) if page in tree.files else {}
+    for path in tree.files:
+        name = re.search(r'launch_failed\("(gpu\.\w+\.\w+)"', tree.text(path)) if re.fullmatch(r"src/kernels/gpu/\w+\.cu", path) else None
+        if not name:
+            continue
+        uses, declares = "shared_memory()" in tree.text(path), ".shared_memory = " in entries.get(name[1], "")
+        declared += declares
+        if uses != declares:
+            problems.append(f"{path}: {name[1]}: expected .shared_memory in its entry if it uses any; got {'use' if uses else 'an entry'} alone")
+    return problems, f"{declared} portable kernels use shared memory, as their entries declare"
+
+
 def check_format(tree):
     tool = next((t for t in ("clang-format-14", "clang-format") if shutil.which(t) and " 14." in subprocess.getoutput(f"{t} --version")), None)
     if tool is None:
@@ -466,6 +481,7 @@ def main():
         "docs": lambda: check_docs(tree, build),
         "floors": lambda: check_floors(tree),
         "turns": lambda: check_turns(tree),
+        "shared": lambda: check_shared(tree),
         "format": lambda: check_format(tree),
         "sizes": lambda: check_sizes(tree),
     }

@@ -30,6 +30,11 @@ PLANTED = {  # file: (text, what lint must say about it)
                                 "__global__ void __launch_bounds__(8) early(const Call c) {\n  let_next_start();\n  use(c);\n  take_turn();\n}\n"
                                 "__global__ void __launch_bounds__(8) never(const Call c) {\n  let_next_start();\n  use(c);\n}\n",
                                 ["hasty: expected take_turn() first", "never: expected take_turn() first"]),
+    "src/kernels/gpu/roomy.cu": ('float first() { return shared_memory()[0]; }\nvoid g() { launch_failed("gpu.norm.roomy", e); }\n',
+                                ["gpu.norm.roomy: expected .shared_memory in its entry if it uses any; got use alone"]),
+    "src/kernels/gpu/frugal.cu": ('void g() { launch_failed("gpu.norm.frugal", e); }\n',
+                                 ["gpu.norm.frugal: expected .shared_memory in its entry if it uses any; got an entry alone"]),
+    "src/kernels/gpu/right.cu": ('float first() { return shared_memory()[0]; }\nvoid g() { launch_failed("gpu.norm.right", e); }\n', []),
     "src/core/long.cc": ("int x;\n" * 801, ["expected at most 800 lines; got 801"]),
     "src/core/twice.h": ("int twice();\n", ["expected #pragma once"]),
     # Nothing is wrong with these: words in comments and literals, digit separators, members that share a name.
@@ -37,7 +42,9 @@ PLANTED = {  # file: (text, what lint must say about it)
         f'// exit(1) printf("x") {FORBIDDEN}\nconst char* s = "getenv exit(1) {FORBIDDEN}";\nconst char* r = R"(abort(); "x)";\n'
         "long n = 1'000'000;\nchar q = '\"';\nvoid f(X x) { x.exit(); snprintf(b, 1, s); }\nstatic_assert(true);\n", []),
 }
-ALSO = {"src/engine/engine.h": "#pragma once\n", "src/loader/side.h": "#pragma once\n", "src/core/dtype.h": "#pragma once\n",
+PAGE = "".join(f'{{.info = {{.name = "gpu.norm.{name}"}}, {shared}.launch = f}},\n'
+               for name, shared in {"roomy": "", "frugal": ".shared_memory = g, ", "right": ".shared_memory = g, "}.items())
+ALSO = {"src/kernels/gpu/catalogue.cc": PAGE, "src/engine/engine.h": "#pragma once\n", "src/loader/side.h": "#pragma once\n", "src/core/dtype.h": "#pragma once\n",
         "src/kernels/gpu/portable.h": "#pragma once\n", "include/attune/engine.h": "#pragma once\n", "CMakeLists.txt": "project(x)\n"}
 HEAD = "| kernel | tier | device | built | mark | reduction | {0} | rules |\n|---|---|---|---|---|---|---|---|\n"
 FLOORS = "# Kernels\n" + "".join(

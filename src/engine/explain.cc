@@ -37,6 +37,11 @@ Json verified_json(const KernelInfo& kernel, const VerifyRecord& record, const s
           {"text", to_text(v, kernel.version, model)}};
 }
 
+/// AMD's marks differ by architecture.
+std::string mark_on(const Selection& s, const KernelInfo& kernel) {
+  return kernel.device.kind == DeviceKind::hip ? mark_text(kernel, find_device(s.device).arch) : mark_text(kernel);
+}
+
 Json selection_json(const Selection& s, const VerifyRecord* record) {
   Json j{{"op", s.op},
          {"role", s.role},
@@ -48,7 +53,7 @@ Json selection_json(const Selection& s, const VerifyRecord* record) {
          {"eligible", Json::array()},
          {"rejected", Json::array()}};
   for (const auto& e : s.eligible) {
-    Json k{{"kernel", e.kernel->name}, {"tier", to_text(e.kernel->tier)}, {"reduction", e.kernel->reduction}, {"mark", to_text(e.kernel->mark)}};
+    Json k{{"kernel", e.kernel->name}, {"tier", to_text(e.kernel->tier)}, {"reduction", e.kernel->reduction}, {"mark", mark_on(s, *e.kernel)}};
     if (e.median_us) k["median_us"] = *e.median_us;
     if (record && !s.as_if_built) k["verified"] = verified_json(*e.kernel, *record, find_device(s.device).model);
     j["eligible"].push_back(std::move(k));
@@ -106,7 +111,7 @@ Json kernel_json(const Kernel<Op>& k) {
          {"tier", to_text(k.info.tier)},  {"version", k.info.version},
          {"reduction", k.info.reduction}, {"device", device_need_text(k.info)},
          {"built", k.launch != nullptr},  {"graph", to_text(k.info.graph)},
-         {"mark", to_text(k.info.mark)}};
+         {"mark", mark_text(k.info)}};
   for (const auto& [field, text] : capability_rows(k)) j["can"][field] = text;
   j["rules"] = Json::array();
   for (const auto& rule : k.rules) j["rules"].push_back(rule.text);
@@ -125,7 +130,7 @@ std::string op_markdown() {
                        k->info.backend() == "cpu" || k->info.backend() == "ref"
                            ? "always"
                            : fmt::format("make {}", k->info.backend() == "gpu" ? "cuda / rocm" : k->info.backend()),
-                       to_text(k->info.mark), k->info.reduction);
+                       mark_text(k->info), k->info.reduction);
     for (const auto& [field, text] : capability_rows(*k)) out += " " + text + " |";
     std::string rules;
     for (const auto& rule : k->rules) rules += (rules.empty() ? "" : "; ") + std::string(rule.text);
@@ -280,7 +285,7 @@ std::string selection_to_text(const Selection& s, const VerifyRecord* record) {
   out += fmt::format("  chosen    {}\n  rule      {}\n", s.chosen ? s.chosen->name : "none", s.rule);
   if (!s.override_text.empty()) out += fmt::format("  override  {}\n", s.override_text);
   for (const auto& e : s.eligible) {
-    out += fmt::format("  eligible  {:<32} {:<12} {:<9} {}\n", e.kernel->name, to_text(e.kernel->tier), to_text(e.kernel->mark),
+    out += fmt::format("  eligible  {:<32} {:<12} {:<9} {}\n", e.kernel->name, to_text(e.kernel->tier), mark_on(s, *e.kernel),
                        e.median_us ? fmt::format("{:.1f} us", *e.median_us) : "unmeasured");
     if (!record || s.as_if_built) continue;
     const auto it = record->find(std::string(e.kernel->name));

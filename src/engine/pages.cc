@@ -114,7 +114,8 @@ std::string kernels_page() {
   return "# Kernels\n\nWritten by `attune docs` from the declarations that selection reads: one row a kernel, best first, one column a field of the\n"
          "desc. A cell is the set of values the kernel admits; \"only X\" means the field must keep its default X. Rules are conditions over\n"
          "several fields. \"built\" says which build holds the kernel's code; mark says what has been done with that code: compiled,\n"
-         "emulated, run.\n\nA desc text names fields as `key=value`; what is left out has its default.\n\n" +
+         "emulated (with the number of cases; see docs/design/hip.md), run.\n\nA desc text names fields as `key=value`; what is left out has its "
+         "default.\n\n" +
          kernels_markdown("");
 }
 

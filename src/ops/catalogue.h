@@ -26,6 +26,13 @@ struct KernelList {
   }
 };
 
+/// What carries a kernel's mark on one architecture from compiled to emulated: so many cases that an emulator executed all met their bounds.
+struct Emulated {
+  std::string_view kernel;
+  Arch arch;
+  int cases;
+};
+
 /// Every declared kernel of every op and backend.
 struct Catalogue : KernelList<Attention>,
                    KernelList<KvWrite>,
@@ -36,6 +43,8 @@ struct Catalogue : KernelList<Attention>,
                    KernelList<ActivationOp>,
                    KernelList<Embed>,
                    KernelList<Sample> {
+  std::vector<Emulated> emulated;
+
   template <class Op>
   std::span<const Kernel<Op>* const> kernels() const {
     return KernelList<Op>::kernels;
@@ -62,6 +71,11 @@ void for_each_op(F&& f) {
 
 /// The catalogue of this binary: the pages of cpu, cuda, rocm and gpu in that order, then the references. Defined in kernels/catalogue.cc.
 const Catalogue& catalogue();
+
+/// The mark of a kernel on an architecture: "compiled", "emulated (5 cases)", "run".
+std::string mark_text(const KernelInfo& kernel, Arch arch);
+/// The same where it does not depend on the architecture; else one for each: "gfx90a: compiled, gfx942: emulated (5 cases)".
+std::string mark_text(const KernelInfo& kernel);
 
 /// The references' page.
 void add_reference_page(Catalogue& catalogue);

@@ -12,6 +12,7 @@ namespace {
 
 constexpr bool kOn = build::kWithCuda;
 constexpr DeviceNeed kHopper{.kind = DeviceKind::cuda, .arch = one_of({Arch::sm90a})};
+// A library takes those of its kernels whose shared memory fits, so its entries declare none.
 constexpr DeviceNeed kCublasLt{
     .kind = DeviceKind::cuda, .arch = one_of({Arch::sm90a}), .library = {.name = "cublasLt", .min_version = 120000, .max_version = 139999}};
 constexpr DeviceNeed kCudnn{

@@ -4,6 +4,8 @@
 #include "build_info.h"
 #include "kernels/gpu/attention_plan.h"
 #include "kernels/gpu/kernels.h"
+#include "kernels/gpu/matmul_plan.h"
+#include "kernels/gpu/norm_plan.h"
 #include "kernels/gpu/rope_kv_write_plan.h"
 #include "kernels/gpu/sample_plan.h"
 
@@ -13,13 +15,20 @@ namespace {
 constexpr DeviceNeed kCuda{.kind = DeviceKind::cuda, .arch = one_of({Arch::sm90a})};
 constexpr DeviceNeed kHip{.kind = DeviceKind::hip, .arch = one_of({Arch::gfx90a, Arch::gfx942})};
 
+// AMD code is compiled; what was emulated besides, on which architecture and how often, stands here (scripts/emulate_amd.py, docs/design/hip.md).
+constexpr Mark mark_of(const DeviceNeed& need) { return need.kind == DeviceKind::cuda ? Mark::run : Mark::compiled; }
+constexpr Emulated kEmulated[] = {
+    {"gpu.kv_write.paged", Arch::gfx942, 3}, {"gpu.matmul.plain", Arch::gfx942, 4},           {"gpu.norm.rows", Arch::gfx942, 5},
+    {"gpu.rope.pairs", Arch::gfx942, 2},     {"gpu.activation.elementwise", Arch::gfx942, 3}, {"gpu.embed.rows", Arch::gfx942, 2}};
+
 // Both are one source without contraction or vendor math, hence one tag; so are the others below.
-constexpr AttentionKernel attention_of(DeviceNeed need, Mark mark, AttentionKernel::Launch launch) {
+constexpr AttentionKernel attention_of(DeviceNeed need, AttentionKernel::Launch launch) {
   return {.info = {.name = "gpu.attention.split_kv",
                    .tier = Tier::portable,
                    .reduction = "chunk256.dot8.simt",
                    .device = need,
-                   .mark = mark,
+                   .graph = GraphLevel::mixed,  // numbers of the host are bounds; lengths are read on the device
+                   .mark = mark_of(need),
                    .preferred_block_size = 64},
           .can = {.q_dtype = any,
                   .kv_dtype = any,
@@ -47,19 +56,19 @@ constexpr AttentionKernel attention_of(DeviceNeed need, Mark mark, AttentionKern
           .launch = launch};
 }
 constexpr AttentionKernel kAttention[] = {
-    attention_of(kCuda, Mark::run, built<build::kWithCuda, &gpu::attention_split_kv<DeviceKind::cuda>>()),
-    attention_of(kHip, Mark::compiled, built<build::kWithRocm, &gpu::attention_split_kv<DeviceKind::hip>>()),
+    attention_of(kCuda, built<build::kWithCuda, &gpu::attention_split_kv<DeviceKind::cuda>>()),
+    attention_of(kHip, built<build::kWithRocm, &gpu::attention_split_kv<DeviceKind::hip>>()),
 };
 
 // The other ops. Rows (matmul: a row and a column) are reduced in an order that depends on the desc alone.
-constexpr KernelInfo info_of(std::string_view name, std::string_view reduction, DeviceNeed need, int version = 1, Mark on_amd = Mark::emulated) {
+constexpr KernelInfo info_of(std::string_view name, std::string_view reduction, DeviceNeed need, int version = 1) {
   return {.name = name,
           .tier = Tier::portable,
           .version = version,
           .reduction = reduction,
           .device = need,
           .graph = GraphLevel::mixed,
-          .mark = need.kind == DeviceKind::cuda ? Mark::run : on_amd};
+          .mark = mark_of(need)};
 }
 
 constexpr MatmulKernel matmul_of(DeviceNeed need, MatmulKernel::Launch launch) {
@@ -80,6 +89,7 @@ constexpr MatmulKernel matmul_of(DeviceNeed need, MatmulKernel::Launch launch) {
                   .activation = any,
                   .residual = flag,
                   .gated = flag},
+          .shared_memory = gpu::matmul_shared_memory,
           .launch = launch};
 }
 constexpr MatmulKernel kMatmul[] = {
@@ -90,6 +100,7 @@ constexpr MatmulKernel kMatmul[] = {
 constexpr NormKernel norm_of(DeviceNeed need, NormKernel::Launch launch) {
   return {.info = info_of("gpu.norm.rows", "squares4.lanes32.simt", need, 3),
           .can = {.x_dtype = any, .w_dtype = any, .out_dtype = any, .hidden = any, .unit_offset = flag, .residual = flag},
+          .shared_memory = gpu::norm_shared_memory,
           .launch = launch};
 }
 constexpr NormKernel kNorm[] = {
@@ -109,7 +120,7 @@ constexpr RopeKernel kRope[] = {
 
 // The order of gpu.norm.rows, the elements of gpu.rope.pairs and gpu.kv_write.paged: their bits.
 constexpr RopeKvWriteKernel rope_kv_write_of(DeviceNeed need, RopeKvWriteKernel::Launch launch) {
-  KernelInfo info = info_of("gpu.rope_kv_write.heads", "squares4.lanes32.simt", need, 3, Mark::compiled);
+  KernelInfo info = info_of("gpu.rope_kv_write.heads", "squares4.lanes32.simt", need, 3);
   info.preferred_block_size = 64;
   return {.info = info,
           .can = {.x_dtype = any,
@@ -165,8 +176,9 @@ constexpr KvWriteKernel kKvWrite[] = {
 };
 
 constexpr SampleKernel sample_of(DeviceNeed need, SampleKernel::Launch launch) {
-  return {.info = info_of("gpu.sample.rows", "whole_weights.simt", need, 1, Mark::compiled),
+  return {.info = info_of("gpu.sample.rows", "whole_weights.simt", need),
           .can = {.vocab = any, .greedy_only = flag},
+          .shared_memory = gpu::sample_shared_memory,
           .workspace = gpu::sample_workspace,
           .launch = launch};
 }
@@ -187,6 +199,7 @@ void add_gpu_page(Catalogue& c) {
   c.add(kActivation);
   c.add(kEmbed);
   c.add(kSample);
+  c.emulated.assign(std::begin(kEmulated), std::end(kEmulated));
 }
 
 }  // namespace attune

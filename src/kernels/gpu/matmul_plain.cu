@@ -7,6 +7,7 @@
 #include "kernels/gpu/elements.h"
 #include "kernels/gpu/kernels.h"
 #include "kernels/gpu/math.h"
+#include "kernels/gpu/matmul_plan.h"
 
 namespace attune::gpu {
 namespace {
@@ -16,10 +17,10 @@ constexpr int kWarps = kThreads / kLanes;
 constexpr int kColumns = 4;            // of a warp
 constexpr int kEach = 8;               // elements of K that a lane takes at once
 constexpr int kStep = kEach * kLanes;  // elements of K that a warp takes at once
-constexpr int kPart = 4 * kStep;       // elements of K in shared memory
+constexpr int kPart = kMatmulPart;     // elements of K in shared memory
 constexpr int kScaleBlock = 128;
-constexpr int kMostRows = 8;
-static_assert(kColumns * kMostRows <= kLanes, "a lane writes one output");
+static_assert(kPart % kStep == 0);
+static_assert(kColumns * kMostMatmulRows <= kLanes, "a lane writes one output");
 
 struct Call {
   MatmulDesc desc;
@@ -226,16 +227,17 @@ void start(const ExecContext& ctx, Call& c) {
   c.row_tiles = (c.params.m + Rows - 1) / Rows;
   const int outputs = kWarps * outputs_of(c.desc);
   c.tiles = c.row_tiles * ((c.desc.n + outputs - 1) / outputs);
-  constexpr int64_t kShared = Rows * (kPart + 1) * static_cast<int64_t>(sizeof(float));
-  const char* error = launch(matmul<T, Rows>, blocks_for(c.tiles), kThreads, kShared, ctx.stream, c);
+  const char* error = launch(matmul<T, Rows>, blocks_for(c.tiles), kThreads, matmul_tile_bytes(Rows), ctx.stream, c);
   if (error != nullptr) launch_failed("gpu.matmul.plain", error);
 }
 
 template <class T>
 void start_rows(const ExecContext& ctx, Call& c) {
-  if (c.params.m == 1) return start<T, 1>(ctx, c);
-  if (c.params.m <= 4) return start<T, 4>(ctx, c);
-  start<T, kMostRows>(ctx, c);
+  switch (matmul_rows(c.params.m)) {
+    case 1: return start<T, 1>(ctx, c);
+    case 4: return start<T, 4>(ctx, c);
+    default: return start<T, kMostMatmulRows>(ctx, c);
+  }
 }
 
 bool rows_are_aligned(const MatmulDesc& d, const MatmulParams& p) {

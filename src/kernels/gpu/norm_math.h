@@ -2,11 +2,10 @@
 
 // RMS norm: how many threads share a row, and what becomes of an element.
 
+#include "kernels/gpu/norm_plan.h"
 #include "kernels/gpu/portable.h"
 
 namespace attune::gpu {
-
-inline constexpr int kMostNormThreads = 512;
 
 /// A thread for each four elements up to 256 threads, then for each eight; at least one warp and at most a block. With the elements of a thread in
 /// order, then a butterfly over kLanes, then those sums in order, this is the order of a sum of squares.

@@ -207,13 +207,13 @@ void (*kernel_of(int hold))(Call) {
 
 template <class X, class Out>
 const char* start(const ExecContext& ctx, Call c) {
-  constexpr int64_t shared = kMostNormThreads / kLanes * static_cast<int64_t>(sizeof(float));  // whole: sums are read several at once
   const int index = c.aligned && kCanHold<X> ? hold_of(c.width, (c.desc.hidden + 4 * c.width - 1) / (4 * c.width), c.rows) : -1;
   const Hold hold = index < 0 ? Hold{0, 1, false, kMostNormThreads, 2} : kHolds[index];
   int threads = c.width / hold.played;
   if (threads == kLanes) threads = kLeastThreads, c.rows_a_block = kLeastThreads / kLanes;
   const int64_t units = (c.rows + c.rows_a_block - 1) / c.rows_a_block;
-  return launch(kernel_of<X, Out>(index), blocks_at_work(units, hold.beside * hold.most / threads), threads, shared, ctx.stream, c);
+  return launch(kernel_of<X, Out>(index), blocks_at_work(units, hold.beside * hold.most / threads), threads, norm_shared_memory(c.desc), ctx.stream,
+                c);
 }
 
 bool all_aligned(const NormDesc& d, const NormParams& p) {

@@ -16,12 +16,12 @@
 namespace attune::gpu {
 namespace {
 
-constexpr int kReduceThreads = 256;
+constexpr int kReduceThreads = kSampleReduceThreads;
 constexpr int kFours = static_cast<int>(kSampleChunk) / (4 * kReduceThreads);  // of a thread
 constexpr int kReduceWarps = kReduceThreads / kLanes;
 constexpr int kJoinThreads = 128;
 constexpr int kJoinRows = kJoinThreads / kLanes;
-constexpr int kThreads = 1024;  // under the full law
+constexpr int kThreads = kSampleLawThreads;
 constexpr int kWarps = kThreads / kLanes;
 constexpr int kBins = kThreads;
 constexpr int kDigit = 10;  // bits of a level
@@ -239,7 +239,6 @@ struct Shared {
   Found* found;
   uint32_t* listed;
 };
-constexpr int64_t kSharedBytes = 2 * 4 * kBins * 4 + kWarps * 32 + 128;
 
 __device__ Shared shared_of() {
   uint32_t* at = reinterpret_cast<uint32_t*>(shared_memory());
@@ -517,13 +516,12 @@ void sample_rows<kDevice>(const ExecContext& ctx, const SampleDesc& desc, const 
   c.scratch = reinterpret_cast<uint32_t*>(static_cast<unsigned char*>(ctx.workspace.data) + partial_bytes);
   c.aligned = fours_are_aligned(params.logits, DType::f32, desc.vocab);
   if (desc.greedy_only || params.logprob != nullptr) {
-    const int64_t shared = 2 * kReduceWarps * static_cast<int64_t>(sizeof(SamplePartial));
-    expect_launched(launch(reduce_chunks, blocks_for(params.rows * c.chunks), kReduceThreads, shared, ctx.stream, c));
+    expect_launched(launch(reduce_chunks, blocks_for(params.rows * c.chunks), kReduceThreads, kSampleReduceBytes, ctx.stream, c));
   }
   if (desc.greedy_only)
     return expect_launched(launch(join_rows, blocks_for((params.rows + kJoinRows - 1) / kJoinRows), kJoinThreads, 0, ctx.stream, c));
   const int64_t fitting = (static_cast<int64_t>(ctx.workspace.bytes) - partial_bytes) / sample_row_bytes(desc.vocab);
-  expect_launched(launch(choose, fitting < params.rows ? fitting : params.rows, kThreads, kSharedBytes, ctx.stream, c));
+  expect_launched(launch(choose, fitting < params.rows ? fitting : params.rows, kThreads, kSampleLawBytes, ctx.stream, c));
 }
 
 }  // namespace attune::gpu

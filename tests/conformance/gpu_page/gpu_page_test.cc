@@ -2,6 +2,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fmt/format.h>
+
+#include <fstream>
+#include <map>
+#include <set>
+
 #include "ops/catalogue.h"
 #include "proof/cases.h"
 #include "select/judge.h"
@@ -118,6 +124,60 @@ TEST(GpuPage, SharedMemoryFitsTheSmallestDevice) {
     EXPECT_LE(bytes, 48 << 10) << "more needs an opt-in of the runtime";
     EXPECT_LE(bytes, find_device("mi300x").shared_memory);
   }
+}
+
+TEST(GpuPage, SharedMemoryIsDeclared) {
+  const DeviceProps h200 = find_device("h200");
+  for_each_op([&]<class Op>() {
+    for (const Kernel<Op>* k : catalogue().kernels<Op>()) {
+      if (k->info.backend() == "cuda") EXPECT_EQ(k->shared_memory != nullptr, k->info.device.library.name.empty()) << k->info.name;
+      if (k->info.device.kind == DeviceKind::cpu || !k->shared_memory) continue;
+      for (int64_t i = 0; i < 40; ++i) {
+        const auto c = draw_case(*k, 13, i);
+        ASSERT_TRUE(c.has_value()) << k->info.name;
+        const int64_t bytes = k->shared_memory(c->desc);
+        EXPECT_GT(bytes, 0) << k->info.name;
+        EXPECT_LE(bytes, k->info.backend() == "gpu" ? 48 << 10 : h200.shared_memory) << k->info.name << ": " << to_text(*c);
+      }
+    }
+  });
+  const auto matmul = [](int64_t rows) {
+    const auto all = catalogue().kernels<Matmul>();
+    return (*std::find_if(all.begin(), all.end(), [](const MatmulKernel* k) { return k->info.name == "gpu.matmul.plain"; }))
+        ->shared_memory({.rows = rows});
+  };
+  EXPECT_EQ(matmul(1), 1025 * 4);
+  EXPECT_EQ(matmul(4), 4 * 1025 * 4);
+  EXPECT_EQ(matmul(512), 8 * 1025 * 4);
+}
+
+TEST(GpuPage, MarksAreByArchitecture) {
+  std::ifstream in(ATTUNE_SOURCE_DIR "/tests/emulated/cases.txt");
+  std::map<std::string, int> cases;  // as the emulator runs them
+  for (std::string line; std::getline(in, line);)
+    if (!line.empty() && line[0] != '#') ++cases[line.substr(0, line.find(' '))];
+  ASSERT_FALSE(cases.empty());
+  std::set<std::string_view> found;
+  for_each_op([&]<class Op>() {
+    for (const Kernel<Op>* k : catalogue().kernels<Op>()) {
+      if (k->info.device.kind != DeviceKind::hip) continue;
+      EXPECT_EQ(mark_text(k->info, Arch::gfx90a), "compiled") << k->info.name;
+      EXPECT_EQ(k->info.mark, Mark::compiled) << k->info.name;
+      for (const Emulated& e : catalogue().emulated) {
+        if (e.kernel != k->info.name) continue;
+        found.insert(e.kernel);
+        EXPECT_TRUE(k->info.device.arch.admits(e.arch, Arch::generic));
+        EXPECT_EQ(e.cases, cases[std::string(e.kernel)]) << e.kernel << ": all its cases";
+        EXPECT_EQ(mark_text(k->info, e.arch), fmt::format("emulated ({} cases)", e.cases));
+      }
+    }
+  });
+  EXPECT_EQ(found.size(), catalogue().emulated.size()) << "each is of a kernel for AMD, named once";
+  for (const NormKernel* k : catalogue().kernels<Norm>()) {
+    if (k->info.device.kind == DeviceKind::hip) EXPECT_EQ(mark_text(k->info), "gfx90a: compiled, gfx942: emulated (5 cases)");
+    if (k->info.device.kind == DeviceKind::cuda) EXPECT_EQ(mark_text(k->info), "run");
+  }
+  EXPECT_EQ(mark_text(entry(DeviceKind::hip).info), "compiled");
 }
 
 TEST(GpuPage, WorkspaceIsBoundedAndGrowsWithTheWork) {
