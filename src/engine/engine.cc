@@ -48,7 +48,7 @@ struct Engine::State final : LaunchTrace {
     loaded.info.workspace_bytes = static_cast<int64_t>(workspace.bytes()), loaded.info.workspace_kernel = binder.workspace_kernel();
     if (on_gpu() && o.graphs) {
       const auto start = std::chrono::steady_clock::now();
-      loaded.info.graphs = runner.capture_graphs(ctx);
+      loaded.info.graphs = runner.capture_graphs(ctx, binder.selections());
       loaded.info.graph_seconds = seconds_since(start);
     }
     if (o.trace_kernels) ctx.trace = this;

@@ -1,6 +1,7 @@
 #include "engine/model_runner.h"
 
 #include <algorithm>
+#include <set>
 
 #include "core/error.h"
 #include "core/log.h"
@@ -11,6 +12,20 @@ namespace {
 Phase phase_of(int64_t q_len) { return q_len == 1 ? Phase::decode : q_len <= 32 ? Phase::verify : Phase::prefill; }
 
 int64_t blocks_of(int64_t tokens, int64_t block_size) { return (tokens + block_size - 1) / block_size; }
+
+/// The names of what is launched, once each.
+struct LaunchedNames final : LaunchTrace {
+  std::set<std::string_view> names;
+  void launched(std::string_view, std::string_view, std::string_view, std::string_view kernel) override { names.insert(kernel); }
+};
+
+/// Kernels of this kind of device that declare no graph level.
+std::set<std::string_view> without_graphs(const std::vector<Selection>& chosen, DeviceKind kind) {
+  std::set<std::string_view> out;
+  for (const Selection& s : chosen)
+    if (s.chosen && s.chosen->graph == GraphLevel::none && s.chosen->device.kind == kind) out.insert(s.chosen->name);
+  return out;
+}
 
 size_t input_bytes(const ModelRunner::Limits& l, int64_t block_size) {
   const int64_t tables = l.sequences * (blocks_of(l.longest_kv, block_size) + 1) * 4;
@@ -166,17 +181,26 @@ Graph ModelRunner::capture(const ExecContext& ctx, const Batch& batch) {
   return device_.end_capture(stream_);
 }
 
-int64_t ModelRunner::capture_graphs(const ExecContext& ctx) {
+int64_t ModelRunner::capture_graphs(const ExecContext& ctx, const std::vector<Selection>& chosen) {
+  const std::set<std::string_view> refusing = without_graphs(chosen, device_.props().kind);
+  LaunchedNames launched;
+  ExecContext traced = ctx;
+  traced.trace = &launched;
   const int64_t most = std::min({limits_.sequences, limits_.logits_rows, limits_.tokens});
   for (int64_t n = 1; n <= most; n = n < 8 ? 2 * n : n + 8) {
     lists_ = StepLists{};
     lists_.phases.push_back({});
     const Batch batch = decode_batch(n);
     inputs_.upload(stream_, to_upload_);
-    model_.forward(ctx, batch, kv_);  // once as it is: what a kernel sets up at its first launch must not be captured
-    model_.logits(ctx, 0, n, logits_.as<float>());
+    launched.names.clear();
+    model_.forward(traced, batch, kv_);  // once as it is: what a kernel sets up at its first launch must not be captured
+    model_.logits(traced, 0, n, logits_.as<float>());
     device_.synchronize(stream_);
-    graphs_.emplace(n, capture(ctx, batch));
+    const auto refused = std::find_if(launched.names.begin(), launched.names.end(), [&](std::string_view k) { return refusing.contains(k); });
+    if (refused == launched.names.end())
+      graphs_.emplace(n, capture(ctx, batch));
+    else
+      log_warning("graphs: decode steps of {} sequences are not captured: {} declares graph level none", n, *refused);
     report_progress("capturing graphs", n, most);
   }
   return static_cast<int64_t>(graphs_.size());

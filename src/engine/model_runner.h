@@ -6,6 +6,7 @@
 #include "engine/scheduler.h"
 #include "engine/step_inputs.h"
 #include "models/model.h"
+#include "select/select.h"
 
 namespace attune {
 
@@ -35,8 +36,9 @@ class ModelRunner {
   };
   ModelRunner(Device& device, const Stream& stream, Model& model, KvCache& kv, const Limits& limits);
 
-  /// Captures decode steps of 1, 2, 4, 8, then multiples of 8 sequences, up to the limit. Returns how many.
-  int64_t capture_graphs(const ExecContext& ctx);
+  /// Captures decode steps of 1, 2, 4, 8, then multiples of 8 sequences, up to the limit, but none that launches one of the `chosen` kernels which
+  /// declares that it cannot be in a graph: the log names it, and such steps run eagerly. Returns how many.
+  int64_t capture_graphs(const ExecContext& ctx, const std::vector<Selection>& chosen);
 
   /// Runs the layers. rows() then tells what each wanted row of logits is for.
   void forward(const ExecContext& ctx, const std::vector<Slice>& slices);
