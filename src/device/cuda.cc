@@ -14,8 +14,11 @@ namespace {
 void check(cudaError_t e, const char* what) {
   if (e == cudaSuccess) return;
   cudaGetLastError();  // an error that is not sticky must not be seen again by the next launch
-  fail(e == cudaErrorMemoryAllocation ? ErrorCode::out_of_memory : ErrorCode::device_error, what, "success",
-       fmt::format("{} ({})", cudaGetErrorString(e), cudaGetErrorName(e)));
+  if (e != cudaErrorMemoryAllocation)
+    fail(ErrorCode::device_error, what, "success", fmt::format("{} ({})", cudaGetErrorString(e), cudaGetErrorName(e)));
+  size_t free = 0, total = 0;  // how much a graph, a stream or an event needs the driver does not say
+  cudaMemGetInfo(&free, &total);
+  fail(ErrorCode::out_of_memory, what, "memory of the device for it", fmt::format("{} bytes free, too few for the driver", free));
 }
 
 constexpr const char* kDriver[] = {"libcuda.so.1"};
@@ -67,37 +70,44 @@ DeviceProps record_of(int index, const cudaDeviceProp& p) {
 
 class CudaDevice final : public Device {
  public:
-  CudaDevice(const DeviceProps& props, int index) : props_(props) { check(cudaSetDevice(index), "device cuda"); }
+  CudaDevice(const DeviceProps& props, int index) : props_(props), index_(index) { check(cudaSetDevice(index), "device cuda"); }
 
   const DeviceProps& props() const override { return props_; }
+  void make_current() noexcept override { cudaSetDevice(index_); }
 
   Buffer allocate(size_t bytes, const char* what) override {
     if (bytes == 0) return {};
+    make_current();
     void* p = nullptr;
     if (const cudaError_t e = cudaMalloc(&p, bytes); e != cudaSuccess) {
       cudaGetLastError();
       if (e != cudaErrorMemoryAllocation) check(e, what);
-      const size_t free = free_memory();
-      fail(ErrorCode::out_of_memory, what, fmt::format("{} bytes of memory on {}", bytes, props_.name),
-           fmt::format("{} free, {} missing", free, bytes > free ? bytes - free : 0));
+      memory_is_short(what, bytes, props_.name, free_memory());
     }
     return Buffer(p, bytes, free_device);
   }
 
   Buffer allocate_pinned(size_t bytes, const char* what) override {
     if (bytes == 0) return {};
+    make_current();
     void* p = nullptr;
-    check(cudaMallocHost(&p, bytes), what);
+    if (const cudaError_t e = cudaMallocHost(&p, bytes); e != cudaSuccess) {
+      cudaGetLastError();
+      if (e != cudaErrorMemoryAllocation) check(e, what);
+      host_memory_is_short(what, bytes);
+    }
     return Buffer(p, bytes, free_host);
   }
 
   size_t free_memory() override {
+    make_current();
     size_t free = 0, total = 0;
     check(cudaMemGetInfo(&free, &total), "free memory");
     return free;
   }
 
   Stream make_stream() override {
+    make_current();
     cudaStream_t s = nullptr;
     check(cudaStreamCreateWithFlags(&s, cudaStreamNonBlocking), "stream");
     return Stream(s, destroy_stream);
@@ -140,21 +150,23 @@ class CudaDevice final : public Device {
   }
 
  private:
-  static Event make_event(unsigned flags) {
+  Event make_event(unsigned flags) {
+    make_current();
     cudaEvent_t e = nullptr;
     check(cudaEventCreateWithFlags(&e, flags), "event");
     return Event(e, destroy_event);
   }
 
   DeviceProps props_;
+  int index_;
 };
 
 }  // namespace
 
 std::vector<DeviceProps> detect(std::string& absence) {
   const LibraryRecipe driver{.name = "libcuda", .files = kDriver, .version_symbol = "", .symbols = {}};
-  if (!SharedLibrary::find(driver)) {
-    absence = "no NVIDIA driver (libcuda.so.1 is not there)";
+  if (std::string why; !SharedLibrary::find(driver, &why)) {
+    absence = fmt::format("no NVIDIA driver ({})", why);
     return {};
   }
   int count = 0;

@@ -2,6 +2,8 @@
 
 #include <chrono>
 #include <cstring>
+#include <fstream>
+#include <limits>
 
 #include "build_info.h"
 #include "core/error.h"
@@ -10,6 +12,15 @@ namespace attune {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+/// What the system says it could give without swapping; 0 where it does not say.
+size_t available_host_memory() {
+  std::ifstream file("/proc/meminfo");
+  std::string name;
+  for (size_t kib = 0; file >> name >> kib; file.ignore(std::numeric_limits<std::streamsize>::max(), '\n'))
+    if (name == "MemAvailable:") return kib * 1024;
+  return 0;
+}
 
 void delete_time(void* p) { delete static_cast<Clock::time_point*>(p); }
 
@@ -70,6 +81,22 @@ const Present& present() {
 
 const std::vector<DeviceProps>& present_devices() { return present().devices; }
 std::string cuda_absence() { return present().cuda_absence; }
+
+void memory_is_short(std::string_view what, size_t bytes, std::string_view device, size_t free) {
+  fail(ErrorCode::out_of_memory, what, fmt::format("{} bytes of memory on {}", bytes, device),
+       fmt::format("{} free, {} missing", free, bytes > free ? bytes - free : 0));
+}
+
+void host_memory_is_short(std::string_view what, size_t bytes) {
+  const size_t free = available_host_memory(), missing = bytes > free ? bytes - free : 0;
+  fail(ErrorCode::out_of_memory, what, fmt::format("{} bytes of pinned memory of the host", bytes),
+       fmt::format("{} free, {} missing{}", free, missing, missing == 0 ? ": the driver refuses to pin them" : ""));
+}
+
+void need_memory(Device& device, size_t bytes, std::string_view what) {
+  const size_t free = device.free_memory();
+  if (bytes > free) memory_is_short(what, bytes, device.props().name, free);
+}
 
 void wrap_devices(WrapDevice wrap) { g_wrap = wrap; }
 

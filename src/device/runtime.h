@@ -44,6 +44,10 @@ class Device {
   virtual ~Device() = default;
   virtual const DeviceProps& props() const = 0;
 
+  /// Makes this the device that the calling thread launches on, where a runtime keeps one for each thread. Whoever launches kernels, and may be called
+  /// from any thread or beside another device, begins with it. A device that is lost says so at the next call.
+  virtual void make_current() noexcept {}
+
   /// Memory of the device, 256-byte aligned, its contents undefined. OutOfMemory names `what`, the bytes asked for and those free.
   virtual Buffer allocate(size_t bytes, const char* what) = 0;
   /// Memory of the host which copies reach without a detour.
@@ -71,6 +75,13 @@ class Device {
   virtual Graph end_capture(const Stream& stream) = 0;
   virtual void replay(const Graph& graph, const Stream& stream) = 0;
 };
+
+/// OutOfMemory as allocate() says it: `what` for, the bytes asked for, free and missing.
+[[noreturn]] void memory_is_short(std::string_view what, size_t bytes, std::string_view device, size_t free);
+/// The same for allocate_pinned(): memory of the host, of which a driver may refuse some though it is free.
+[[noreturn]] void host_memory_is_short(std::string_view what, size_t bytes);
+/// OutOfMemory if the device has fewer bytes free: before several allocations, so that all that is missing is told.
+void need_memory(Device& device, size_t bytes, std::string_view what);
 
 /// The devices of this machine that this binary can use, the CPU first, then "cuda", "cuda:1", … A runtime or driver that is absent is no error.
 const std::vector<DeviceProps>& present_devices();

@@ -2,6 +2,8 @@
 
 #include <dlfcn.h>
 
+#include "core/error.h"
+
 namespace attune {
 namespace {
 
@@ -34,9 +36,12 @@ constexpr LibraryRecipe kCudnn{"cudnn", kCudnnFiles, "cudnnGetVersion", kCudnnSy
 
 }  // namespace
 
-std::optional<SharedLibrary> SharedLibrary::find(const LibraryRecipe& recipe) {
-  for (const char* file : recipe.files)
+std::optional<SharedLibrary> SharedLibrary::find(const LibraryRecipe& recipe, std::string* why) {
+  for (const char* file : recipe.files) {
     if (void* opened = dlopen(file, RTLD_LAZY | RTLD_LOCAL)) return SharedLibrary(file, opened);
+    const char* said = dlerror();
+    if (why) *why += (why->empty() ? "" : "; ") + (said ? printable(said, 300) : std::string(file));
+  }
   return std::nullopt;
 }
 

@@ -21,8 +21,8 @@ struct LibraryRecipe {
 /// A library found; it stays loaded until the process ends.
 class SharedLibrary {
  public:
-  /// Opens the first of the recipe's files that the loader finds; nothing if there is none.
-  static std::optional<SharedLibrary> find(const LibraryRecipe& recipe);
+  /// Opens the first of the recipe's files that the loader takes; nothing if there is none. `why`: what the loader said of each.
+  static std::optional<SharedLibrary> find(const LibraryRecipe& recipe, std::string* why = nullptr);
 
   const std::string& file() const { return file_; }
   /// The address of a symbol; null if the library has none of this name.

@@ -103,6 +103,7 @@ Buffer BenchSite::filled(const std::vector<uint8_t>& pattern, int64_t bytes) {
 LaunchTimes BenchSite::time(ExecContext& ctx, const KernelInfo& kernel, int64_t copies, const Rounds& rounds,
                             const std::function<void(int64_t)>& launch) {
   if (on_gpu()) {
+    opened_->make_current();
     ctx.stream = device_->stream().get();
     return time_in_stream(*device_, kernel.graph != GraphLevel::none, copies, rounds, launch);
   }

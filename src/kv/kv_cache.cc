@@ -19,6 +19,7 @@ KvCache::KvCache(Device& device, std::vector<KvLayer> layers, DType dtype, Scale
     : device_(device), layers_(std::move(layers)), dtype_(dtype), scales_(scales), num_blocks_(num_blocks), block_size_(block_size) {
   const bool given = scales == Scales::tensor || scales == Scales::head;
   const Stream stream = given ? device.make_stream() : Stream();
+  need_memory(device, static_cast<size_t>(bytes_per_token(layers_, dtype, scales) * num_blocks * block_size), "KV cache");
   for (const KvLayer& l : layers_) {
     const auto slots = static_cast<size_t>(num_blocks * l.num_kv_heads * block_size);
     const size_t bytes = slots * static_cast<size_t>(l.head_dim) * size_of(dtype);

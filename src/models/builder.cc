@@ -65,7 +65,7 @@ TensorView ModelBuilder::place(const std::string& name, const Shape& shape, bool
   parameters_ += shape.count();
   weight_bytes_ += view.bytes();
   if (streamed) streamed_bytes_ += view.bytes();
-  report_progress("loading weights", weight_bytes_, weights_.total_bytes());
+  if (view.data != nullptr) report_progress("loading weights", weight_bytes_, weights_.total_bytes());
   return view;
 }
 
@@ -339,18 +339,21 @@ Activations ModelBuilder::activations() const {
   const size_t x = size_of(options_.compute);
   const auto hidden = static_cast<size_t>(config_.hidden_size), inner = static_cast<size_t>(config_.intermediate_size);
   const auto q = static_cast<size_t>(config_.num_q_heads * config_.head_dim), kv = static_cast<size_t>(config_.num_kv_heads * config_.head_dim);
-  const auto make = [this](size_t bytes) { return device().allocate(bytes, "activations"); };
   Activations a;
-  a.hidden = make(t * hidden * 4);
-  a.normed = make(t * hidden * x);
-  a.qkv = make(t * (q + 2 * kv) * 4);
-  a.q = make(t * q * x);
-  a.attended = make(t * q * x);
-  a.gate_up = make(gates_apart_ ? t * 2 * inner * 4 : 1);
-  a.activated = make(t * inner * x);
-  a.branch = make(t * hidden * 4);
-  a.rows = make(t * hidden * 4);
-  a.final = make(t * hidden * x);
+  const std::pair<Buffer*, size_t> sizes[] = {{&a.hidden, t * hidden * 4},
+                                              {&a.normed, t * hidden * x},
+                                              {&a.qkv, t * (q + 2 * kv) * 4},
+                                              {&a.q, t * q * x},
+                                              {&a.attended, t * q * x},
+                                              {&a.gate_up, gates_apart_ ? t * 2 * inner * 4 : 1},
+                                              {&a.activated, t * inner * x},
+                                              {&a.branch, t * hidden * 4},
+                                              {&a.rows, t * hidden * 4},
+                                              {&a.final, t * hidden * x}};
+  size_t total = 0;
+  for (const auto& [buffer, bytes] : sizes) total += bytes;
+  need_memory(device(), total, "activations");
+  for (const auto& [buffer, bytes] : sizes) *buffer = device().allocate(bytes, "activations");
   return a;
 }
 

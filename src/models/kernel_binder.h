@@ -65,6 +65,7 @@ class KernelBinder {
     bool invariant = true;  ///< all variants of a use share one reduction tag
     bool probe = true;
     std::function<ProbeResult(const ProbeQuestion&)> probe_apart;  ///< who probes kernels of GPUs: a child process; empty: this one
+    bool choose = true;    ///< false: no kernel is looked for, as only sizes are asked for (not `required` then)
     bool required = true;  ///< false: a use without an eligible kernel is recorded, not refused (what explain asks)
     std::string plant;     ///< a planted kernel that stands before the catalogue's (test builds)
     std::function<std::vector<Measurement>(std::string_view op, const std::string& desc, const Bucket& bucket)> measurements;
@@ -137,6 +138,7 @@ std::vector<Selection> KernelBinder::select_tagged(const std::string& role, cons
   Policy policy = options_.policy;
   policy.reduction = tag;
   std::vector<Selection> out;
+  if (!options_.choose) return std::vector<Selection>(asks.size());
   for (const auto& ask : asks) {
     const auto measured = options_.measurements ? options_.measurements(Op::kName, to_text(ask.desc), ask.bucket) : std::vector<Measurement>{};
     out.push_back(select<Op>(kernels_with<Op>(options_.plant), options_.device, ask.desc, role, ask.bucket, measured, policy));
@@ -147,7 +149,7 @@ std::vector<Selection> KernelBinder::select_tagged(const std::string& role, cons
 template <class Op>
 std::vector<Selection> KernelBinder::select_all(const std::string& role, const std::vector<Ask<Op>>& asks) const {
   auto free = select_tagged(role, asks, "");
-  if (!options_.invariant || asks.size() < 2) return free;
+  if (!options_.choose || !options_.invariant || asks.size() < 2) return free;
   // The first variant's ranking proposes tags; those that serve every variant are candidates, of which the first is the default. Measured times
   // decide between them jointly; an override binds its kernel's tag.
   const bool overridden = !free[0].override_text.empty() && free[0].override_text.find("not followed") == std::string::npos;
@@ -259,7 +261,7 @@ Bound<Op> KernelBinder::bind(const std::string& role, const std::vector<Ask<Op>>
         v.workspace = v.kernel->workspace(v.desc, options_.limits);
         need_workspace(v.kernel->info.name, v.workspace);
       }
-    record(selections, bound.variants);
+    if (options_.choose) record(selections, bound.variants);
     return bound;
   }
 }

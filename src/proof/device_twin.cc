@@ -84,7 +84,9 @@ uint8_t* DeviceTwin::data_of(size_t index) const {
   return (memory_->pieces()[index]->sparse ? place.own : arena_).as<uint8_t>() + place.offset;
 }
 
+/// Launches follow.
 void DeviceTwin::upload() {
+  site_.device().make_current();
   uint8_t* image = staging_.as<uint8_t>();
   size_t at = 0;
   for (size_t i = 0; i < places_.size(); ++i) {

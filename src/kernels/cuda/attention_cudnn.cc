@@ -26,11 +26,11 @@ constexpr std::array<int64_t, 10> kIds{kQ, kK, kV, kOut, kTableOfK, kTableOfV, k
 /// Of the engine's kernels for decode (33, 34, 35) the one whose bits do not change from run to run (bench/results/h200.md).
 constexpr int64_t kKernel = 33;
 
-/// What a plan depends on: desc fields, sizes and strides, and the room for its workspace.
-using Key = std::array<int64_t, 12>;
+/// What a plan depends on: desc fields, sizes and strides, the room for its workspace, the device.
+using Key = std::array<int64_t, 13>;
 
 cudnn::Plan planned(const Key& key) {
-  const auto [q_dtype, kv_heads, group, dim, block, lse, sequences, pages, blocks, q_stride, out_stride, room] = key;
+  const auto [q_dtype, kv_heads, group, dim, block, lse, sequences, pages, blocks, q_stride, out_stride, room, device] = key;
   const Data type = static_cast<DType>(q_dtype) == DType::f16 ? Data::f16 : Data::bf16;
   const int64_t heads = kv_heads * group, pool_stride = kv_heads * block * dim;
   std::vector<std::pair<Name, Descriptor>> tensors;
@@ -86,7 +86,8 @@ Key key_of(const AttentionDesc& d, const AttentionParams& p, const CudnnStaging&
           p.num_blocks,
           s.staged_q ? s.row : p.q_stride,
           s.staged_out ? s.row : p.out_stride,
-          room};
+          room,
+          current_device("cuda.attention.cudnn")};
 }
 
 /// At most kMostSequences. The handle knows one stream: one call at a time.

@@ -1,6 +1,7 @@
 #include "kernels/cuda/attention_host.h"
 
 #include "core/error.h"
+#include "kernels/cuda/current_device.h"
 #include "kernels/cuda/tensor_map.h"
 
 namespace attune::cuda {
@@ -10,13 +11,13 @@ void check(std::string_view kernel, cudaError_t error) {
 }
 
 int multiprocessors(std::string_view kernel) {
-  static const int count = [kernel] {
-    int device = 0, n = 0;
-    check(kernel, cudaGetDevice(&device));
+  static PerDevice<int> counts;
+  const int device = current_device(kernel);
+  return counts.of(device, [&] {
+    int n = 0;
     check(kernel, cudaDeviceGetAttribute(&n, cudaDevAttrMultiProcessorCount, device));
     return n;
-  }();
-  return count;
+  });
 }
 
 CUtensorMap pool_map(std::string_view kernel, const AttentionDesc& d, const void* data, int64_t num_blocks, int box) {

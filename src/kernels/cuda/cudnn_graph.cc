@@ -5,13 +5,14 @@
 
 #include "core/error.h"
 #include "device/shared_library.h"
+#include "kernels/cuda/current_device.h"
 
 namespace attune::cuda::cudnn {
 namespace {
 
 constexpr std::string_view kName = "cuda.attention.cudnn";
 
-/// The library's functions and a handle to it.
+/// The library's functions.
 struct Library {
   const char* (*error_text)(int) = nullptr;
   void (*last_error)(char*, size_t) = nullptr;
@@ -22,7 +23,7 @@ struct Library {
   int (*finish)(void*) = nullptr;
   int (*execute)(void*, void*, void*) = nullptr;
   int (*set_stream)(void*, void*) = nullptr;
-  void* handle = nullptr;
+  int (*open)(void**) = nullptr;
 
   explicit Library(const SharedLibrary& from) {
     const auto find = [&]<class F>(F*& to, const char* name) {
@@ -33,9 +34,7 @@ struct Library {
     find(create, "cudnnBackendCreateDescriptor"), find(destroy, "cudnnBackendDestroyDescriptor");
     find(set, "cudnnBackendSetAttribute"), find(get, "cudnnBackendGetAttribute"), find(finish, "cudnnBackendFinalize");
     find(execute, "cudnnBackendExecute"), find(set_stream, "cudnnSetStream");
-    int (*open)(void**) = nullptr;
     find(open, "cudnnCreate");
-    if (const int status = open(&handle); status != 0) fail(ErrorCode::device_error, kName, "cudnnCreate to succeed", error_text(status));
   }
 };
 
@@ -46,6 +45,17 @@ const Library& library() {
     return Library(*found);
   }();
   return loaded;
+}
+
+/// A handle knows the device on which it was made.
+void* const& handle_here() {
+  static PerDevice<void*> handles;
+  return handles.of(current_device(kName), [] {
+    void* handle = nullptr;
+    if (const int status = library().open(&handle); status != 0)
+      fail(ErrorCode::device_error, kName, "cudnnCreate to succeed", library().error_text(status));
+    return handle;
+  });
 }
 
 /// What the library cannot do is no fault of the device: another kernel may take the call.
@@ -80,7 +90,7 @@ Descriptor& Descriptor::set(Name name, Type type, int64_t count, const void* val
   return *this;
 }
 
-Descriptor& Descriptor::set_handle(Name name) { return set(name, Type::handle, 1, &library().handle); }
+Descriptor& Descriptor::set_handle(Name name) { return set(name, Type::handle, 1, &handle_here()); }
 
 Descriptor& Descriptor::finish() {
   check(library().finish(at_), "a descriptor");
@@ -136,8 +146,8 @@ void Plan::run(std::span<const int64_t> ids, std::span<void* const> pointers, vo
   Descriptor arguments(Kind::arguments);
   arguments.set(Name::arguments_ids, ids).set(Name::arguments_pointers, Type::pointer, static_cast<int64_t>(pointers.size()), pointers.data());
   arguments.set(Name::arguments_workspace, Type::pointer, 1, &workspace).finish();
-  check(library().set_stream(library().handle, stream), "cudnnSetStream");
-  check(library().execute(library().handle, plan_.get(), arguments.get()), "cudnnBackendExecute");
+  check(library().set_stream(handle_here(), stream), "cudnnSetStream");
+  check(library().execute(handle_here(), plan_.get(), arguments.get()), "cudnnBackendExecute");
 }
 
 }  // namespace attune::cuda::cudnn

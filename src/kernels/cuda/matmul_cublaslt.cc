@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "device/shared_library.h"
+#include "kernels/cuda/current_device.h"
 #include "kernels/cuda/kernels.h"
 
 namespace attune::cuda {
@@ -21,7 +22,7 @@ void check(cublasStatus_t status, std::string_view what) {
     fail(ErrorCode::device_error, kName, std::string(what) + " to succeed", fmt::format("status {}", static_cast<int>(status)));
 }
 
-/// The library's functions and a handle to it.
+/// The library's functions.
 struct Library {
   decltype(&cublasLtMatmul) matmul;
   decltype(&cublasLtMatmulAlgoGetHeuristic) heuristic;
@@ -33,7 +34,7 @@ struct Library {
   decltype(&cublasLtMatmulPreferenceCreate) preference_create;
   decltype(&cublasLtMatmulPreferenceDestroy) preference_destroy;
   decltype(&cublasLtMatmulPreferenceSetAttribute) preference_set;
-  cublasLtHandle_t handle = nullptr;
+  decltype(&cublasLtCreate) create;
 
   explicit Library(const SharedLibrary& from) {
     const auto get = [&]<class F>(F*& to, const char* name) {
@@ -45,9 +46,7 @@ struct Library {
     get(layout_create, "cublasLtMatrixLayoutCreate"), get(layout_destroy, "cublasLtMatrixLayoutDestroy");
     get(preference_create, "cublasLtMatmulPreferenceCreate"), get(preference_destroy, "cublasLtMatmulPreferenceDestroy");
     get(preference_set, "cublasLtMatmulPreferenceSetAttribute");
-    decltype(&cublasLtCreate) create = nullptr;
     get(create, "cublasLtCreate");
-    check(create(&handle), "cublasLtCreate");
   }
 };
 
@@ -60,6 +59,16 @@ const Library& library() {
   return loaded;
 }
 
+/// A handle knows the device on which it was made.
+cublasLtHandle_t handle_on(int64_t device) {
+  static PerDevice<cublasLtHandle_t> handles;
+  return handles.of(static_cast<int>(device), [] {
+    cublasLtHandle_t handle = nullptr;
+    check(library().create(&handle), "cublasLtCreate");
+    return handle;
+  });
+}
+
 cudaDataType_t type_of(DType t) { return t == DType::f32 ? CUDA_R_32F : t == DType::f16 ? CUDA_R_16F : CUDA_R_16BF; }
 
 uint32_t alignment_of(const void* p) {
@@ -68,15 +77,16 @@ uint32_t alignment_of(const void* p) {
   return a;
 }
 
-/// What a plan depends on: desc types and sizes, strides and alignments.
-using Key = std::array<int64_t, 11>;
+/// What a plan depends on: desc types and sizes, strides and alignments, the device.
+using Key = std::array<int64_t, 12>;
 
 /// One segment's product as the library describes it, and the algorithm that its heuristics put first.
 class Plan {
  public:
   explicit Plan(const Key& key) {
     const Library& lt = library();
-    const auto [x_type, out_type, n, k, m, x_stride, out_stride, w_align, x_align, out_align, room] = key;
+    const auto [x_type, out_type, n, k, m, x_stride, out_stride, w_align, x_align, out_align, room, device] = key;
+    handle_ = handle_on(device);
     check(lt.desc_create(&desc_, CUBLAS_COMPUTE_32F, CUDA_R_32F), "cublasLtMatmulDescCreate");
     const cublasOperation_t transposed = CUBLAS_OP_T;
     check(lt.desc_set(desc_, CUBLASLT_MATMUL_DESC_TRANSA, &transposed, sizeof transposed), "CUBLASLT_MATMUL_DESC_TRANSA");
@@ -96,8 +106,8 @@ class Plan {
 
   void run(const ExecContext& ctx, const void* w, const void* x, void* out, const float* residual) const {
     const float one = 1, zero = 0;
-    check(library().matmul(library().handle, desc_, &one, w, w_, x, x_, residual ? &one : &zero, residual ? static_cast<const void*>(residual) : out,
-                           out_, out, out_, &algorithm_.algo, ctx.workspace.data, ctx.workspace.bytes, static_cast<cudaStream_t>(ctx.stream)),
+    check(library().matmul(handle_, desc_, &one, w, w_, x, x_, residual ? &one : &zero, residual ? static_cast<const void*>(residual) : out, out_, out,
+                           out_, &algorithm_.algo, ctx.workspace.data, ctx.workspace.bytes, static_cast<cudaStream_t>(ctx.stream)),
           "cublasLtMatmul");
   }
 
@@ -117,12 +127,13 @@ class Plan {
     set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, out_align);
     set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, out_align);
     int found = 0;
-    const cublasStatus_t status = lt.heuristic(lt.handle, desc_, w_, x_, out_, out_, preference, 1, &algorithm_, &found);
+    const cublasStatus_t status = lt.heuristic(handle_, desc_, w_, x_, out_, out_, preference, 1, &algorithm_, &found);
     lt.preference_destroy(preference);
     check(status, "cublasLtMatmulAlgoGetHeuristic");
     check(found > 0 ? algorithm_.state : CUBLAS_STATUS_NOT_SUPPORTED, "an algorithm for the call");
   }
 
+  cublasLtHandle_t handle_ = nullptr;
   cublasLtMatmulDesc_t desc_ = nullptr;
   cublasLtMatrixLayout_t w_ = nullptr, x_ = nullptr, out_ = nullptr;
   cublasLtMatmulHeuristicResult_t algorithm_ = {};
@@ -158,7 +169,8 @@ const Plan& plan_of(const ExecContext& ctx, const MatmulDesc& d, const MatmulPar
                 alignment_of(block.w),
                 alignment_of(p.x),
                 out_align,
-                static_cast<int64_t>(ctx.workspace.bytes)};
+                static_cast<int64_t>(ctx.workspace.bytes),
+                current_device(kName)};
   const std::lock_guard lock(mutex);
   return plans.try_emplace(key, key).first->second;
 }

@@ -1,6 +1,9 @@
 #include "device/runtime.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <functional>
 
 #include "core/error.h"
 
@@ -30,6 +33,31 @@ TEST(Runtime, TheCpuCopiesFillsAndTimes) {
   EXPECT_EQ(b.as<uint8_t>()[63], 7);
   EXPECT_GE(device->elapsed_us(first, last), 0);
   EXPECT_THROW(device->begin_capture(stream), Error);
+}
+
+std::string text_of(const std::function<void()>& f) {
+  try {
+    f();
+  } catch (const Error& e) {
+    return e.code() == ErrorCode::out_of_memory ? e.message() : "another code";
+  }
+  return "";
+}
+
+TEST(Runtime, ShortMemoryIsToldInBytes) {
+  EXPECT_EQ(text_of([] { memory_is_short("KV cache", 1000, "cuda:1", 300); }),
+            "KV cache: expected 1000 bytes of memory on cuda:1; got 300 free, 700 missing");
+  const auto device = open_device(find_device("cpu"));
+  const size_t all = device->free_memory();
+  EXPECT_EQ(text_of([&] { need_memory(*device, all, "weights"); }), "");
+  EXPECT_EQ(text_of([&] { need_memory(*device, all + 7, "weights"); }),
+            fmt::format("weights: expected {} bytes of memory on cpu; got {} free, 7 missing", all + 7, all));
+}
+
+TEST(Runtime, ShortMemoryOfTheHostIsNotCalledTheDevices) {
+  EXPECT_THAT(text_of([] { host_memory_is_short("step inputs", size_t{1} << 60); }),
+              testing::MatchesRegex("step inputs: expected 1152921504606846976 bytes of pinned memory of the host; got [0-9]+ free, [0-9]+ missing"));
+  EXPECT_THAT(text_of([] { host_memory_is_short("step inputs", 1); }), testing::EndsWith("free, 0 missing: the driver refuses to pin them"));
 }
 
 TEST(Runtime, AnInventedRecordCannotBeOpened) { EXPECT_THROW(open_device(find_device("h200")), Error); }

@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+
 #include "select/judge.h"
 
 namespace attune {
@@ -52,6 +55,17 @@ TEST(SharedLibrary, AbsentIsAReason) {
   const auto found = detected({"libattune_has_no_such_library.so.1"});
   EXPECT_FALSE(found);
   EXPECT_EQ(to_text(reasons_of(found)), "fake: needs version 120000 to 139999; got absent");
+}
+
+TEST(SharedLibrary, WhatCannotBeOpenedSaysWhy) {
+  const std::string empty = testing::TempDir() + "/attune-empty-library.so";
+  std::ofstream(empty).flush();
+  const char* files[] = {"libattune_has_no_such_library.so.1", empty.c_str()};
+  std::string why;
+  EXPECT_FALSE(SharedLibrary::find({"fake", files, "fakeGetVersion", kSymbols}, &why));
+  EXPECT_NE(why.find("libattune_has_no_such_library.so.1: cannot open shared object file"), std::string::npos) << why;
+  EXPECT_NE(why.find("attune-empty-library.so: file too short"), std::string::npos) << why;
+  std::filesystem::remove(empty);
 }
 
 TEST(SharedLibrary, TooOldIsAReason) {
