@@ -53,7 +53,7 @@ test-gpu: ## every kernel, the models and the device's own tests, on this machin
 	@PATH="$$PATH:/usr/local/cuda/bin"; command -v nvcc >/dev/null || { echo "make test-gpu: expected nvcc (CUDA 13); found none" >&2; exit 1; }
 	@scripts/install_packages.sh build test
 	@cmake --preset cuda -DATTUNE_TESTS=ON
-	@cmake --build --preset cuda --target attune model_device device_tests --parallel $(JOBS)
+	@cmake --build --preset cuda --target attune model_device cli_program device_tests --parallel $(JOBS)
 	@ctest --test-dir build/cuda -L cuda -V --no-tests=error
 
 asan: ## the tests under AddressSanitizer and UBSan

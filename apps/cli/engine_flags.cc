@@ -94,15 +94,15 @@ std::string loaded_text(const Engine& engine) {
   const int64_t tokens = (m.num_blocks - 1) * m.block_size;
   const std::string scratch =
       m.workspace_bytes == 0 ? "" : fmt::format(", {:.1f} MB of scratch (for {})", 1e-6 * static_cast<double>(m.workspace_bytes), m.workspace_kernel);
+  const std::string probes = m.probe_seconds < 0.05 ? "" : fmt::format(", probes {:.1f} s", m.probe_seconds);
   const std::string kv = m.kv_cache_dtype + (m.kv_scales.empty() ? "" : ", ") + m.kv_scales;
   return fmt::format(
-      "{} ({}): {}, {:.2f} GB of weights in {:.1f} s, {:.2f} GB of KV cache ({}, {} tokens, {:.1f} sequences of {}), {} graphs in {:.1f} s{}; {}; "
-      "ready "
-      "in {:.1f} s",
+      "{} ({}): {}, {:.2f} GB of weights in {:.1f} s, {:.2f} GB of KV cache ({}, {} tokens, {:.1f} sequences of {}), {} graphs in {:.1f} s{}{}; {}; "
+      "ready in {:.1f} s",
       m.device, m.device_model, m.dtype, 1e-9 * static_cast<double>(m.weight_bytes), m.weight_seconds,
       1e-9 * static_cast<double>(m.num_blocks * m.block_size * m.kv_bytes_per_token), kv, tokens,
-      static_cast<double>(tokens) / static_cast<double>(m.max_model_len), m.max_model_len, m.graphs, m.graph_seconds, scratch, engine.kernels_line(),
-      engine.stats().load_seconds);
+      static_cast<double>(tokens) / static_cast<double>(m.max_model_len), m.max_model_len, m.graphs, m.graph_seconds, probes, scratch,
+      engine.kernels_line(), engine.stats().load_seconds);
 }
 
 Engine open_engine(const EngineOptions& options) {

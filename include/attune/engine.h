@@ -73,6 +73,7 @@ struct ModelInfo {
   int64_t kv_bytes_per_token = 0;
   int threads = 0;
   double weight_seconds = 0;  ///< it took to read the weights, and to bring them to the device
+  double probe_seconds = 0;   ///< kernels were checked for, those that were remembered left out
   int64_t graphs = 0;         ///< captured decode steps
   double graph_seconds = 0;
   int64_t workspace_bytes = 0;   ///< scratch memory of the kernels, fixed at load: the most that one of them may need

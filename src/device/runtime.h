@@ -44,8 +44,8 @@ class Device {
   virtual ~Device() = default;
   virtual const DeviceProps& props() const = 0;
 
-  /// Makes this the device that the calling thread launches on, where a runtime keeps one for each thread. Whoever launches kernels, and may be called
-  /// from any thread or beside another device, begins with it. A device that is lost says so at the next call.
+  /// Makes this the device that the calling thread launches on, where a runtime keeps one for each thread. Whoever launches kernels, and may be
+  /// called from any thread or beside another device, begins with it. A device that is lost says so at the next call.
   virtual void make_current() noexcept {}
 
   /// Memory of the device, 256-byte aligned, its contents undefined. OutOfMemory names `what`, the bytes asked for and those free.

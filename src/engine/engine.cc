@@ -11,6 +11,7 @@
 #include "core/thread_pool.h"
 #include "engine/explain.h"
 #include "engine/load.h"
+#include "engine/memory_plan.h"
 #include "engine/request_checks.h"
 #include "engine/sampler.h"
 #include "engine/stop_rules.h"
@@ -18,7 +19,6 @@
 namespace attune {
 namespace {
 
-constexpr int64_t kLogitRows = 32;  // rows of logits that exist at once on a CPU
 constexpr bool kCheckBlocks = std::string_view(build::kBuildType) == "Debug" || !std::string_view(build::kSanitize).empty();
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
@@ -37,11 +37,14 @@ struct Engine::State final : LaunchTrace {
         loaded(load_model(options, binder, pool)),
         blocks(loaded.info.num_blocks, loaded.info.block_size, o.enable_prefix_caching),
         scheduler({o.max_num_seqs, options.max_num_batched_tokens}, [this](int32_t from, int32_t to) { loaded.kv->copy_block(from, to, stream); }),
-        runner(device, stream, *loaded.model, *loaded.kv, runner_limits()),
-        sampler(binder, stream, loaded.info.vocab_size, runner.logits_rows(), runner.drawn(), loaded.eos_ids, o.seed),
+        runner(device, stream, *loaded.model, *loaded.kv,
+               runner_limits(options, device.props().kind, loaded.info.max_model_len, loaded.info.vocab_size)),
+        sampler(device, stream, *loaded.sample_kernels, runner.logits_rows(), runner.drawn(), loaded.eos_ids, o.seed),
         stop{loaded.eos_ids, loaded.info.max_model_len},
         workspace(device.allocate(static_cast<size_t>(binder.lock_workspace()), "workspace")) {
     loaded.info.threads = pool.size();
+    loaded.info.probe_seconds = binder.probe_seconds();
+    if (o.probe) log_info("kernels probed in {:.2f} s", loaded.info.probe_seconds);
     binder.end_probes();
     loaded.info.fingerprint = binder.fingerprint();
     ctx = {.pool = &pool, .stream = stream.get(), .workspace = {workspace.data(), workspace.bytes()}, .trace = nullptr};
@@ -55,13 +58,6 @@ struct Engine::State final : LaunchTrace {
   }
 
   bool on_gpu() const { return device.props().kind != DeviceKind::cpu; }
-  ModelRunner::Limits runner_limits() const {
-    return {.tokens = options.max_num_batched_tokens,
-            .sequences = options.max_num_seqs,
-            .longest_kv = loaded.info.max_model_len,
-            .logits_rows = on_gpu() ? std::max(kLogitRows, options.max_num_seqs) : kLogitRows,
-            .vocab = loaded.info.vocab_size};
-  }
 
   void launched(std::string_view op, std::string_view role, std::string_view variant, std::string_view kernel) override {
     launches.push_back({stats.steps, std::string(op), std::string(role), std::string(variant), std::string(kernel)});
@@ -78,6 +74,7 @@ struct Engine::State final : LaunchTrace {
   bool may_fly(const std::vector<Slice>& plan) const;
   Flight take_off(const std::vector<Slice>& plan);
   void pass_on();
+  void settle();
   void attempt(const std::vector<Slice>& plan, const std::function<void()>& part);
   void collect(const std::vector<Slice>& plan, const std::vector<RowUse>& rows, const std::vector<RowResult>& results);
   Sequence& sequence_of(const RowUse& use);
@@ -124,7 +121,9 @@ Engine::Engine(const EngineOptions& options) {
   state_->stats.load_seconds = seconds_since(start);
 }
 
-Engine::~Engine() = default;
+Engine::~Engine() {
+  if (state_) state_->settle();  // a step in flight uses memory that goes now
+}
 Engine::Engine(Engine&&) noexcept = default;
 
 uint64_t Engine::submit(Request request) {
@@ -171,6 +170,7 @@ void Engine::cancel(uint64_t id) {
 
 bool Engine::step() {
   State& s = *state_;
+  s.device.make_current();
   s.finish_cancelled();
   const auto start = std::chrono::steady_clock::now();
   if (s.flight) s.pass_on();
@@ -196,11 +196,20 @@ bool Engine::step() {
   return true;
 }
 
+/// Waits for what a failed step has launched: the next one's inputs come in a stream of their own and would meet it.
+void Engine::State::settle() {
+  try {
+    device.make_current(), device.synchronize(stream);
+  } catch (const Error&) {  // the device is lost; the first error is told
+  }
+}
+
 /// What goes wrong in a part of a step ends the step's requests, and no others.
 void Engine::State::attempt(const std::vector<Slice>& plan, const std::function<void()>& part) {
   try {
     with_memory_errors("step", part);
   } catch (const Error& e) {
+    settle();
     fail_requests(plan, e.what());
   }
 }

@@ -4,13 +4,12 @@
 #include <chrono>
 #include <set>
 
+#include "engine/memory_plan.h"
 #include "loader/hf_cache.h"
 #include "tune/tuning_table.h"
 
 namespace attune {
 namespace {
-
-constexpr int64_t kGpuReserve = int64_t{1} << 30;  // logits, scratch, graphs: made after the pages
 
 /// A model that is no folder and no cached id ends here; a dummy needs config.json alone.
 std::filesystem::path find_folder(const EngineOptions& o) {
@@ -30,36 +29,31 @@ int64_t context_length(const EngineOptions& o, const ModelConfig& config) {
   return o.max_model_len == 0 ? longest : o.max_model_len;
 }
 
-/// Bytes for pages: a quarter of the machine's memory; on a GPU what --gpu-memory-utilization leaves beside what is taken already.
-int64_t kv_memory(const EngineOptions& o, Device& runtime) {
-  const int64_t memory = runtime.props().memory;
-  if (runtime.props().kind == DeviceKind::cpu) return memory / 4;
-  const auto budget = static_cast<int64_t>(o.gpu_memory_utilization * static_cast<double>(memory));
-  return std::max<int64_t>(budget - (memory - static_cast<int64_t>(runtime.free_memory())) - kGpuReserve, 0);
+/// Blocks for max_num_seqs full contexts, or as many as there is memory for; those of --kv-cache-memory-bytes.
+int64_t count_blocks(const EngineOptions& o, const PageMemory& memory, int64_t bytes_per_block, int64_t blocks_of_a_context) {
+  const int64_t most = memory.bytes / bytes_per_block;
+  return std::min<int64_t>(o.kv_cache_memory_bytes > 0 ? most : std::min(o.max_num_seqs * blocks_of_a_context, most), INT32_MAX - 1);
 }
 
-/// Blocks for the asked memory, or for max_num_seqs full contexts within kv_memory().
-int64_t count_blocks(const EngineOptions& o, Device& runtime, int64_t bytes_per_block, int64_t block_size, int64_t context) {
-  if (o.kv_cache_memory_bytes > 0) return o.kv_cache_memory_bytes / bytes_per_block;
-  const int64_t a_sequence = (context + block_size - 1) / block_size + 1;  // one more for copy-on-write
-  return std::min(o.max_num_seqs * a_sequence, kv_memory(o, runtime) / bytes_per_block);
+[[noreturn]] void pages_do_not_fit(const PageMemory& memory, int64_t tokens, int64_t needed, int64_t two_blocks) {
+  const std::string shorter = memory.bytes >= two_blocks ? "lower --max-model-len" : "";
+  std::string advice = memory.raise.empty() ? shorter : "raise " + memory.raise + (shorter.empty() ? "" : " or " + shorter);
+  if (advice.empty()) advice = "choose a device with more free memory by --device, or a smaller --dtype";
+  fail(ErrorCode::out_of_memory, "KV cache", fmt::format("room for {} tokens ({} bytes)", tokens, needed),
+       fmt::format("{} bytes{}, {} missing; {}", memory.bytes, memory.reckoned, needed - memory.bytes, advice));
 }
 
-void make_kv_cache(LoadedModel& m, const EngineOptions& o, const KvPlan& plan, Device& runtime) {
+void make_kv_cache(LoadedModel& m, const EngineOptions& o, const KvPlan& plan, KernelBinder& binder) {
+  Device& runtime = binder.runtime();
   const auto layers = m.model->kv_layers();
-  const int64_t per_token = KvCache::bytes_per_token(layers, plan.dtype, plan.scales);
+  const int64_t per_token = KvCache::bytes_per_token(layers, plan.dtype, plan.scales), per_block = per_token * plan.block_size;
   m.info.max_model_len = context_length(o, m.config);
-  const int64_t blocks =
-      std::min<int64_t>(count_blocks(o, runtime, per_token * plan.block_size, plan.block_size, m.info.max_model_len), INT32_MAX - 1);
-  const int64_t capacity = (blocks - 1) * plan.block_size;
-  const bool on_cpu = runtime.props().kind == DeviceKind::cpu;
+  const int64_t wanted = (m.info.max_model_len + plan.block_size - 1) / plan.block_size + 1;  // one more for copy-on-write
+  const auto limits = runner_limits(o, runtime.props().kind, m.info.max_model_len, m.config.vocab_size);
+  const PageMemory memory = page_memory(o, runtime, scratch_bytes(limits, plan.block_size, binder.workspace_bytes(), o.graphs), wanted * per_block);
+  const int64_t blocks = count_blocks(o, memory, per_block, wanted), capacity = (blocks - 1) * plan.block_size;
   if (capacity < m.info.max_model_len) {
-    if (o.max_model_len > 0 || capacity < plan.block_size)
-      fail(ErrorCode::out_of_memory, "KV cache",
-           fmt::format("room for {} tokens ({} bytes)", m.info.max_model_len, (m.info.max_model_len + plan.block_size) * per_token),
-           fmt::format("{} bytes, {} missing; raise {} or lower --max-model-len", blocks * plan.block_size * per_token,
-                       (m.info.max_model_len + plan.block_size - blocks * plan.block_size) * per_token,
-                       on_cpu || o.kv_cache_memory_bytes > 0 ? "--kv-cache-memory-bytes" : "--gpu-memory-utilization"));
+    if (o.max_model_len > 0 || capacity < plan.block_size) pages_do_not_fit(memory, m.info.max_model_len, wanted * per_block, 2 * per_block);
     log_info("context shortened from {} to {} tokens: that is what the KV cache holds", m.info.max_model_len, capacity);
     m.info.max_model_len = capacity;
   }
@@ -164,6 +158,8 @@ KernelBinder::Options binder_options(const EngineOptions& o, int threads) {
 Error with_memory_advice(const Error& e, const EngineOptions& o) {
   if (e.code() != ErrorCode::out_of_memory || e.message().find("--") != std::string::npos) return e;
   const std::string cache = o.device == "cpu" || o.kv_cache_memory_bytes > 0 ? "--kv-cache-memory-bytes" : "--gpu-memory-utilization";
+  if (e.message().find(" of the host; ") != std::string::npos)
+    return Error(e.code(), e.message() + "; free memory of the host, or lower --max-num-seqs or --max-num-batched-tokens");
   const std::pair<std::string_view, std::string> advice[] = {{"weights", "choose a device with more free memory by --device, or a smaller --dtype"},
                                                              {"KV", "lower " + cache},
                                                              {"activations", "lower --max-num-batched-tokens"},
@@ -206,8 +202,8 @@ LoadedModel load_model(const EngineOptions& o, KernelBinder& binder, ThreadPool&
     check_tokenizer(m);
   }
   const DType stored = m.config.dtype.value_or(DType::f32);
-  m.weights = std::make_unique<Weights>(dummy ? Weights::dummy(o.dtype == "auto" ? stored : compute_dtype(o.dtype, stored), o.seed)
-                                              : Weights::open(m.folder));
+  const DType made = o.dtype == "auto" ? stored : compute_dtype(o.dtype, stored);
+  m.weights = std::make_unique<Weights>(dummy ? Weights::dummy(made, o.seed) : Weights::open(m.folder));
   binder.limits().longest_kv = context_length(o, m.config);
   LoadOptions l;
   l.compute = compute_dtype(o.dtype, m.config.dtype);
@@ -218,18 +214,12 @@ LoadedModel load_model(const EngineOptions& o, KernelBinder& binder, ThreadPool&
   l.copy_weights = !dummy && o.weights != "mmap";
   l.pool = &pool;
   const auto start = std::chrono::steady_clock::now();
-  const auto free = static_cast<int64_t>(binder.runtime().free_memory());
+  if (binder.runtime().props().kind != DeviceKind::cpu)
+    need_memory(binder.runtime(), static_cast<size_t>(stored_weight_bytes(m.config, *m.weights, dummy, made, l)), "weights");
   ModelBuilder builder(m.config, *m.weights, binder, l);
-  try {
-    m.model = make_model(builder);
-    builder.check_nothing_left();
-    m.memory = builder.take_memory();
-  } catch (const Error& e) {
-    const int64_t files = m.weights->total_bytes();
-    if (e.code() != ErrorCode::out_of_memory || dummy || files <= free) throw;
-    fail(ErrorCode::out_of_memory, "weights", fmt::format("{} bytes of memory on {}", files, binder.device().name),
-         fmt::format("{} free, {} missing", free, files - free));
-  }
+  m.model = make_model(builder);
+  builder.check_nothing_left();
+  m.memory = builder.take_memory();
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() - binder.probe_seconds();
   m.info = {.path = m.folder.string(),
             .architecture = m.config.architecture,
@@ -243,7 +233,8 @@ LoadedModel load_model(const EngineOptions& o, KernelBinder& binder, ThreadPool&
             .weight_bytes = builder.weight_bytes(),
             .weight_bytes_per_token = builder.streamed_bytes(),
             .weight_seconds = seconds};
-  make_kv_cache(m, o, builder.kv_plan(), binder.runtime());
+  m.sample_kernels.emplace(binder, m.config.vocab_size);  // before the pages: then all scratch is known
+  make_kv_cache(m, o, builder.kv_plan(), binder);
   return m;
 }
 

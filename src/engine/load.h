@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "attune/engine.h"
+#include "engine/sampler.h"
 #include "loader/chat_template.h"
 #include "loader/generation_config.h"
 #include "models/builder.h"
@@ -20,6 +21,7 @@ struct LoadedModel {
   std::unique_ptr<Weights> weights;
   std::vector<Buffer> memory;
   std::unique_ptr<Model> model;
+  std::optional<SampleKernels> sample_kernels;
   std::unique_ptr<KvCache> kv;
   ModelInfo info;
   std::vector<int32_t> eos_ids;

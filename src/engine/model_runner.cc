@@ -32,7 +32,11 @@ size_t input_bytes(const ModelRunner::Limits& l, int64_t block_size) {
   return static_cast<size_t>(l.tokens * (4 + 4 + 8 + 4) + l.logits_rows * (4 + 4) + l.sequences * 16 + tables + 1024);
 }
 
+size_t logits_bytes(const ModelRunner::Limits& l) { return static_cast<size_t>(l.logits_rows * l.vocab) * sizeof(float); }
+
 }  // namespace
+
+int64_t ModelRunner::device_bytes(const Limits& l, int64_t block_size) { return static_cast<int64_t>(input_bytes(l, block_size) + logits_bytes(l)); }
 
 ModelRunner::ModelRunner(Device& device, const Stream& stream, Model& model, KvCache& kv, const Limits& limits)
     : device_(device),
@@ -42,7 +46,7 @@ ModelRunner::ModelRunner(Device& device, const Stream& stream, Model& model, KvC
       limits_(limits),
       inputs_(device, input_bytes(limits, kv.block_size())),
       read_(device.make_event()),
-      logits_(device.allocate(static_cast<size_t>(limits.logits_rows * limits.vocab) * sizeof(float), "logits")) {
+      logits_(device.allocate(logits_bytes(limits), "logits")) {
   const auto rows = static_cast<size_t>(limits.logits_rows);
   drawn_ = {inputs_.on_device(inputs_.reserve<float>((rows + 3) / 4 * 4)), inputs_.on_device(inputs_.reserve<int32_t>(rows))};
 }
@@ -181,13 +185,20 @@ Graph ModelRunner::capture(const ExecContext& ctx, const Batch& batch) {
   return device_.end_capture(stream_);
 }
 
+std::vector<int64_t> ModelRunner::graph_sizes(int64_t most) {
+  std::vector<int64_t> sizes;
+  for (int64_t n = 1; n < most; n = n < 8 ? 2 * n : n + 8) sizes.push_back(n);
+  sizes.push_back(most);  // else the largest steps would find none
+  return sizes;
+}
+
 int64_t ModelRunner::capture_graphs(const ExecContext& ctx, const std::vector<Selection>& chosen) {
   const std::set<std::string_view> refusing = without_graphs(chosen, device_.props().kind);
   LaunchedNames launched;
   ExecContext traced = ctx;
   traced.trace = &launched;
   const int64_t most = std::min({limits_.sequences, limits_.logits_rows, limits_.tokens});
-  for (int64_t n = 1; n <= most; n = n < 8 ? 2 * n : n + 8) {
+  for (const int64_t n : graph_sizes(most)) {
     lists_ = StepLists{};
     lists_.phases.push_back({});
     const Batch batch = decode_batch(n);

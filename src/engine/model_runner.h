@@ -34,11 +34,15 @@ class ModelRunner {
     int64_t logits_rows;  ///< that exist at once
     int64_t vocab;
   };
+  /// Bytes of the device that a runner of these limits takes: logits and inputs.
+  static int64_t device_bytes(const Limits& limits, int64_t block_size);
   ModelRunner(Device& device, const Stream& stream, Model& model, KvCache& kv, const Limits& limits);
 
-  /// Captures decode steps of 1, 2, 4, 8, then multiples of 8 sequences, up to the limit, but none that launches one of the `chosen` kernels which
-  /// declares that it cannot be in a graph: the log names it, and such steps run eagerly. Returns how many.
+  /// Captures decode steps of graph_sizes() up to the limit, but none that launches one of the `chosen` kernels which declares that it cannot be in a
+  /// graph: the log names it, and such steps run eagerly. Returns how many.
   int64_t capture_graphs(const ExecContext& ctx, const std::vector<Selection>& chosen);
+  /// Sequences of the steps that graphs are made for: 1, 2, 4, 8, then multiples of 8 below `most`, and `most`.
+  static std::vector<int64_t> graph_sizes(int64_t most);
 
   /// Runs the layers. rows() then tells what each wanted row of logits is for.
   void forward(const ExecContext& ctx, const std::vector<Slice>& slices);

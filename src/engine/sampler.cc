@@ -13,13 +13,18 @@ bool plain_greedy(const SamplingParams& p) {
 
 bool draws_ahead(const SamplingParams& p) { return p.repetition_penalty == 1 && p.presence_penalty == 0 && p.frequency_penalty == 0 && !p.logprobs; }
 
-Sampler::Sampler(KernelBinder& binder, const Stream& stream, int64_t vocab, int64_t most_rows, const DrawnRows& drawn, std::vector<int32_t> eos_ids,
+SampleKernels::SampleKernels(KernelBinder& binder, int64_t vocab_size)
+    : greedy(binder.bind<Sample>("greedy", {{"rows", SampleDesc{.vocab = vocab_size, .greedy_only = true}, {}}})),
+      full(binder.bind<Sample>("full", {{"rows", SampleDesc{.vocab = vocab_size, .greedy_only = false}, {}}})),
+      vocab(vocab_size) {}
+
+Sampler::Sampler(Device& device, const Stream& stream, SampleKernels kernels, int64_t most_rows, const DrawnRows& drawn, std::vector<int32_t> eos_ids,
                  uint64_t default_seed)
-    : greedy_(binder.bind<Sample>("greedy", {{"rows", SampleDesc{.vocab = vocab, .greedy_only = true}, {}}})),
-      full_(binder.bind<Sample>("full", {{"rows", SampleDesc{.vocab = vocab, .greedy_only = false}, {}}})),
-      device_(binder.runtime()),
+    : greedy_(std::move(kernels.greedy)),
+      full_(std::move(kernels.full)),
+      device_(device),
       stream_(stream),
-      vocab_(vocab),
+      vocab_(kernels.vocab),
       drawn_(drawn),
       first_token_(drawn.token - reinterpret_cast<int32_t*>(drawn.logprob)),
       eos_ids_(std::move(eos_ids)),
@@ -29,6 +34,7 @@ Sampler::Sampler(KernelBinder& binder, const Stream& stream, int64_t vocab, int6
   to_host_ = device_.make_stream(), drew_ = device_.make_event();
   for (Unread& u : unread_) u.on_host = device_.allocate_pinned(bytes, "drawn tokens"), u.copied = device_.make_event();
   device_.fill(drawn_.logprob, 0, bytes, stream_);  // all of it is copied back, however few rows are drawn
+  device_.synchronize(stream_);                     // ids are written there from another stream
 }
 
 Sampler::Law Sampler::law(const RowUse& use) const {

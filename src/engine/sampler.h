@@ -16,11 +16,18 @@ struct RowResult {
   bool finite = true;    ///< false: the logits hold a NaN; the token is meaningless
 };
 
+/// The kernels that draw.
+struct SampleKernels {
+  SampleKernels(KernelBinder& binder, int64_t vocab_size);
+  Bound<Sample> greedy, full;
+  int64_t vocab;
+};
+
 /// Draws tokens from rows of logits, and reads log-probabilities off them. On a GPU the draws are made there, and only tokens come back.
 class Sampler {
  public:
   /// `drawn` has room for `most_rows` rows.
-  Sampler(KernelBinder& binder, const Stream& stream, int64_t vocab, int64_t most_rows, const DrawnRows& drawn, std::vector<int32_t> eos_ids,
+  Sampler(Device& device, const Stream& stream, SampleKernels kernels, int64_t most_rows, const DrawnRows& drawn, std::vector<int32_t> eos_ids,
           uint64_t default_seed);
 
   /// One result a row of `logits` (rows, vocab), which is changed.

@@ -340,16 +340,11 @@ Activations ModelBuilder::activations() const {
   const auto hidden = static_cast<size_t>(config_.hidden_size), inner = static_cast<size_t>(config_.intermediate_size);
   const auto q = static_cast<size_t>(config_.num_q_heads * config_.head_dim), kv = static_cast<size_t>(config_.num_kv_heads * config_.head_dim);
   Activations a;
-  const std::pair<Buffer*, size_t> sizes[] = {{&a.hidden, t * hidden * 4},
-                                              {&a.normed, t * hidden * x},
-                                              {&a.qkv, t * (q + 2 * kv) * 4},
-                                              {&a.q, t * q * x},
-                                              {&a.attended, t * q * x},
-                                              {&a.gate_up, gates_apart_ ? t * 2 * inner * 4 : 1},
-                                              {&a.activated, t * inner * x},
-                                              {&a.branch, t * hidden * 4},
-                                              {&a.rows, t * hidden * 4},
-                                              {&a.final, t * hidden * x}};
+  const std::pair<Buffer*, size_t> sizes[] = {{&a.hidden, t * hidden * 4},    {&a.normed, t * hidden * x},
+                                              {&a.qkv, t * (q + 2 * kv) * 4}, {&a.q, t * q * x},
+                                              {&a.attended, t * q * x},       {&a.gate_up, gates_apart_ ? t * 2 * inner * 4 : 1},
+                                              {&a.activated, t * inner * x},  {&a.branch, t * hidden * 4},
+                                              {&a.rows, t * hidden * 4},      {&a.final, t * hidden * x}};
   size_t total = 0;
   for (const auto& [buffer, bytes] : sizes) total += bytes;
   need_memory(device(), total, "activations");

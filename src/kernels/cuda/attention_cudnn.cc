@@ -10,6 +10,7 @@
 
 #include "core/error.h"
 #include "kernels/cuda/cudnn_graph.h"
+#include "kernels/cuda/current_device.h"
 #include "kernels/cuda/kernels.h"
 
 namespace attune::cuda {

@@ -106,8 +106,8 @@ class Plan {
 
   void run(const ExecContext& ctx, const void* w, const void* x, void* out, const float* residual) const {
     const float one = 1, zero = 0;
-    check(library().matmul(handle_, desc_, &one, w, w_, x, x_, residual ? &one : &zero, residual ? static_cast<const void*>(residual) : out, out_, out,
-                           out_, &algorithm_.algo, ctx.workspace.data, ctx.workspace.bytes, static_cast<cudaStream_t>(ctx.stream)),
+    check(library().matmul(handle_, desc_, &one, w, w_, x, x_, residual ? &one : &zero, residual ? static_cast<const void*>(residual) : out, out_,
+                           out, out_, &algorithm_.algo, ctx.workspace.data, ctx.workspace.bytes, static_cast<cudaStream_t>(ctx.stream)),
           "cublasLtMatmul");
   }
 

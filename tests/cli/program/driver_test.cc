@@ -39,6 +39,16 @@ TEST_F(WrongDriver, DoesNotTouchTheCpu) {
   EXPECT_EQ(o.json().at(0)["token_ids"].size(), 2u);
 }
 
+/// The loader's own words say what is wrong with a driver's library that is there.
+TEST(Driver, OneThatCannotBeOpenedIsNotCalledAbsent) {
+  const TempFolder folder;
+  folder.write("libcuda.so.1", "");
+  const char* libraries = std::getenv("LD_LIBRARY_PATH");
+  const Outcome o = generate("cuda", {{"LD_LIBRARY_PATH", folder.path().string() + (libraries ? std::string(":") + libraries : "")}});
+  expect_refused(o);
+  if (o.err.find("built without cuda") == std::string::npos) EXPECT_THAT(o.err, testing::HasSubstr("libcuda.so.1: file too short"));
+}
+
 TEST(Driver, WithoutOneTheDeviceIsRefused) {
   const Outcome o = generate("cuda", {{"CUDA_VISIBLE_DEVICES", "-1"}});
   expect_refused(o);

@@ -3,9 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cctype>
+
 #include "attune/engine.h"
 #include "attune/error.h"
 #include "engine/load.h"
+#include "engine/model_runner.h"
 #include "faulty_device.h"
 #include "tiny_engine.h"
 
@@ -17,6 +20,7 @@ using testing::HasSubstr;
 struct EngineFaults : testing::Test {
   void SetUp() override {
     FaultyDevice::plan({});
+    FaultyDevice::bound_memory(0);
     wrap_devices(&FaultyDevice::wrap);
   }
   void TearDown() override { wrap_devices(nullptr); }
@@ -103,11 +107,119 @@ TEST_F(EngineFaults, MemoryThatIsShortAtLoadIsOneLineWithAnOption) {
   EXPECT_EQ(run(whole).reason, FinishReason::length) << "nothing of the failed loads is left";
 }
 
+TEST_F(EngineFaults, PinnedMemoryThatIsShortIsTheHosts) {
+  { Engine counted(options()); }
+  const int64_t pinned = FaultyDevice::calls("pinned");
+  ASSERT_GT(pinned, 3);
+  for (int64_t i = 1; i <= pinned; ++i) {
+    FaultyDevice::plan({ErrorCode::out_of_memory, "pinned", i});
+    const Error e = load_error(options());
+    EXPECT_EQ(e.code(), ErrorCode::out_of_memory);
+    EXPECT_THAT(e.message(),
+                testing::MatchesRegex("[a-z ]+: expected [0-9]+ bytes of pinned memory of the host; got [0-9]+ free, 0 missing: the driver "
+                                      "refuses to pin them; free memory of the host, or lower --max-num-seqs or --max-num-batched-tokens"));
+  }
+}
+
+/// The numbers of a message: asked for, there, missing.
+std::vector<int64_t> numbers_of(const std::string& message) {
+  std::vector<int64_t> out;
+  for (size_t at = 0; at < message.size();) {
+    if (!std::isdigit(static_cast<unsigned char>(message[at]))) {
+      ++at;
+      continue;
+    }
+    size_t used = 0;
+    const bool negative = at > 0 && message[at - 1] == '-';
+    out.push_back((negative ? -1 : 1) * std::stoll(message.substr(at), &used));
+    at += used;
+  }
+  return out;
+}
+
+/// Whatever the format, the weights are counted as they will lie on the device, and before any memory of it is asked for.
+TEST_F(EngineFaults, WeightsThatDoNotFitAreCountedWhole) {
+  for (const bool dummy : {false, true})
+    for (const char* dtype : {"auto", "bfloat16"}) {
+      EngineOptions o = options();
+      o.dtype = dtype;
+      if (dummy) o.load_format = "dummy";
+      FaultyDevice::bound_memory(int64_t{1} << 30);
+      const int64_t bytes = Engine(o).model().weight_bytes;
+      FaultyDevice::bound_memory(bytes - 1000);
+      FaultyDevice::plan({});
+      EXPECT_EQ(load_error(o).message(),
+                fmt::format("weights: expected {} bytes of memory on cpu; got {} free, 1000 missing; choose a device with more "
+                            "free memory by --device, or a smaller --dtype",
+                            bytes, bytes - 1000));
+    }
+}
+
+TEST_F(EngineFaults, PagesThatDoNotFitAreCountedWhole) {
+  EngineOptions o = options();
+  FaultyDevice::bound_memory(int64_t{1} << 30);
+  o.kv_cache_memory_bytes = int64_t{200} << 30;
+  const std::string said = load_error(o).message();
+  EXPECT_THAT(said, testing::MatchesRegex(
+                        "KV cache: expected [0-9]+ bytes of memory on cpu; got [0-9]+ free, [0-9]+ missing; lower --kv-cache-memory-bytes"));
+  const auto n = numbers_of(said);
+  EXPECT_GT(n[0], (int64_t{200} << 30) - (1 << 20)) << "all layers, and not one of them";
+  EXPECT_LE(n[0], int64_t{200} << 30);
+  EXPECT_LT(n[1], int64_t{1} << 30);
+  EXPECT_EQ(n[2], n[0] - n[1]);
+}
+
+/// What is missing counts what is taken beyond the share that may be.
+TEST_F(EngineFaults, AShareThatTheWeightsExceedMissesThemToo) {
+  EngineOptions o = options();
+  o.kv_cache_memory_bytes = 0, o.gpu_memory_utilization = 0.01, o.max_model_len = 64;
+  constexpr int64_t kMemory = int64_t{4} << 30;
+  FaultyDevice::bound_memory(kMemory);
+  const Error e = load_error(o);
+  EXPECT_EQ(e.code(), ErrorCode::out_of_memory);
+  EXPECT_THAT(e.message(), testing::MatchesRegex("KV cache: expected room for 64 tokens \\([0-9]+ bytes\\); got -[0-9]+ bytes \\([0-9]+ by "
+                                                 "--gpu-memory-utilization 0.01, less [0-9]+ taken and [0-9]+ for scratch\\), [0-9]+ missing; raise "
+                                                 "--gpu-memory-utilization"));
+  const auto n = numbers_of(e.message());  // tokens, needed, got, budget, 0, 01, taken, scratch, missing
+  ASSERT_EQ(n.size(), 9u) << e.message();
+  EXPECT_EQ(n[3], kMemory / 100);
+  EXPECT_GT(n[6], 0);
+  EXPECT_EQ(n[2], n[3] - n[6] - n[7]);
+  EXPECT_EQ(n[8], n[1] - n[2]);
+  o.gpu_memory_utilization = (static_cast<double>(n[3] + n[8]) + 0.5) / static_cast<double>(kMemory);
+  EXPECT_EQ(run(*std::make_unique<Engine>(o)).reason, FinishReason::length) << "what was missing is enough";
+  o.gpu_memory_utilization = (static_cast<double>(n[3] + n[8]) - 1.5) / static_cast<double>(kMemory);
+  EXPECT_EQ(load_error(o).code(), ErrorCode::out_of_memory) << "and no byte less";
+}
+
+TEST_F(EngineFaults, MoreThanTheDeviceHasIsNotAShareTooSmall) {
+  EngineOptions o = options();
+  o.kv_cache_memory_bytes = 0, o.max_model_len = 64;
+  FaultyDevice::bound_memory(int64_t{300} << 20);
+  EXPECT_THAT(load_error(o).message(), testing::EndsWith(" missing; choose a device with more free memory by --device, or a smaller --dtype"));
+}
+
+/// Weights, pages and scratch stay within --gpu-memory-utilization however many rows of logits there are.
+TEST_F(EngineFaults, TheShareBoundsScratch) {
+  for (const int64_t sequences : {4, 4000}) {
+    EngineOptions o = options();
+    o.kv_cache_memory_bytes = 0, o.gpu_memory_utilization = 0.2, o.max_num_seqs = sequences, o.max_num_batched_tokens = 4096;
+    constexpr int64_t kMemory = int64_t{8} << 30;
+    FaultyDevice::bound_memory(kMemory);
+    const Engine e(o);
+    EXPECT_LE(static_cast<double>(FaultyDevice::taken()), 0.2 * static_cast<double>(kMemory) - (256 << 20)) << "what is left is the driver's";
+    if (sequences == 4000) EXPECT_GE(static_cast<double>(FaultyDevice::taken()), 0.2 * static_cast<double>(kMemory) - (260 << 20));
+  }
+}
+
 TEST_F(EngineFaults, TheAdviceFitsWhatIsShort) {
   EngineOptions o = options();
   EXPECT_EQ(with_advice("KV cache", o), "lower --kv-cache-memory-bytes");
   EXPECT_EQ(with_advice("activations", o), "lower --max-num-batched-tokens");
   EXPECT_EQ(with_advice("logits", o), "lower --max-num-seqs");
+  EXPECT_EQ(
+      with_memory_advice(Error(ErrorCode::out_of_memory, "x: expected 1 bytes of pinned memory of the host; got 0 free"), o).message(),
+      "x: expected 1 bytes of pinned memory of the host; got 0 free; free memory of the host, or lower --max-num-seqs or --max-num-batched-tokens");
   EXPECT_EQ(with_advice("weights", o), "choose a device with more free memory by --device, or a smaller --dtype");
   o.device = "cuda", o.kv_cache_memory_bytes = 0;
   EXPECT_EQ(with_advice("KV scales", o), "lower --gpu-memory-utilization");
@@ -210,6 +322,46 @@ TEST_F(EngineFaults, ALostDeviceEndsEveryRequestOnce) {
       EXPECT_EQ(ends[i], 1);
     }
     FaultyDevice::plan({});
+  }
+}
+
+/// The next step's inputs come in a stream of their own: they must not meet what a failed step has launched.
+TEST_F(EngineFaults, NothingIsCopiedBeforeAFailedStepHasEnded) {
+  for (const bool ahead : {true, false}) {
+    EngineOptions o = options();
+    o.async_scheduling = ahead;
+    Engine e(o);
+    FaultyDevice::plan({});
+    run(e);
+    const int64_t calls = FaultyDevice::calls("");
+    for (int64_t i = 1; i <= calls; ++i) {
+      FaultyDevice::plan({.at = i});
+      run(e);
+      run(e);
+      EXPECT_EQ(FaultyDevice::copies_into_the_unknown(), 0) << "call " << i;
+    }
+  }
+}
+
+/// The largest batch finds a graph, whatever its size.
+TEST_F(EngineFaults, EveryBatchUpToTheLimitHasAGraph) {
+  using Sizes = std::vector<int64_t>;
+  EXPECT_EQ(ModelRunner::graph_sizes(1), Sizes({1}));
+  EXPECT_EQ(ModelRunner::graph_sizes(3), Sizes({1, 2, 3}));
+  EXPECT_EQ(ModelRunner::graph_sizes(8), Sizes({1, 2, 4, 8}));
+  EXPECT_EQ(ModelRunner::graph_sizes(12), Sizes({1, 2, 4, 8, 12}));
+  EXPECT_EQ(ModelRunner::graph_sizes(20), Sizes({1, 2, 4, 8, 16, 20}));
+  EXPECT_EQ(ModelRunner::graph_sizes(100).back(), 100);
+  for (const int most : {3, 12}) {
+    EngineOptions o = options(true);
+    o.max_num_seqs = most;
+    Engine e(o);
+    EXPECT_EQ(e.model().graphs, most == 3 ? 3 : 5);
+    FaultyDevice::plan({});
+    std::vector<Out> outs(static_cast<size_t>(most));
+    for (int i = 0; i < most; ++i) e.submit(request(i, 6, true, outs[static_cast<size_t>(i)]));
+    drain(e);
+    EXPECT_EQ(FaultyDevice::calls("replay"), 5) << "every step but the prompts'";
   }
 }
 

@@ -10,6 +10,7 @@
 #include <tuple>
 
 #include "attune/engine.h"
+#include "deferring_device.h"
 #include "tiny_engine.h"
 
 namespace attune {
@@ -27,7 +28,7 @@ using Tokens = std::map<int, std::vector<int32_t>>;  // sample -> ids
 EngineOptions options(int64_t kv_bytes, bool ahead = false) {
   EngineOptions o = tiny_engine("qwen2-linear", 8, kv_bytes);
   o.async_scheduling = ahead;
-  o.threads = 1;
+  o.threads = 1, o.graphs = false;
   o.max_model_len = 128;
   o.max_num_batched_tokens = 48;
   return o;
@@ -157,6 +158,39 @@ TEST_P(EngineRandom, BlocksAreConservedAndTokensEqualARunAlone) {
   std::printf("%lld steps that worked, %lld with nothing to do; %lld preemptions, %lld tokens of prefix hits\n",
               static_cast<long long>(Course::worked), static_cast<long long>(Course::idle), static_cast<long long>(preempted),
               static_cast<long long>(reused));
+}
+
+/// The same courses on a device whose streams do their work in every order that its events allow.
+class EngineStreams : public testing::TestWithParam<std::tuple<bool, engine_test::Order>> {
+ protected:
+  void SetUp() override {
+    alone({});  // on the CPU as it is
+    wrap_devices(&engine_test::DeferringDevice::wrap);
+  }
+  void TearDown() override { wrap_devices(nullptr); }
+};
+INSTANTIATE_TEST_SUITE_P(Orders, EngineStreams,
+                         testing::Combine(testing::Bool(), testing::Values(engine_test::Order::in_order, engine_test::Order::first_early,
+                                                                           engine_test::Order::first_late, engine_test::Order::drawn)));
+
+TEST_P(EngineStreams, AnyOrderThatEventsAllowGivesTheSameTokens) {
+  const auto [ahead, order] = GetParam();
+  const int64_t before = engine_test::DeferringDevice::overtakings();
+  int64_t preempted = 0;
+  EXPECT_TRUE(rc::check("tokens equal a run alone on the CPU", [&, ahead = ahead, order = order] {
+    engine_test::DeferringDevice::choose(order, *rc::gen::arbitrary<uint32_t>());
+    Course course(*rc::gen::inRange(9, 29), ahead);
+    for (const uint32_t n : *rc::gen::scale(2, rc::gen::arbitrary<std::vector<uint32_t>>())) course.act(n);
+    while (course.advance()) {
+    }
+    RC_ASSERT(course.wrong() == "");
+    preempted += course.engine.stats().preemptions;
+  }));
+  const int64_t overtakings = engine_test::DeferringDevice::overtakings() - before;
+  if (order == engine_test::Order::in_order) EXPECT_EQ(overtakings, 0);
+  if (order == engine_test::Order::first_late || order == engine_test::Order::drawn || (order == engine_test::Order::first_early && ahead))
+    EXPECT_GT(overtakings, 0);
+  EXPECT_GT(preempted, 0);
 }
 
 }  // namespace
