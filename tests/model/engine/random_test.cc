@@ -169,9 +169,14 @@ class EngineStreams : public testing::TestWithParam<std::tuple<bool, engine_test
   }
   void TearDown() override { wrap_devices(nullptr); }
 };
+std::string name_of_order(const testing::TestParamInfo<EngineStreams::ParamType>& i) {
+  constexpr const char* kNames[] = {"InOrder", "FirstEarly", "FirstLate", "Drawn"};
+  return std::string(kNames[static_cast<int>(std::get<1>(i.param))]) + (std::get<0>(i.param) ? "Ahead" : "");
+}
 INSTANTIATE_TEST_SUITE_P(Orders, EngineStreams,
                          testing::Combine(testing::Bool(), testing::Values(engine_test::Order::in_order, engine_test::Order::first_early,
-                                                                           engine_test::Order::first_late, engine_test::Order::drawn)));
+                                                                           engine_test::Order::first_late, engine_test::Order::drawn)),
+                         name_of_order);
 
 TEST_P(EngineStreams, AnyOrderThatEventsAllowGivesTheSameTokens) {
   const auto [ahead, order] = GetParam();
