@@ -225,21 +225,29 @@ void check_rows(const char* key, int64_t rows) {
   if (rows < 1 || rows > kMostRows) invalid(key, fmt::format("1 to {} rows of a call that is timed", kMostRows), std::to_string(rows));
 }
 
+/// What is timed is copied until it leaves the caches: a sparse pool cannot be.
+template <class Op>
+void check_pool(const Case<Op>& c) {
+  if constexpr (kHasPool<Op>) {
+    constexpr int64_t kMostBytes = int64_t{1} << 31;
+    if (pool_bytes(c) > kMostBytes)
+      invalid("pool", fmt::format("blocks of at most {} bytes in a call that is timed, whose pool is copied", kMostBytes),
+              fmt::format("{} blocks, {} bytes", c.pool, pool_bytes(c)));
+  }
+}
+
 template <class Op>
 std::string bench_rows(const BenchQuery& q) {
   Case<Op> c = parse_case<Op>(q.desc);
   if (!names(q.desc, "rows")) c.rows = std::max<int64_t>(q.rows, 1);
   check_rows("rows", c.rows);
+  check_pool(c);
   return bench(q, c, fmt::format("{} rows, in the caches", c.rows));
 }
 
-/// Keys and values are copied until they leave the caches: a sparse pool cannot be.
 void check_timeable(const Case<Attention>& c) {
-  constexpr int64_t kMostBytes = int64_t{1} << 31;
   if (*std::max_element(c.q_lens.begin(), c.q_lens.end()) == 0) invalid("q_lens", "a query token, for the call to be timed", "none");
-  if (pool_bytes(c) > kMostBytes)
-    invalid("pool", fmt::format("blocks of at most {} bytes in a call that is timed, whose pool is copied", kMostBytes),
-            fmt::format("{} blocks, {} bytes", c.pool, pool_bytes(c)));
+  check_pool(c);
 }
 
 std::string bench_attention(const BenchQuery& q) {

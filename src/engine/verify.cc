@@ -218,7 +218,7 @@ VerifyOutcome bench(const VerifyQuery& q, const VerifyOptions& o) {
   return {held, Json{{"held", held}, {"mode", q.mode}, {"problems", all}, {"not_timed", Json(untimed)}}.dump()};
 }
 
-/// "cpu.attention.avx2: 4,939 cases; of these 3,952 are 112 descs at 36 length sets, as far as it admits them; …"
+/// "cpu.attention.avx2: 4,939 cases; 4,032 of them are 112 descs at 36 lengths, where admitted; …"
 std::string plan_line(const PlannedWork& w) {
   if (!w.other.empty()) return fmt::format("{} = {}: {} cases", w.kernel, w.other, w.cases);
   std::string out = fmt::format("{}: {} cases", w.kernel, w.cases);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <optional>
+#include <set>
 
 #include "core/error.h"
 #include "proof/covering.h"
@@ -419,15 +420,14 @@ class OpVerifier {
         if (kernels[a]->info.reduction == kernels[b]->info.reduction && is_ordered(kernels[a]->info)) f(*kernels[a], *kernels[b]);
   }
 
-  /// Cases of a plan that both admit; of the first kernel's, else of the second's, else drawn ones.
+  /// Cases of either plan that both admit, each once; else drawn ones.
   std::vector<Case<Op>> common_cases(const Kernel<Op>& a, const Kernel<Op>& b) const {
     std::vector<Case<Op>> out;
+    std::set<std::string> seen;
     KernelReport unused;
-    for (const auto& [one, other] : {std::pair(&a, &b), std::pair(&b, &a)}) {
-      if (!out.empty()) break;
+    for (const auto& [one, other] : {std::pair(&a, &b), std::pair(&b, &a)})
       for (auto& p : plan_of(*one, unused, nullptr))
-        if (admits(*other, p.problem.desc)) out.push_back(std::move(p.problem));
-    }
+        if (admits(*other, p.problem.desc) && seen.insert(to_text(p.problem)).second) out.push_back(std::move(p.problem));
     constexpr uint64_t kDraws = 2000;
     const bool whole = o_.desc.empty() && o_.suite == VerifySuite::everything;
     for (uint64_t i = 0; whole && out.empty() && i < kDraws; ++i)

@@ -22,6 +22,7 @@ TEST(ChatMessages, WhatIsRefusedIsNamed) {
   EXPECT_EQ(refusal("["), "InvalidArgument messages: expected a JSON array of {\"role\", \"content\"}; got [");
   EXPECT_EQ(refusal("[]"), "InvalidArgument messages: expected an array of {\"role\", \"content\"}; got []");
   EXPECT_EQ(refusal(R"([{"role":"user"}])"), "InvalidArgument messages[0].content: expected a string; got none");
+  EXPECT_EQ(refusal(R"([{"role":"assistant","tool_calls":5}])"), "InvalidArgument messages[0].content: expected a string; got none");
   EXPECT_EQ(refusal(R"([{"role":"user","content":"a"},{"role":"","content":"a"}])"),
             "InvalidArgument messages[1].role: expected a string such as user; got an empty one");
   EXPECT_NE(refusal(std::string("[{\"role\":\"user\",\"content\":\"a\"}]\0x", 34)), "");
