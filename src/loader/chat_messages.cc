@@ -33,7 +33,8 @@ void check_messages(Json& messages) {
     if (!m.contains("role") || !m["role"].is_string()) invalid(where + ".role", "a string", m.contains("role") ? m["role"].type_name() : "none");
     if (m["role"].get_ref<const std::string&>().empty()) invalid(where + ".role", "a string such as user", "an empty one");
     const bool none = !m.contains("content") || m["content"].is_null();
-    if (none && m.contains("tool_calls") && m["tool_calls"].is_array() && !m["tool_calls"].empty()) continue;  // an assistant's call may stand without text
+    if (none && m.contains("tool_calls") && m["tool_calls"].is_array() && !m["tool_calls"].empty())
+      continue;  // an assistant's call may stand without text
     if (none) invalid(where + ".content", "a string", m.contains("content") ? "null" : "none");
     if (m["content"].is_array())
       m["content"] = joined_parts(where + ".content", m["content"]);

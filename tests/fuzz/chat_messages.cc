@@ -13,7 +13,8 @@ using Json = nlohmann::ordered_json;
 void check_message(const Json& m) {
   promise(m.is_object() && !m.at("role").get_ref<const std::string&>().empty(), "a message has a role");
   const bool text = m.contains("content") && m["content"].is_string();
-  const bool calls = m.contains("tool_calls") && m["tool_calls"].is_array() && !m["tool_calls"].empty() && (!m.contains("content") || m["content"].is_null());
+  const bool calls =
+      m.contains("tool_calls") && m["tool_calls"].is_array() && !m["tool_calls"].empty() && (!m.contains("content") || m["content"].is_null());
   promise(text || calls, "a message has text, or calls a tool");
 }
 
