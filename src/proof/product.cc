@@ -35,12 +35,15 @@ class Builder {
 
 constexpr int64_t kRows[] = {1, 2, 3, 5, 8, 17, 33};
 
-void add_lengths(const AttentionKernel& kernel, Builder<Attention>& to, const AttentionDesc& desc, double most_flops) {
+// Each adds a desc at every length that there is for its op, and says how many these are.
+
+int64_t add_lengths(const AttentionKernel& kernel, Builder<Attention>& to, const AttentionDesc& desc, double most_flops) {
   for (const LengthSet& set : length_sets())
     if (auto c = case_at(kernel, set, desc, most_flops)) to.add(std::move(*c));
+  return static_cast<int64_t>(length_sets().size());
 }
 
-void add_lengths(const MatmulKernel&, Builder<Matmul>& to, const MatmulDesc& desc, double) {
+int64_t add_lengths(const MatmulKernel&, Builder<Matmul>& to, const MatmulDesc& desc, double) {
   for (const int64_t rows : kRows)
     if (rows <= desc.rows) to.add({.desc = desc, .rows = rows});
   to.add({.desc = desc, .rows = std::min<int64_t>(desc.rows, 4096)});
@@ -49,26 +52,22 @@ void add_lengths(const MatmulKernel&, Builder<Matmul>& to, const MatmulDesc& des
     c.desc.n = layer.n, c.desc.k = layer.k, c.desc.rows = layer.m;
     to.add(std::move(c));
   }
+  return static_cast<int64_t>(std::size(kRows) + 1 + layers().size());
 }
 
-void add_lengths(const KvWriteKernel&, Builder<KvWrite>& to, const KvWriteDesc& desc, double) {
+int64_t add_lengths(const KvWriteKernel&, Builder<KvWrite>& to, const KvWriteDesc& desc, double) {
   for (const int64_t rows : kRows) to.add({.desc = desc, .rows = rows});
   to.add({.desc = desc, .rows = 40, .pool = kLargePool});
+  return static_cast<int64_t>(std::size(kRows) + 1);
 }
 
 template <class Op>
-void add_lengths(const Kernel<Op>&, Builder<Op>& to, const typename Op::Desc& desc, double) {
+int64_t add_lengths(const Kernel<Op>&, Builder<Op>& to, const typename Op::Desc& desc, double) {
+  int64_t lengths = 0;
   for (const int64_t rows : kRows)
-    if (!std::is_same_v<Op, Sample> || rows <= 5) to.add({.desc = desc, .rows = rows});
-  if (const int64_t many = many_rows(desc); many > 0) to.add({.desc = desc, .rows = many});
-}
-
-int64_t lengths_of(std::string_view op) {
-  const auto rows = static_cast<int64_t>(std::size(kRows));
-  if (op == Attention::kName) return static_cast<int64_t>(length_sets().size());
-  if (op == Matmul::kName) return rows + 1 + static_cast<int64_t>(layers().size());
-  if (op == Sample::kName) return 4;
-  return op == KvWrite::kName || op == Norm::kName || op == RopeKvWrite::kName ? rows + 1 : rows;
+    if (!std::is_same_v<Op, Sample> || rows <= 5) to.add({.desc = desc, .rows = rows}), ++lengths;
+  if (const int64_t many = many_rows(desc); many > 0) to.add({.desc = desc, .rows = many}), ++lengths;
+  return lengths;
 }
 
 }  // namespace
@@ -76,8 +75,8 @@ int64_t lengths_of(std::string_view op) {
 template <class Op>
 Product<Op> product_of(const Kernel<Op>& kernel, const std::vector<Case<Op>>& covering, uint64_t seed, double most_flops) {
   Builder<Op> builder(kernel, seed, most_flops);
-  for (const Case<Op>& c : covering) add_lengths(kernel, builder, c.desc, most_flops);
-  builder.out.descs = static_cast<int64_t>(covering.size()), builder.out.lengths = lengths_of(Op::kName);
+  for (const Case<Op>& c : covering) builder.out.lengths = add_lengths(kernel, builder, c.desc, most_flops);
+  builder.out.descs = static_cast<int64_t>(covering.size());
   return std::move(builder.out);
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <optional>
 #include <set>
 
@@ -114,8 +115,7 @@ class OpVerifier {
     for (const Kernel<Op>* kernel : asked()) {
       ListedKernel l{.kernel = std::string(kernel->info.name), .op = std::string(Op::kName), .reason = {}, .cases = {}};
       l.reason = to_text(check_device(kernel->info, kernel->launch != nullptr, o_.device));
-      KernelReport unused;
-      for (const auto& p : plan_of(*kernel, unused, nullptr)) l.cases.push_back(to_text(p.problem));
+      for (const Case<Op>& c : problems_of(*kernel)) l.cases.push_back(to_text(c));
       out.push_back(std::move(l));
     }
   }
@@ -420,14 +420,22 @@ class OpVerifier {
         if (kernels[a]->info.reduction == kernels[b]->info.reduction && is_ordered(kernels[a]->info)) f(*kernels[a], *kernels[b]);
   }
 
+  /// The problems of a kernel's plan, made once: each pair that it is in asks for them.
+  const std::vector<Case<Op>>& problems_of(const Kernel<Op>& kernel) const {
+    const auto [found, is_new] = problems_.try_emplace(&kernel);
+    KernelReport unused;
+    if (is_new)
+      for (auto& p : plan_of(kernel, unused, nullptr)) found->second.push_back(std::move(p.problem));
+    return found->second;
+  }
+
   /// Cases of either plan that both admit, each once; else drawn ones.
   std::vector<Case<Op>> common_cases(const Kernel<Op>& a, const Kernel<Op>& b) const {
     std::vector<Case<Op>> out;
     std::set<std::string> seen;
-    KernelReport unused;
     for (const auto& [one, other] : {std::pair(&a, &b), std::pair(&b, &a)})
-      for (auto& p : plan_of(*one, unused, nullptr))
-        if (admits(*other, p.problem.desc) && seen.insert(to_text(p.problem)).second) out.push_back(std::move(p.problem));
+      for (const Case<Op>& c : problems_of(*one))
+        if (admits(*other, c.desc) && seen.insert(to_text(c)).second) out.push_back(c);
     constexpr uint64_t kDraws = 2000;
     const bool whole = o_.desc.empty() && o_.suite == VerifySuite::everything;
     for (uint64_t i = 0; whole && out.empty() && i < kDraws; ++i)
@@ -470,6 +478,7 @@ class OpVerifier {
   const Performer& perform_;
   Course& course_;
   VerifyReport& report_;
+  mutable std::map<const Kernel<Op>*, std::vector<Case<Op>>> problems_;
 };
 
 }  // namespace

@@ -84,9 +84,10 @@ void attention_wgmma_split_kv(const ExecContext& ctx, const AttentionDesc& desc,
   const int waiting = waiting_nodes(levels);
   Shape shape = shape_of(rows, dim, is_f8(desc.kv_dtype), waiting);
   const int64_t row_tiles = params.num_seqs + params.total_q * desc.gqa_group / rows, chunks = int64_t{1} << levels;
-  const int blocks = static_cast<int>(
-      std::min<int64_t>(std::min(multiprocessors(kName), kMostMultiprocessors) * shape.blocks, row_tiles * desc.num_kv_heads * chunks));
-  if (blocks <= multiprocessors(kName)) shape = shape_of(rows, dim, is_f8(desc.kv_dtype), waiting, true);
+  const int present = multiprocessors(kName);
+  const int blocks =
+      static_cast<int>(std::min<int64_t>(std::min(present, kMostMultiprocessors) * shape.blocks, row_tiles * desc.num_kv_heads * chunks));
+  if (blocks <= present) shape = shape_of(rows, dim, is_f8(desc.kv_dtype), waiting, true);
   c.at = Layout(rows, dim, is_f8(desc.kv_dtype), shape.stages, shape.shared_nodes, shape.shared_fours);
   c.stages = shape.stages, c.shared_nodes = shape.shared_nodes, c.shared_fours = shape.shared_fours, c.spill_nodes = waiting - shape.shared_nodes;
   c.plan_levels = std::min(kLevels, levels + 1);
