@@ -2,9 +2,9 @@
 //
 // A cluster of kSplit blocks works on a tile of 64 rows of weights; block r of it on the r-th part of K. One thread streams the weights (and the
 // few rows of x beside them) into a ring in shared memory by the copy engine; a warpgroup multiplies, weights as the 64-row operand and x as the
-// narrow one, and sends its partial sums to the block of the cluster that finishes them: there four warps add the parts in the order of K
-// and store the outputs while the next tile streams. Gated, a tile is 32 rows of the gate and the 32 of its factors, and the four warps have the
-// sums of both: nothing is laid out anew. Weights are requested before the predecessor in the stream has finished.
+// narrow one, and sends its partial sums to the block of the cluster that finishes them: there other warps add the parts in the order of K
+// and store the outputs while the next tile streams. Gated, a tile is 32 rows of the gate and the 32 of its factors, and a block finishes 16 of
+// each: nothing is laid out anew. Weights are requested before the predecessor in the stream has finished.
 // A column of a product does not depend on the others, and K is cut by the desc alone: so a row's bits depend neither on M nor on other rows.
 //
 // The ladder, µs for gate_up 24576×4096 at M = 1 and 64 on an H200 (goals 49.8, 51.4), graph replay, cold L2:
@@ -13,13 +13,17 @@
 //   many small blocks in place of persistent ones                          52.5   78.9   clusters of 4 with a big ring fit 30 times at once
 //   a copying thread without address work: a tile is located once          49.7   67.1   was 400 to 800 cycles a stage
 //   clusters of 2 (66 fit, one block a multiprocessor), 128 of K a stage   46.3   53.4   all the bandwidth; M = 64: x from L2 beside it
-//   tiles of 128 rows for M ≥ 32, x read half as often                     46.0   56.0   dropped: the reads of x are not the limit
+//   tiles of 128 rows for M ≥ 32, x read half as often                     46.0   56.0   dropped
 // And at M = 64, µs for o 4096×4096 and gate_up (goals 11.6, 51.4; before 12.4, 53.7):
 //   x in a ring of its own, 3 stages, so that weights have 10 in place of 6    14.1        dropped: x comes too late
 //   two blocks a multiprocessor, 4 stages of weights and 2 of x                       57.8   dropped
 //   cuda.matmul.wgmma_halves, x as the 64-row operand                          20.9        dropped
 //   the copying thread keeps its place among the steps                         12.5   53.4   and o 9.3 -> 8.8 at M = 1
-// And between other launches, µs a layer of Qwen3-8B without attention at M = 1: reading the weights takes 88.9.
+//   more warps that finish, a row of x each: whole lines stored, what is
+//   added read before the sums are there (before, in one call: 12.4, 54.0)     10.3   51.6   qkv 17.7 -> 15.8, down 27.9 -> 25.8; at M = 1 1 % off
+// What bounds M = 64, by leaving parts out: without stores o 9.5, qkv 14.5 and lm_head 289 of 315; without x 11.9, 16.7 and 306; without
+// either 9.1, 13.9 and 270, as without anything but weights; without products no change. And between other launches, µs a layer of Qwen3-8B without
+// attention at M = 1: reading the weights takes 88.9.
 //   two blocks a multiprocessor for every shape                           112.1
 //   o and down, a tile a cluster, take a multiprocessor a block           100 to 101.5, with norms that are ready before their turn
 //   the next matmul's first 8 to 32 MB brought into L2 ahead              +0 to +11    dropped
@@ -33,10 +37,9 @@ namespace attune::cuda {
 namespace {
 
 constexpr int kTileRows = 64, kTileBytes = kTileRows * 128;
-constexpr int kSlices = 4 / kSplit;  // 16 rows of a tile each that a block finishes: slice s of block r is rows (s · kSplit + r) · 16 …
-constexpr int kMultiplyWarps = 4, kFinishWarps = 4, kCopyWarp = kMultiplyWarps + kFinishWarps;
-constexpr int kThreads = (kCopyWarp + 1) * 32;
-constexpr int64_t kUnit = 128;  // K is cut at multiples of it
+constexpr int kMultiplyWarps = 4;
+constexpr int kSlices = kMultiplyWarps / kSplit;  // 16 rows of a tile each that a block finishes: neighbours; gated, of the gate and of its factors
+constexpr int64_t kUnit = 128;                    // K is cut at multiples of it
 
 struct Call {
   Matrix x, w[3], up[3];
@@ -71,8 +74,9 @@ struct Place {
 template <int kRows>
 struct Layout {
   static constexpr int kWeightBytes = kDepth * kTileBytes, kXBytes = kDepth * kRows * 128, kStageBytes = kWeightBytes + kXBytes;
-  static constexpr int kColumns = kRows / 8, kItems = kSlices * kColumns;  // of a part: 32 threads' four sums each
-  static constexpr int kPartBytes = kItems * 512;
+  static constexpr int kColumns = kRows / 8, kPartBytes = kSlices * kColumns * 512;  // 32 threads' four sums each
+  static constexpr int kFinishWarps = kRows <= 8 ? 4 : kRows <= 32 ? 8 : 16, kCopyWarp = kMultiplyWarps + kFinishWarps;
+  static constexpr int kThreads = (kCopyWarp + 1) * 32;
   uint32_t memory, parts, full, empty, got, room;
   uint32_t rank;
 
@@ -103,7 +107,7 @@ __device__ Share share_of(const Call& c, uint32_t rank) {
 template <class L>
 __device__ void make_barriers(const Call& c, const L& l) {
   for (int i = 0; i < c.stages; ++i) barrier_init(l.full + i * 8, 1), barrier_init(l.empty + i * 8, kMultiplyWarps);
-  barrier_init(l.got, 1), barrier_init(l.room, kSplit * kFinishWarps);
+  barrier_init(l.got, 1), barrier_init(l.room, kSplit * L::kFinishWarps);
   fence_barrier_init();
   barrier_arrive_expect(l.got, kSplit * L::kPartBytes);
 }
@@ -177,12 +181,13 @@ __device__ void copy_by_elements(const Call& c, const L& l, unsigned char* memor
 }
 
 /// The multiplying warpgroup: partial sums of a tile over this block's part of K, sent to the blocks that finish them.
-template <bool kHalf, int kRows>
+template <bool kHalf, int kRows, bool kGated>
 __device__ void multiply(const Call& c, const Layout<kRows>& l, const Share& share, int warp, int lane) {
   using L = Layout<kRows>;
   Place place;
-  const auto target = static_cast<uint32_t>(warp % kSplit);
-  const uint32_t to = map_to_rank(l.part(l.rank) + (warp / kSplit * L::kColumns * 32 + lane) * 16, target), barrier = map_to_rank(l.got, target);
+  const auto target = static_cast<uint32_t>(kGated ? warp % kSplit : warp / kSlices);
+  const int slice = kGated ? warp / kSplit : warp % kSlices, slot = lane % 4 * 8 + lane / 4;  // finishing warps then meet in few banks
+  const uint32_t to = map_to_rank(l.part(l.rank) + (slice * L::kColumns * 32 + slot) * 16, target), barrier = map_to_rank(l.got, target);
   for (int turn = 0; turn < share.tiles; ++turn) {
     float sums[kRows / 2] = {};
     int previous = -1;
@@ -209,81 +214,63 @@ __device__ void multiply(const Call& c, const Layout<kRows>& l, const Share& sha
   }
 }
 
-/// Four outputs of a thread: rows n and n + 8 of the weights, rows m and m + 1 of x.
-struct Quad {
-  int segment = 0;
-  int64_t row = 0, n = 0, m = 0;  // row of the segment; column and row of the output
-  bool valid[4] = {};
-  float bias[2] = {}, up_bias[2] = {}, residual[4] = {};
+/// The outputs of this block's share of a tile that a thread finishes: one row of weights (gated: of the gate), and every so many rows of x, so that
+/// a warp stores 32 neighbours of a row of outputs (gated: 16 of two).
+template <bool kGated, class L>
+struct Finished {
+  static constexpr int kAtOnce = kGated ? 2 : 1, kMine = L::kColumns * 8 / (kAtOnce * L::kFinishWarps);
+  int slice, in_slice, first_m;
+  int64_t n = 0;
+  bool valid = false;
+  float bias = 0, up_bias = 0, residual[kMine] = {};
 
-  /// `first`: of 16 rows of the tile's outputs.
-  __device__ void locate(const Call& c, int tile, int first, int j, int lane) {
-    const Tile at = tile_at(c, tile);
-    segment = at.segment;
-    row = at.row + first + lane / 4;
-    n = c.first_column[segment] + row;
-    m = j * 8 + lane % 4 * 2;
-    for (int i = 0; i < 4; ++i) valid[i] = tile < c.tiles && row + i / 2 * 8 < c.w[segment].rows && m + i % 2 < c.m;
-    for (int i = 0; i < 2; ++i) {
-      if (!valid[2 * i]) continue;
-      bias[i] = bias_at(c.epilogue, c.epilogue.bias[segment], row + 8 * i);
-      up_bias[i] = bias_at(c.epilogue, c.epilogue.up_bias[segment], row + 8 * i);
-    }
-    for (int i = 0; i < 4; ++i)
-      if (valid[i]) residual[i] = residual_at(c.epilogue, m + i % 2, n + i / 2 * 8);
+  __device__ Finished(int warp, int lane) : slice(kGated ? 0 : lane / 16), in_slice(lane % 16), first_m(kGated ? warp * 2 + lane / 16 : warp) {}
+  __device__ int m(int i) const { return first_m + i * kAtOnce * L::kFinishWarps; }
+
+  /// Reads what is added to the outputs, which may be before their sums are there.
+  __device__ void begin(const Call& c, const Tile& at, uint32_t rank) {
+    const int64_t row = at.row + static_cast<int>(rank) * (kGated ? 1 : kSlices) * 16 + slice * 16 + in_slice;
+    n = c.first_column[at.segment] + row;
+    valid = row < c.w[at.segment].rows;
+    if (!valid) return;
+    bias = bias_at(c.epilogue, c.epilogue.bias[at.segment], row);
+    if constexpr (kGated) up_bias = bias_at(c.epilogue, c.epilogue.up_bias[at.segment], row);
+#pragma unroll
+    for (int i = 0; i < kMine; ++i)
+      if (m(i) < c.m) residual[i] = residual_at(c.epilogue, m(i), n);
+  }
+  /// The parts of one sum in the order of K.
+  __device__ float sum(const unsigned char* parts, int of_slice, int m) const {
+    const int at = ((of_slice * L::kColumns + m / 8) * 32 + m % 8 / 2 * 8 + in_slice % 8) * 16 + (in_slice / 8 * 2 + m % 2) * 4;
+    float out = 0;
+#pragma unroll
+    for (int r = 0; r < kSplit; ++r) out += *reinterpret_cast<const float*>(parts + r * L::kPartBytes + at);
+    return out;
   }
   /// What is absent is not added: 0 would make +0 of −0.
-  template <bool kGated>
-  __device__ void store(const Call& c, const float (&sum)[4], const float (&up)[4]) const {
+  __device__ void store(const Call& c, const unsigned char* parts) const {
     const Epilogue& e = c.epilogue;
-    for (int i = 0; i < 4; ++i) {
-      if (!valid[i]) continue;
-      float out = __fadd_rn(sum[i], bias[i / 2]);
-      out = kGated ? gated_by(e.activation, out, __fadd_rn(up[i], up_bias[i / 2])) : activated(e.activation, out);
+#pragma unroll
+    for (int i = 0; i < kMine; ++i) {
+      if (!valid || m(i) >= c.m) continue;
+      float out = __fadd_rn(sum(parts, slice, m(i)), bias);
+      out = kGated ? gated_by(e.activation, out, __fadd_rn(sum(parts, 1, m(i)), up_bias)) : activated(e.activation, out);
       if (e.residual) out = __fadd_rn(out, residual[i]);
-      store_wide(e.out, e.out_dtype, (m + i % 2) * e.out_stride + n + i / 2 * 8, out);
+      store_wide(e.out, e.out_dtype, m(i) * e.out_stride + n, out);
     }
   }
 };
 
-/// Adds the parts of four outputs in the order of K.
-template <class L>
-__device__ void add_parts(const unsigned char* parts, int item, int lane, float (&sum)[4]) {
-#pragma unroll
-  for (int r = 0; r < kSplit; ++r) {
-    const float4 part = *reinterpret_cast<const float4*>(parts + r * L::kPartBytes + item * 512 + lane * 16);
-    sum[0] += part.x, sum[1] += part.y, sum[2] += part.z, sum[3] += part.w;
-  }
-}
-
 /// The finishing warps: of every tile of the cluster the rows that are this block's share.
 template <bool kGated, class L>
 __device__ void finish(const Call& c, const L& l, const unsigned char* memory, const Share& share, int warp, int lane) {
-  constexpr int kItems = kGated ? L::kColumns : L::kItems;  // gated: with the sums of the other slice
-  constexpr int kMine = (kItems + kFinishWarps - 1) / kFinishWarps;
-  constexpr bool kEarly = kMine <= 2;  // few outputs: what is added to them is read before the sums are there
   wait_for_predecessor();
   const unsigned char* parts = memory + (l.parts - l.memory);
   for (int turn = 0; turn < share.tiles; ++turn) {
-    const int tile = share.first_tile + turn * share.stride;
-    const auto locate = [&](Quad& q, int item) {
-      if (item < kItems) q.locate(c, tile, (item / L::kColumns * kSplit + static_cast<int>(l.rank)) * 16, item % L::kColumns, lane);
-    };
-    Quad quads[kEarly ? kMine : 1];
-    if constexpr (kEarly)
-      for (int i = 0; i < kMine; ++i) locate(quads[i], warp + i * kFinishWarps);
+    Finished<kGated, L> outputs(warp, lane);
+    outputs.begin(c, tile_at(c, share.first_tile + turn * share.stride), l.rank);
     barrier_wait_cluster(l.got, turn & 1);
-#pragma unroll(kEarly ? kMine : 1)
-    for (int i = 0; i < kMine; ++i) {
-      const int item = warp + i * kFinishWarps;
-      if (item >= kItems) continue;
-      Quad& q = quads[kEarly ? i : 0];
-      if constexpr (!kEarly) q = {}, locate(q, item);
-      float sum[4] = {}, up[4] = {};
-      add_parts<L>(parts, item, lane, sum);
-      if constexpr (kGated) add_parts<L>(parts, item + L::kColumns, lane, up);
-      q.template store<kGated>(c, sum, up);
-    }
+    outputs.store(c, parts);
     if (turn + 1 == share.tiles) break;
     __syncwarp();
     if (warp == 0 && lane == 0) barrier_arrive_expect(l.got, kSplit * L::kPartBytes);
@@ -292,12 +279,12 @@ __device__ void finish(const Call& c, const L& l, const unsigned char* memory, c
 }
 
 template <bool kHalf, int kRows, bool kGated>
-__global__ void __launch_bounds__(kThreads) skinny(const __grid_constant__ Call c) {
+__global__ void __launch_bounds__(Layout<kRows>::kThreads) skinny(const __grid_constant__ Call c) {
   extern __shared__ __align__(1024) unsigned char stages[];
   const Layout<kRows> l(c, stages);
   const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
   const Share share = share_of(c, l.rank);
-  if (warp == kCopyWarp) {
+  if (warp == Layout<kRows>::kCopyWarp) {
     if (lane == 0) make_barriers(c, l);
     __syncwarp();
     cluster_arrive();
@@ -316,7 +303,7 @@ __global__ void __launch_bounds__(kThreads) skinny(const __grid_constant__ Call 
   release_successor();
   cluster_wait();
   if (warp < kMultiplyWarps)
-    multiply<kHalf, kRows>(c, l, share, warp, lane);
+    multiply<kHalf, kRows, kGated>(c, l, share, warp, lane);
   else
     finish<kGated>(c, l, stages, share, warp - kMultiplyWarps, lane);
 }
@@ -359,7 +346,7 @@ void start(const ExecContext& ctx, const Call& c, const SkinnyShape& shape) {
   attributes[1].val.programmaticStreamSerializationAllowed = 1;
   cudaLaunchConfig_t config = {};
   config.gridDim = dim3(static_cast<unsigned>(clusters * kSplit));
-  config.blockDim = dim3(kThreads);
+  config.blockDim = dim3(Layout<kRows>::kThreads);
   config.dynamicSmemBytes = static_cast<size_t>(bytes);
   config.stream = static_cast<cudaStream_t>(ctx.stream);
   config.attrs = attributes, config.numAttrs = 2;
