@@ -23,10 +23,14 @@ inline constexpr int64_t kCounters = kMostPartials + 32;  ///< of a workspace: o
 /// ⌊2³² / d⌋, as far as it fits: divided() of attention_units.cuh divides by d with it.
 constexpr uint32_t inverse_of(int64_t d) { return d == 1 ? ~uint32_t{0} : static_cast<uint32_t>((int64_t{1} << 32) / d); }
 
-/// Rows (query token × query head of one KV head) that a block works on at once.
-constexpr int rows_of(int64_t longest_q, int64_t group) {
-  const int64_t rows = longest_q * group;
-  return rows <= 8 ? 8 : rows <= 16 ? 16 : 64;
+/// What the forms with extras are for.
+constexpr bool has_extras(const AttentionDesc& d) { return d.softcap > 0 || d.alibi != Alibi::none; }
+/// Rows (query token × query head of one KV head) that a block works on at once. Extras have no form for 16, and prefill, whose rows are few only by
+/// accident, has that for 64 alone: each form is 60 KB of code in ten pairs of type and head_dim.
+constexpr int rows_of(const AttentionDesc& d, int64_t longest_q) {
+  const int64_t rows = longest_q * d.gqa_group;
+  if (rows > 16 || d.phase == Phase::prefill) return 64;
+  return rows <= 8 ? 8 : has_extras(d) ? 64 : 16;
 }
 constexpr int64_t padded_dim(const AttentionDesc& d) {
   const int64_t step = is_f8(d.kv_dtype) ? 128 : 64;
@@ -159,11 +163,10 @@ constexpr int64_t most_partials(int64_t rows, int64_t dim) {
   const int64_t fit = kPartialBytes / (node_floats(rows, dim) * 4);
   return fit < kMostPartials ? fit : kMostPartials;
 }
-constexpr int phase_rows(const AttentionDesc& d, int64_t tokens) {
-  return rows_of(d.phase == Phase::decode ? 1 : d.phase == Phase::verify ? kMostVerified : tokens, d.gqa_group);
-}
+/// Query tokens of a sequence from which on the form is the same.
+constexpr int64_t most_q(const AttentionDesc& d) { return d.phase == Phase::decode ? 1 : kMostVerified; }
 constexpr int64_t attention_workspace(const AttentionDesc& d, const Limits& limits) {
-  const int rows = phase_rows(d, limits.tokens), dim = static_cast<int>(padded_dim(d));
+  const int rows = rows_of(d, most_q(d)), dim = static_cast<int>(padded_dim(d));
   const int waiting = waiting_nodes(levels_below(limits.longest_kv));
   const int64_t blocks = int64_t{kMostMultiprocessors} * most_blocks(rows, dim, is_f8(d.kv_dtype));
   const int64_t spilled = waiting - shape_of(rows, dim, is_f8(d.kv_dtype), waiting).shared_nodes;
@@ -172,12 +175,12 @@ constexpr int64_t attention_workspace(const AttentionDesc& d, const Limits& limi
 /// The most that a launch of this desc asks for, whichever rows, lengths and number of blocks it has.
 constexpr int64_t attention_shared_memory(const AttentionDesc& d) {
   constexpr int64_t kMany = 1 << 20;
-  const int most_rows = phase_rows(d, kMany), dim = static_cast<int>(padded_dim(d)), most_waiting = waiting_nodes(levels_below(kMany));
+  const int dim = static_cast<int>(padded_dim(d)), most_waiting = waiting_nodes(levels_below(kMany));
   int64_t most = 0;
-  for (const int rows : {8, 16, 64})
-    for (int waiting = 0; rows <= most_rows && waiting <= most_waiting; ++waiting)
+  for (int64_t q = 1; q <= most_q(d); q *= 2)
+    for (int waiting = 0; waiting <= most_waiting; ++waiting)
       for (const bool alone : {false, true}) {
-        const int64_t bytes = shape_of(rows, dim, is_f8(d.kv_dtype), waiting, alone).bytes;
+        const int64_t bytes = shape_of(rows_of(d, q), dim, is_f8(d.kv_dtype), waiting, alone).bytes;
         most = bytes > most ? bytes : most;
       }
   return most;

@@ -12,7 +12,8 @@ FormFacts facts_of() {
 template <class T, bool F8, int Dim, bool Extras>
 FormFacts form_of_rows(int rows) {
   if (rows == 8) return facts_of<Form<T, F8, Dim, 8, 1, Extras>>();
-  if (rows == 16) return facts_of<Form<T, F8, Dim, 16, 1, Extras>>();
+  if constexpr (!Extras)
+    if (rows == 16) return facts_of<Form<T, F8, Dim, 16, 1, Extras>>();
   return facts_of<Form<T, F8, Dim, 64, 1, Extras>>();
 }
 template <class T, bool F8, int Dim>

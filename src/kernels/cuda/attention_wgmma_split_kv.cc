@@ -18,7 +18,7 @@ constexpr std::string_view kName = "cuda.attention.wgmma_split_kv";
 
 FormFacts form_of(const AttentionDesc& d, int rows) {
   const int dim = static_cast<int>(padded_dim(d));
-  const bool extras = d.softcap > 0 || d.alibi != Alibi::none;
+  const bool extras = has_extras(d);
   if (is_f8(d.kv_dtype)) return attention_form_f8(rows, dim, extras);
   return d.kv_dtype == DType::bf16 ? attention_form_bf16(rows, dim, extras) : attention_form_f16(rows, dim, extras);
 }
@@ -76,7 +76,7 @@ void attend(const FormFacts& form, AttentionCall& c, const Workspace& w, CUtenso
 
 void attention_wgmma_split_kv(const ExecContext& ctx, const AttentionDesc& desc, const AttentionParams& params) {
   if (params.total_q == 0 || params.num_seqs == 0) return;
-  const int rows = rows_of(std::max<int64_t>(params.longest_q, 1), desc.gqa_group), dim = static_cast<int>(padded_dim(desc));
+  const int rows = rows_of(desc, std::max<int64_t>(params.longest_q, 1)), dim = static_cast<int>(padded_dim(desc));
   const FormFacts form = form_of(desc, rows);
   if (form.kernel == nullptr) fail(ErrorCode::internal, kName, "an instantiation", to_text(desc));
   AttentionCall c = call_of(desc, params);

@@ -29,19 +29,18 @@ constexpr bool declares_enough() {
   for (const int64_t group : {1, 8, 17})
     for (const int64_t dim : {64, 128, 192, 256})
       for (const DType kv : {DType::bf16, DType::f8_e4m3})
-        for (const Phase phase : {Phase::decode, Phase::verify, Phase::prefill}) {
-          const AttentionDesc d{.kv_dtype = kv, .gqa_group = group, .head_dim = dim, .phase = phase};
-          const int64_t declared = cuda::attention_shared_memory(d), most_q = phase == Phase::decode   ? 1
-                                                                              : phase == Phase::verify ? cuda::kMostVerified
-                                                                                                       : 4096;
-          for (int64_t q = 1; q <= most_q; q *= 4)
-            for (const int64_t keys : {1, 513, 4096, 1 << 20})
-              for (const bool alone : {false, true})
-                if (cuda::shape_of(cuda::rows_of(q, group), static_cast<int>(cuda::padded_dim(d)), is_f8(kv),
-                                   cuda::waiting_nodes(cuda::levels_below(keys)), alone)
-                        .bytes > declared)
-                  return false;
-        }
+        for (const Phase phase : {Phase::decode, Phase::verify, Phase::prefill})
+          for (const double softcap : {0, 30}) {
+            const AttentionDesc d{.kv_dtype = kv, .gqa_group = group, .head_dim = dim, .phase = phase, .softcap = softcap};
+            const int64_t declared = cuda::attention_shared_memory(d);
+            for (int64_t q = 1; q <= cuda::most_q(d); q += 3)
+              for (const int64_t keys : {1, 513, 4096, 1 << 20})
+                for (const bool alone : {false, true})
+                  if (cuda::shape_of(cuda::rows_of(d, q), static_cast<int>(cuda::padded_dim(d)), is_f8(kv),
+                                     cuda::waiting_nodes(cuda::levels_below(keys)), alone)
+                          .bytes > declared)
+                    return false;
+          }
   return true;
 }
 static_assert(declares_enough());
