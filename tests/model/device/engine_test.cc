@@ -11,11 +11,13 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "../scaled_checkpoint.h"
 #include "attune/engine.h"
 #include "attune/error.h"
 #include "core/thread_pool.h"
+#include "device/runtime.h"
 #include "device/upload.h"
 
 namespace attune {
@@ -259,6 +261,26 @@ TEST(DeviceEngine, PreemptionChangesNoToken) {
   Engine probe(wide);
   narrow.kv_cache_memory_bytes = probe.model().kv_bytes_per_token * probe.model().block_size * 4;
   expect_same_bits(run(wide, several(6), greedy(40), true), run(narrow, several(6), greedy(40), true), "preempted");
+}
+
+/// Every GPU of the machine at once, each engine made and driven by a thread of its own: the bits of the first one alone.
+TEST(DeviceEngine, GpusSideBySideGiveTheSameBits) {
+  std::vector<std::string> gpus;
+  for (const DeviceProps& d : present_devices())
+    if (d.name.starts_with("cuda")) gpus.push_back(d.name);
+  if (gpus.size() < 2) GTEST_SKIP() << "one GPU";
+  EngineOptions first = options_for(kModel, "cuda", "bfloat16");
+  const auto expected = run(first, several(6), greedy(40, 0), true);
+  std::vector<std::vector<Answer>> answers(gpus.size());
+  std::vector<std::thread> threads;
+  for (size_t i = 0; i < gpus.size(); ++i)
+    threads.emplace_back([&, i] {
+      EngineOptions o = first;
+      o.device = gpus[i];
+      answers[i] = run(o, several(6), greedy(40, 0), true);
+    });
+  for (std::thread& t : threads) t.join();
+  for (size_t i = 0; i < gpus.size(); ++i) expect_same_bits(expected, answers[i], gpus[i]);
 }
 
 /// Pieces of an upload take turns in pinned memory: all of them arrive as they were.
