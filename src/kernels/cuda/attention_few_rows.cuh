@@ -56,7 +56,7 @@ __device__ __forceinline__ void load_values(Operands<F>& operands, uint32_t valu
 /// Starts S = K·Qᵀ for one tile and the group's columns.
 template <class F>
 __device__ __forceinline__ void start_scores(float (&s)[F::kScores], const Operands<F>& operands, uint32_t keys, uint32_t query) {
-  const uint64_t k = swizzled_matrix(keys), q = swizzled_matrix(query);
+  const uint64_t k = swizzled_matrix(of_first(keys)), q = swizzled_matrix(of_first(query));
   wgmma_fence();
 #pragma unroll
   for (int step = 0; step < F::kDim / 16; ++step) {
@@ -73,7 +73,7 @@ __device__ __forceinline__ void start_scores(float (&s)[F::kScores], const Opera
 /// Starts Oᵀ += Vᵀ·Pᵀ for one tile and the group's columns.
 template <class F>
 __device__ __forceinline__ void start_values(float (&o)[F::kDimBlocks][F::kScores], const Operands<F>& operands, uint32_t values, uint32_t weights) {
-  const uint64_t v = swizzled_matrix(values), w = swizzled_matrix(weights);
+  const uint64_t v = swizzled_matrix(of_first(values)), w = swizzled_matrix(of_first(weights));
 #pragma unroll
   for (int b = 0; b < F::kDimBlocks; ++b) pin(o[b]);
   wgmma_fence();

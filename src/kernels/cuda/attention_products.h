@@ -13,6 +13,9 @@ namespace attune::cuda {
 /// Waits for `threads` threads that name the same barrier (1..15; 0 is the block's).
 __device__ __forceinline__ void named_sync(int barrier, int threads) { asm volatile("bar.sync %0, %1;" ::"r"(barrier), "r"(threads) : "memory"); }
 
+/// What all lanes have, so that the compiler knows: descriptors of products then cost few instructions and no vector registers.
+__device__ __forceinline__ uint32_t of_first(uint32_t x) { return __shfl_sync(~0u, x, 0); }
+
 /// Copies `bytes`, a multiple of 16 as are both addresses.
 __device__ __forceinline__ void copy_bytes(uint32_t to, const void* from, uint32_t bytes, uint32_t barrier) {
   asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(to), "l"(from), "r"(bytes),

@@ -39,6 +39,7 @@
 //      and up to a third less code; before, same run: 128, 74.3, 147, 18.6, verify of e4m3 32×4k 130                       127 | 69.5 | 139 | 18.3 | 119
 //  14  what a block keeps of a fold is read by instructions for shared memory, and most of the next node stands there, too, in place of a fourth tile:
 //      8×4k 48.7 → 47.1, e4m3 42.7 → 41.7                                                  124.5 | 69.6 | 130 (before, same run: 137.7) | 18.5 | 117
+//  15  few rows: addresses of products known to be the same in all lanes: e4m3 256×1k 133.8 → 131.9
 // What bounds it: bf16 decode the memory system; e4m3 the latency of a tile's chain (two barriers, conversions) at four warps a scheduler; 64 rows
 // the ends of chunks (without them 134 and, e4m3, 116, before 13) and, of few sequences, the join; one short batch the wait for the predecessor, the
 // first tile and the join. Tried for 64 rows: blocks that start late, so that ends of chunks of a multiprocessor's two do not coincide: 165 → 169,
@@ -47,7 +48,11 @@
 // two, which spill: 1×4k 18.6 → 22.9; the block table brought to L2 before it is needed: no change; the next tile's scores asked for before this
 // one's values, which are multiplied while those become exponentials: 137.5 → 139.6, e4m3 119 → 132, and 121 where keys come a tile ahead of values;
 // keys copied by one warp and values by another: 1×4k at block 16 20.2 → 19.0, at 64 18.4 → 19.0, 8×4k 48.6 → 49.7; maxima by pairs in place of a
-// chain: no change; a whole fold a block where few sequences leave a multiprocessor one block: 8×4k 47 → 66.
+// chain: no change; a whole fold a block where few sequences leave a multiprocessor one block: 8×4k 47 → 66; scores as products of e4m3, queries as
+// sums of two, so that only values are converted: verify of e4m3 116 → 109.5 and 41.5 → 39.5, decode 69.4 → 71.5 (more operands), and queries of f16
+// are off by 2⁻⁹; with the next tile's scores on their way while this one's become weights 121; values' products 128 columns wide, addresses known to
+// be the same in all lanes: no change, and 1×4k 18.5 → 20.0. A profile of e4m3 32×4k (ncu): tensor cores 30 % busy, issue slots 49, paths to shared
+// memory 58; a consumer's time 43 % products and waiting for them, 27 % weights.
 #include "kernels/cuda/attention_few_rows.cuh"
 #include "kernels/cuda/attention_many_rows.cuh"
 
