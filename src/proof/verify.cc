@@ -155,7 +155,8 @@ class OpVerifier {
       course_.step(kernel.info.name);
       return !ran;
     });
-    if (o_.fuzz_seconds > 0) fuzz(kernel, r);
+    bool done = r.cases + static_cast<int64_t>(r.skipped.size()) == r.planned;
+    if (o_.fuzz_seconds > 0) done = fuzz(kernel, r);
     if (r.cases == 0 && o_.suite != VerifySuite::laws) {
       r.status = KernelReport::Status::not_run, r.reason = course_.stopped()   ? "the run was ended in its first case"
                                                            : r.skipped.empty() ? "no random case of it was found in its time"
@@ -163,10 +164,8 @@ class OpVerifier {
       return r;
     }
     judge_together(kernel, r);
-    const bool planned = o_.desc.empty() && o_.fuzz_seconds == 0 && !course_.stopped();
-    if (planned && o_.suite == VerifySuite::everything) judge_declaration(kernel, plan, r);
-    if (planned && (o_.suite == VerifySuite::everything || o_.suite == VerifySuite::laws)) judge_laws(kernel, r);
-    if (r.failed > 0) r.status = KernelReport::Status::failed;
+    done &= judge_whole(kernel, plan, r);
+    r.status = r.failed > 0 ? KernelReport::Status::failed : done ? KernelReport::Status::passed : KernelReport::Status::ended_early;
     r.seconds = seconds_since(start);
     return r;
   }
@@ -365,17 +364,28 @@ class OpVerifier {
            again());
   }
 
-  /// A new random case until the time is over; the seeds follow from the first.
-  void fuzz(const Kernel<Op>& kernel, KernelReport& r) {
+  /// A new random case until the time is over; the seeds follow from the first. False if the run was ended before that.
+  bool fuzz(const Kernel<Op>& kernel, KernelReport& r) {
     const auto start = Clock::now();
-    for (uint64_t i = 0; seconds_since(start) < fuzz_share_ && !course_.stopped() && r.failed < static_cast<int64_t>(kFailuresKept); ++i) {
+    for (uint64_t i = 0; seconds_since(start) < fuzz_share_ && r.failed < static_cast<int64_t>(kFailuresKept); ++i) {
+      if (course_.stopped()) return false;
       const auto c = random_case(kernel, o_.seed * 1'000'000'007 + i);
       if (!c) continue;
       static_cast<void>(run_one(kernel, {*c, i % 2 == 0 ? Guard::after : Guard::before, i % 4 == 0, {}}, r));
     }
+    return true;
   }
 
   // ---- what is declared --------------------------------------------------------------------------------------------------------------------
+
+  /// What a run of planned cases says of a kernel beyond them. False if the run was ended before that.
+  bool judge_whole(const Kernel<Op>& kernel, const std::vector<Planned<Op>>& plan, KernelReport& r) {
+    const bool whole = o_.suite == VerifySuite::everything;
+    if (!o_.desc.empty() || o_.fuzz_seconds > 0 || (!whole && o_.suite != VerifySuite::laws)) return true;
+    if (course_.stopped()) return false;
+    if (whole) judge_declaration(kernel, plan, r);
+    return judge_laws(kernel, r);
+  }
 
   void judge_declaration(const Kernel<Op>& kernel, const std::vector<Planned<Op>>& plan, KernelReport& r) {
     std::vector<Case<Op>> cases;
@@ -395,11 +405,12 @@ class OpVerifier {
     }
   }
 
-  void judge_laws(const Kernel<Op>& kernel, KernelReport& r) {
+  bool judge_laws(const Kernel<Op>& kernel, KernelReport& r) {
     if constexpr (std::is_same_v<Op, Sample>) {
       Task task = task_of(kernel, fmt::format("attune verify --kernel {} --suite laws --seed {}{}", kernel.info.name, o_.seed, on_device()));
       task.kind = Task::Kind::laws, task.seed = o_.seed;
       const TaskResult done = perform_(task);
+      if (done.laws.empty() && done.result.inconclusive && course_.stopped()) return false;
       if (done.laws.empty()) fail(r, done.result.text, task.repro);
       for (const LawResult& law : done.laws) {
         r.draws += law.draws;
@@ -407,6 +418,7 @@ class OpVerifier {
       }
     }
     (void)kernel, (void)r;
+    return true;
   }
 
   // ---- equal tags, equal bits --------------------------------------------------------------------------------------------------------------
@@ -548,7 +560,7 @@ std::vector<std::string> ops_of(const VerifyOptions& o) {
 }  // namespace
 
 std::string_view to_text(KernelReport::Status s) {
-  constexpr std::string_view kNames[] = {"passed", "failed", "not run"};
+  constexpr std::string_view kNames[] = {"passed", "failed", "not run", "ended_early"};
   return kNames[static_cast<int>(s)];
 }
 
@@ -557,7 +569,10 @@ int64_t VerifyReport::failed() const {
          std::count_if(tags.begin(), tags.end(), [](const auto& t) { return !t.held(); });
 }
 
-bool VerifyReport::held() const { return failed() == 0 && !stopped && required_not_run.empty() && nothing_ran.empty(); }
+bool VerifyReport::held() const {
+  const bool ended_early = std::any_of(kernels.begin(), kernels.end(), [](const auto& k) { return k.status == KernelReport::Status::ended_early; });
+  return failed() == 0 && !stopped && !ended_early && required_not_run.empty() && nothing_ran.empty();
+}
 
 namespace {
 
