@@ -300,7 +300,7 @@ std::vector<BenchQuery> bench_queries(const ExplainQuery& model) {
     if (s.op != "attention" && s.op != "matmul") continue;
     BenchQuery q{.op = s.op, .desc = s.desc, .threads = model.threads, .device = model.device, .plant = model.plant};
     if (s.op == "attention") {
-      const Phase phase = parse_attention_desc(s.desc).phase;
+      const Phase phase = parse_desc<Attention>(s.desc).phase;
       q.batch = s.bucket.sequences, q.context = s.bucket.longest_kv;
       q.q_len = phase == Phase::decode ? 1 : std::min<int64_t>(phase == Phase::verify ? 8 : 512, q.context);
     } else {

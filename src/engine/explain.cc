@@ -154,14 +154,6 @@ Phase parse_phase(const std::string& text) {
   return p;
 }
 
-template <class Op>
-typename Op::Desc parse_any(const std::string& text) {
-  if constexpr (std::is_same_v<Op, Attention>)
-    return parse_attention_desc(text);
-  else
-    return parse_desc<Op>(text);
-}
-
 /// The same rules as at a load, without a probe: on the CPU, or if asked, one order of arithmetic for all variants of a use.
 KernelBinder::Options binder_of(const ExplainQuery& q, const DeviceProps& device) {
   check_plant(q.plant);
@@ -193,7 +185,7 @@ std::vector<Ask<Op>> asks_beside(const typename Op::Desc& desc, const Bucket& bu
 
 template <class Op>
 Selection select_desc(const ExplainQuery& q, const DeviceProps& device) {
-  typename Op::Desc desc = parse_any<Op>(q.desc);
+  typename Op::Desc desc = parse_desc<Op>(q.desc);
   if constexpr (std::is_same_v<Op, Attention>)
     if (q.desc.find("phase=") == std::string::npos) desc.phase = parse_phase(q.phase);
   return KernelBinder(binder_of(q, device)).select_all<Op>(q.role, asks_beside<Op>(desc, bucket_of(q))).back();

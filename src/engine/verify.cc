@@ -40,16 +40,20 @@ void say_failures(const VerifyQuery& q, const std::vector<Failure>& failures, in
   if (all > static_cast<int64_t>(failures.size())) say(q, fmt::format("  … and {} more", all - static_cast<int64_t>(failures.size())));
 }
 
+std::string_view status_word(KernelReport::Status s) {
+  return s == KernelReport::Status::passed ? "passed" : s == KernelReport::Status::ended_early ? "ENDED EARLY" : "FAILED";
+}
+
 std::string kernel_line(const KernelReport& k) {
   if (k.status == KernelReport::Status::not_run) return fmt::format("{:<30} not run: {}", k.kernel, k.reason);
   std::string out = fmt::format("{:<30} {} {:>5} cases, error {:.3f} of the bound, mean square {:.2f} of 4, {:.1f} s", k.kernel,
-                                k.held() ? "passed" : "FAILED", k.cases, k.max_error_over_bound, k.nmse_ratio, k.seconds);
+                                status_word(k.status), k.cases, k.max_error_over_bound, k.nmse_ratio, k.seconds);
   if (k.lean_ratio > 0) out += fmt::format("; lean {:.2f} of the allowed", k.lean_ratio);
   if (k.max_of_tolerance > 0) out += fmt::format("; {:.3f} of the suite's tolerance", k.max_of_tolerance);
   if (k.orders > 0) out += fmt::format("; {} in other orders", k.orders);
   if (k.replays > 0) out += fmt::format("; {} graph replays", k.replays);
   if (k.cases < k.planned && k.cases + static_cast<int64_t>(k.skipped.size()) < k.planned)
-    out += fmt::format("; ENDED EARLY: {} cases were planned", k.planned);
+    out += fmt::format("; {}{} cases were planned", k.status == KernelReport::Status::failed ? "ENDED EARLY: " : "", k.planned);
   if (!k.skipped.empty()) out += fmt::format("; {} cases skipped: {}", k.skipped.size(), k.skipped[0].text);
   if (k.draws > 0) out += fmt::format("; {} draws", k.draws);
   if (!k.where.empty()) out += "; worst at " + k.where;

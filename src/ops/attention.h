@@ -117,6 +117,7 @@ struct AttentionCapability {
 /// The op: its name, its parts and its field list, written once.
 struct Attention {
   static constexpr std::string_view kName = "attention";
+  static constexpr std::string_view kMoreKeys = "heads";
   using Desc = AttentionDesc;
   using Params = AttentionParams;
   using Capability = AttentionCapability;
@@ -147,17 +148,16 @@ struct Attention {
     f(FieldName{"out_scale", "out_scale"}, c.out_scale, d.out_scale, def.out_scale, kYesNo);
     f(FieldName{"lse", "lse"}, c.lse, d.lse, def.lse, kYesNo);
   }
+
+  /// `heads=Hq:Hkv` of desc text: two fields that have no keys of their own.
+  static bool parse_word(std::string_view key, std::string_view value, Desc& desc);
+  /// Throws InvalidArgument unless the desc makes sense: sizes in their domains, per-head scales where a type needs none refused.
+  static void validate(const Desc& desc);
 };
 using AttentionKernel = Kernel<Attention>;
 
 /// "q=bf16 kv=f8_e4m3 heads=40:8 head_dim=96 block=16 mask=causal window=1024"
 std::string to_text(const AttentionDesc& desc);
-
-/// The inverse of to_text; unnamed fields keep their defaults. InvalidArgument names the key and what was expected. Validates.
-AttentionDesc parse_attention_desc(std::string_view text);
-
-/// Throws InvalidArgument unless the desc makes sense: sizes in their domains, per-head scales where a type needs none refused.
-void validate(const AttentionDesc& desc);
 
 /// The oracle: any field, double arithmetic, one thread. See attention_ref.cc for the formula.
 void attention_ref(const ExecContext& ctx, const AttentionDesc& desc, const AttentionParams& params);

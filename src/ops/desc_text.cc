@@ -29,13 +29,6 @@ std::string to_text(const AttentionDesc& d) {
   return out.insert(at, fmt::format(" heads={}:{}", d.num_q_heads(), d.num_kv_heads));
 }
 
-void validate(const AttentionDesc& d) {
-  validate_fields<Attention>(d);
-  if (d.q_scale != Scales::none && !is_f8(d.q_dtype)) bad_value("q_scale", "none unless q is an 8-bit float", value_text(d.q_scale));
-  if (d.kv_scale != Scales::none && !is_f8(d.kv_dtype)) bad_value("kv_scale", "none unless kv is an 8-bit float", value_text(d.kv_scale));
-  if (d.mask == Mask::tree && d.kv_source != KvSource::self_paged) bad_value("mask", "tree only with kv_source=self_paged", value_text(d.kv_source));
-}
-
 namespace {
 
 void parse_heads(std::string_view text, AttentionDesc& d) {
@@ -51,17 +44,17 @@ void parse_heads(std::string_view text, AttentionDesc& d) {
 
 }  // namespace
 
-AttentionDesc parse_attention_desc(std::string_view text) {
-  AttentionDesc d;
-  for (const auto& word : split_desc("desc", text)) {
-    if (word.key == "heads") {
-      parse_heads(word.value, d);
-    } else if (!parse_field<Attention>(word, d)) {
-      bad_value("desc", "one of the keys heads, " + known_keys<Attention>(), word.key);
-    }
-  }
-  validate(d);
-  return d;
+bool Attention::parse_word(std::string_view key, std::string_view value, AttentionDesc& d) {
+  if (key != kMoreKeys) return false;
+  parse_heads(value, d);
+  return true;
+}
+
+void Attention::validate(const AttentionDesc& d) {
+  validate_fields<Attention>(d);
+  if (d.q_scale != Scales::none && !is_f8(d.q_dtype)) bad_value("q_scale", "none unless q is an 8-bit float", value_text(d.q_scale));
+  if (d.kv_scale != Scales::none && !is_f8(d.kv_dtype)) bad_value("kv_scale", "none unless kv is an 8-bit float", value_text(d.kv_scale));
+  if (d.mask == Mask::tree && d.kv_source != KvSource::self_paged) bad_value("mask", "tree only with kv_source=self_paged", value_text(d.kv_source));
 }
 
 }  // namespace attune

@@ -44,14 +44,6 @@ constexpr int64_t kLargestPool = 65536;
 
 constexpr std::string_view rows_key(std::string_view op) { return op == "matmul" ? "m" : "rows"; }
 
-template <class Op>
-typename Op::Desc desc_of(const std::string& text) {
-  if constexpr (std::is_same_v<Op, Attention>)
-    return parse_attention_desc(text);
-  else
-    return parse_desc<Op>(text);
-}
-
 uint64_t parse_seed(std::string_view text) {
   uint64_t seed = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seed);
@@ -94,7 +86,7 @@ Case<Op> parse_case(std::string_view text) {
       desc += (desc.empty() ? "" : " ") + word.key + "=" + word.value;
     }
   }
-  c.desc = desc_of<Op>(desc);
+  c.desc = parse_desc<Op>(desc);
   if constexpr (std::is_same_v<Op, Attention>) {
     if (c.q_lens.empty()) c.q_lens.assign(std::max<size_t>(c.kv_lens.size(), 1), 1);
     if (c.kv_lens.empty()) c.kv_lens = c.q_lens;

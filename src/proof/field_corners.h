@@ -80,9 +80,9 @@ bool is_affordable(const Desc&) {
 /// True if the op accepts the desc at all.
 template <class Op>
 bool is_valid(const typename Op::Desc& desc) {
-  if constexpr (std::is_same_v<Op, Attention>) {
+  if constexpr (HasValidate<Op>) {
     try {
-      validate(desc);
+      Op::validate(desc);
     } catch (const Error&) {
       return false;
     }

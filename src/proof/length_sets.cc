@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "proof/field_corners.h"
+#include "select/desc_text.h"
 
 namespace attune {
 namespace {
@@ -78,7 +79,7 @@ std::optional<AttentionDesc> desc_of(const AttentionKernel& kernel, const Length
   const std::string base = fmt::format("{} heads={}:{} head_dim={} block={} phase={} {} {}", kTypes[(turn / 2) % kTypes.size()], heads.q, heads.kv,
                                        kHeadDims[(turn / 3 + turn) % kHeadDims.size()], kBlocks[(turn + turn / 4) % kBlocks.size()],
                                        to_text(set.phase), set.desc, kExtras[(turn / 5 + turn) % kExtras.size()]);
-  const AttentionDesc desc = parse_attention_desc(base);
+  const AttentionDesc desc = parse_desc<Attention>(base);
   if (!admits(kernel, desc)) return std::nullopt;
   return desc;
 }

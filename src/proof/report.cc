@@ -76,7 +76,11 @@ std::string to_json(const VerifyReport& r, const VerifyOptions& o, const std::st
   int64_t cases = 0;
   for (const auto& k : r.kernels) cases += k.cases;
   using enum KernelReport::Status;
-  j["counts"] = {{"passed", count_of(r, passed)}, {"failed", count_of(r, failed)}, {"not_run", count_of(r, not_run)}, {"cases", cases}};
+  j["counts"] = {{"passed", count_of(r, passed)},
+                 {"failed", count_of(r, failed)},
+                 {"not_run", count_of(r, not_run)},
+                 {"ended_early", count_of(r, ended_early)},
+                 {"cases", cases}};
   j["kernels"] = Json::array(), j["tags"] = Json::array();
   for (const auto& k : r.kernels) j["kernels"].push_back(kernel_json(k));
   for (const auto& t : r.tags)
@@ -136,7 +140,7 @@ void write_record(const std::string& path, const VerifyRecord& record) { write_c
 
 void merge(VerifyRecord& record, const VerifyReport& report, const std::string& machine, const std::string& commit, int64_t time) {
   for (const KernelReport& k : report.kernels) {
-    if (k.status == KernelReport::Status::not_run) continue;
+    if (k.status == KernelReport::Status::not_run || k.status == KernelReport::Status::ended_early) continue;
     record[k.kernel] = {k.version, time, machine, commit, k.held(), k.cases, k.max_error_over_bound, k.nmse_ratio, k.worst_case + ": " + k.where};
   }
 }

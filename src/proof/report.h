@@ -36,7 +36,7 @@ VerifyRecord read_record(const std::string& path, std::string* complaint = nullp
 /// Replaces the file at once, so that a reader never sees half of it; makes its folder. IoError.
 void write_record(const std::string& path, const VerifyRecord& record);
 
-/// Adds what a report says of the kernels that ran; the others keep what was known.
+/// Adds what a report says of the kernels that ran to their end; the others keep what was known.
 void merge(VerifyRecord& record, const VerifyReport& report, const std::string& machine, const std::string& commit, int64_t time);
 
 /// "2026-05-04 13:37 UTC, 214 cases, largest error 0.410 of its bound"; says if kernel or machine were others.

@@ -4,17 +4,12 @@
 
 #include <algorithm>
 #include <chrono>
-#include <map>
 #include <optional>
-#include <set>
 
 #include "core/error.h"
-#include "proof/covering.h"
 #include "proof/field_apart.h"
-#include "proof/length_sets.h"
+#include "proof/plan.h"
 #include "proof/planted.h"
-#include "proof/product.h"
-#include "proof/suites.h"
 #include "select/select.h"
 
 namespace attune {
@@ -23,34 +18,12 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr size_t kFailuresKept = 5;
-constexpr double kWholeReference = 20e6, kWholeReferenceOfAll = 1e9;  // FLOP up to which every output is compared
-constexpr double kSlowest = 20e6;                                     // FLOP that a reference kernel is asked for
-constexpr double kLargestOfAll = 4e10;                                // FLOP of a case of attention with --all
-
-/// Kernels made to be read, or to be wrong: they are asked for small problems only.
-bool is_slow(const KernelInfo& kernel) { return kernel.tier == Tier::reference || kernel.backend() == "planted"; }
-
-/// A tag that says so promises no equal bits between calls of different shape.
-bool is_ordered(const KernelInfo& kernel) { return kernel.reduction.find("unordered") == std::string_view::npos; }
-
-template <class Op>
-constexpr bool kHasLengthSets = std::is_same_v<Op, Attention> || std::is_same_v<Op, Matmul> || std::is_same_v<Op, KvWrite>;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 bool matches_any(const std::vector<std::string>& globs, std::string_view name) {
   return std::any_of(globs.begin(), globs.end(), [&](const std::string& g) { return glob_matches(g, name); });
 }
-
-/// A problem with how it is to be judged.
-template <class Op>
-struct Planned {
-  Case<Op> problem;
-  Guard guard = Guard::after;
-  bool order = false;  ///< also alone, in chunks, as decode steps
-  Tolerance tolerance;
-  std::string name;  ///< in a suite
-};
 
 /// How far a run is, and whether it is to end.
 class Course {
@@ -75,7 +48,7 @@ template <class Op>
 class OpVerifier {
  public:
   OpVerifier(const VerifyOptions& options, double fuzz_share, const Performer& perform, Course& course, VerifyReport& report)
-      : o_(options), fuzz_share_(fuzz_share), perform_(perform), course_(course), report_(report) {}
+      : o_(options), fuzz_share_(fuzz_share), perform_(perform), course_(course), report_(report), planner_(options) {}
 
   void run() {
     std::vector<const Kernel<Op>*> ran;
@@ -85,13 +58,13 @@ class OpVerifier {
       if (o_.on_kernel) o_.on_kernel(r);
       report_.kernels.push_back(std::move(r));
     }
-    for_each_pair(ran, [&](const Kernel<Op>& a, const Kernel<Op>& b) {
+    for (const auto& [a, b] : planner_.pairs_of(ran)) {
       if (course_.stopped()) return;
-      TagReport t = compare(a, b);
+      TagReport t = compare(*a, *b);
       if (t.cases == 0 && course_.stopped()) return;
       if (o_.on_tag) o_.on_tag(t);
       report_.tags.push_back(std::move(t));
-    });
+    }
   }
 
   /// What run() would do.
@@ -99,23 +72,21 @@ class OpVerifier {
     std::vector<const Kernel<Op>*> runnable;
     for (const Kernel<Op>* kernel : asked()) {
       if (!check_device(kernel->info, kernel->launch != nullptr, o_.device).empty()) continue;
-      PlannedWork w{.kernel = std::string(kernel->info.name)};
-      KernelReport unused;
-      w.cases = static_cast<int64_t>(plan_of(*kernel, unused, &w).size());
+      PlannedWork w = planner_.plan_of(*kernel).work;
       if (w.cases == 0) continue;
       runnable.push_back(kernel), out.push_back(std::move(w));
     }
-    for_each_pair(runnable, [&](const Kernel<Op>& a, const Kernel<Op>& b) {
-      out.push_back(
-          {.kernel = std::string(a.info.name), .other = std::string(b.info.name), .cases = static_cast<int64_t>(common_cases(a, b).size())});
-    });
+    for (const auto& [a, b] : planner_.pairs_of(runnable))
+      out.push_back({.kernel = std::string(a->info.name),
+                     .other = std::string(b->info.name),
+                     .cases = static_cast<int64_t>(planner_.common_cases(*a, *b).size())});
   }
 
   void list(std::vector<ListedKernel>& out) const {
     for (const Kernel<Op>* kernel : asked()) {
       ListedKernel l{.kernel = std::string(kernel->info.name), .op = std::string(Op::kName), .reason = {}, .cases = {}};
       l.reason = to_text(check_device(kernel->info, kernel->launch != nullptr, o_.device));
-      for (const Case<Op>& c : problems_of(*kernel)) l.cases.push_back(to_text(c));
+      for (const Case<Op>& c : planner_.problems_of(*kernel)) l.cases.push_back(to_text(c));
       out.push_back(std::move(l));
     }
   }
@@ -143,19 +114,21 @@ class OpVerifier {
       r.status = KernelReport::Status::not_run, r.reason = "the run was ended before it";
       return r;
     }
-    std::vector<Planned<Op>> plan = plan_of(kernel, r, nullptr);
+    auto [plan, pairs, work] = planner_.plan_of(kernel);
+    r.pairs_covered = pairs.covered, r.pairs_possible = pairs.possible, r.pairs_too_large = pairs.too_large;
     if (plan.empty() && o_.suite != VerifySuite::laws && o_.fuzz_seconds == 0) {
       r.status = KernelReport::Status::not_run, r.reason = o_.desc.empty() ? "no case of this suite suits it" : refusal(kernel);
       return r;
     }
-    r.planned = static_cast<int64_t>(plan.size());
+    r.planned = work.cases;
     std::erase_if(plan, [&](const auto& p) {
       if (course_.stopped()) return true;
       const bool ran = run_one(kernel, p, r);
       course_.step(kernel.info.name);
       return !ran;
     });
-    if (o_.fuzz_seconds > 0) fuzz(kernel, r);
+    bool done = r.cases + static_cast<int64_t>(r.skipped.size()) == r.planned;
+    if (o_.fuzz_seconds > 0) done = fuzz(kernel, r);
     if (r.cases == 0 && o_.suite != VerifySuite::laws) {
       r.status = KernelReport::Status::not_run, r.reason = course_.stopped()   ? "the run was ended in its first case"
                                                            : r.skipped.empty() ? "no random case of it was found in its time"
@@ -163,117 +136,13 @@ class OpVerifier {
       return r;
     }
     judge_together(kernel, r);
-    const bool planned = o_.desc.empty() && o_.fuzz_seconds == 0 && !course_.stopped();
-    if (planned && o_.suite == VerifySuite::everything) judge_declaration(kernel, plan, r);
-    if (planned && (o_.suite == VerifySuite::everything || o_.suite == VerifySuite::laws)) judge_laws(kernel, r);
-    if (r.failed > 0) r.status = KernelReport::Status::failed;
+    done &= judge_whole(kernel, plan, r);
+    r.status = r.failed > 0 ? KernelReport::Status::failed : done ? KernelReport::Status::passed : KernelReport::Status::ended_early;
     r.seconds = seconds_since(start);
     return r;
   }
 
   std::string refusal(const Kernel<Op>& kernel) const { return to_text(check(kernel, o_.device, parse_case<Op>(o_.desc).desc)); }
-
-  // ---- plans -------------------------------------------------------------------------------------------------------------------------------
-
-  std::vector<Planned<Op>> plan_of(const Kernel<Op>& kernel, KernelReport& r, PlannedWork* work) const {
-    if (o_.fuzz_seconds > 0 || o_.suite == VerifySuite::laws) return {};
-    if (!o_.desc.empty()) return plan_of_desc(kernel);
-    if (o_.suite == VerifySuite::seed) return plan_of_seed_suite(kernel);
-    std::vector<Planned<Op>> plan;
-    if (o_.suite == VerifySuite::everything) add_covering(kernel, plan, r, work);
-    add_length_sets(kernel, plan);
-    if (is_slow(kernel.info)) std::erase_if(plan, [](const auto& p) { return flops_of(p.problem) > kSlowest; });
-    return plan;
-  }
-
-  /// The case itself; or, where the text has no lengths, some.
-  std::vector<Planned<Op>> plan_of_desc(const Kernel<Op>& kernel) const {
-    constexpr int64_t kOfDesc = 8;
-    const Case<Op> given = parse_case<Op>(o_.desc);
-    std::vector<Planned<Op>> plan;
-    if (!admits(kernel, given.desc)) return plan;
-    std::vector<Case<Op>> cases;
-    const std::string words = " " + o_.desc;
-    const bool has_lengths = words.find(" q_lens=") != std::string::npos || words.find(" kv_lens=") != std::string::npos ||
-                             words.find(" m=") != std::string::npos ||
-                             words.find(std::is_same_v<Op, Matmul> ? " seed=" : " rows=") != std::string::npos;
-    if (has_lengths) cases.push_back(given);
-    for (int64_t i = 0; !has_lengths && i < (o_.samples > 0 ? o_.samples : kOfDesc); ++i)
-      cases.push_back(case_of<Op>(given.desc, o_.seed * 1000 + static_cast<uint64_t>(i) + 1));
-    for (const auto& c : cases) {
-      plan.push_back({c, Guard::after, true, {}, {}});
-      plan.push_back({c, Guard::before, false, {}, {}});
-    }
-    return plan;
-  }
-
-  std::vector<Planned<Op>> plan_of_seed_suite(const Kernel<Op>& kernel) const {
-    std::vector<Planned<Op>> plan;
-    if constexpr (std::is_same_v<Op, Attention>)
-      for (const SuiteCase& s : seed_suite())
-        if (kernel.info.tier != Tier::reference && admits(kernel, s.problem.desc))
-          plan.push_back({s.problem, Guard::after, false, s.tolerance, s.name});
-    (void)kernel;
-    return plan;
-  }
-
-  void add_covering(const Kernel<Op>& kernel, std::vector<Planned<Op>>& plan, KernelReport& r, PlannedWork* work) const {
-    PairCoverage coverage;
-    std::vector<Case<Op>> cases = covering_cases(kernel, o_.seed, &coverage);
-    r.pairs_covered = coverage.covered, r.pairs_possible = coverage.possible, r.pairs_too_large = coverage.too_large;
-    const int64_t usual = kUsualDraws * (o_.all ? 10 : 1), drawn = o_.samples > 0 && !o_.all ? o_.samples : usual;
-    const std::vector<Case<Op>> covering = cases;
-    for (int64_t i = 0; i < drawn; ++i)
-      if (auto c = draw_case(kernel, o_.seed, i)) cases.push_back(std::move(*c));
-    for (Case<Op>& c : end_cases(kernel, o_.seed)) cases.push_back(std::move(c));
-    // Half of the cases have the forbidden page before their data; every third is also run in pieces (of a reference, which is slow, every 12th).
-    const size_t pieces = is_slow(kernel.info) ? 12 : 3;
-    for (size_t i = 0; i < cases.size(); ++i)
-      plan.push_back({std::move(cases[i]), i % 2 == 0 ? Guard::after : Guard::before, o_.all || i % pieces == 0, {}, {}});
-    if (o_.all) add_product(kernel, covering, plan, work);
-  }
-
-  /// Every covering desc at every length; of a bounded run so many cases, spread over them.
-  void add_product(const Kernel<Op>& kernel, const std::vector<Case<Op>>& covering, std::vector<Planned<Op>>& plan, PlannedWork* work) const {
-    const double most = is_slow(kernel.info) ? kSlowest : kLargestOfAll;
-    Product<Op> all = product_of(kernel, covering, o_.seed, most);
-    const auto found = static_cast<int64_t>(all.cases.size());
-    std::vector<Case<Op>> cases = spread(std::move(all.cases), o_.samples);
-    if (work)
-      work->descs = all.descs, work->lengths = all.lengths, work->product = found, work->too_large = all.too_large,
-      work->left_out = found - static_cast<int64_t>(cases.size());
-    for (size_t i = 0; i < cases.size(); ++i) {
-      const bool order = !is_slow(kernel.info) && flops_of(cases[i]) <= (std::is_same_v<Op, Attention> ? kWholeReferenceOfAll : kWholeReference);
-      plan.push_back({std::move(cases[i]), i % 2 == 0 ? Guard::after : Guard::before, order, {}, {}});
-    }
-  }
-
-  /// At most so many (0: all), spread evenly.
-  static std::vector<Case<Op>> spread(std::vector<Case<Op>> cases, int64_t most) {
-    const auto kept = static_cast<size_t>(most);
-    if (most == 0 || cases.size() <= kept) return cases;
-    std::vector<Case<Op>> out;
-    for (size_t i = 0; i < kept; ++i) out.push_back(std::move(cases[i * cases.size() / kept]));
-    return out;
-  }
-
-  void add_length_sets(const Kernel<Op>& kernel, std::vector<Planned<Op>>& plan) const {
-    if constexpr (std::is_same_v<Op, Attention>) {
-      const double most = is_slow(kernel.info) ? kSlowest : o_.all ? kLargestOfAll : 2e8;
-      for (auto& c : length_set_cases(kernel, o_.seed, most, o_.all ? 12 : 1, o_.all)) {
-        const bool order = !is_slow(kernel.info) && flops_of(c) <= (o_.all ? 1e9 : kWholeReference);
-        plan.push_back({std::move(c), Guard::after, order, {}, {}});
-      }
-    } else if constexpr (std::is_same_v<Op, Matmul>) {
-      for (auto& c : layer_cases(kernel, o_.seed, is_slow(kernel.info) ? kSlowest : 1e11, o_.all)) {
-        const bool order = flops_of(c) <= kWholeReference;
-        plan.push_back({std::move(c), Guard::after, order, {}, {}});
-      }
-    } else if constexpr (std::is_same_v<Op, KvWrite>) {
-      for (auto& c : large_pool_cases(kernel, o_.seed)) plan.push_back({std::move(c), Guard::after, false, {}, {}});
-    }
-    (void)kernel, (void)plan;
-  }
 
   // ---- running -----------------------------------------------------------------------------------------------------------------------------
 
@@ -365,17 +234,28 @@ class OpVerifier {
            again());
   }
 
-  /// A new random case until the time is over; the seeds follow from the first.
-  void fuzz(const Kernel<Op>& kernel, KernelReport& r) {
+  /// A new random case until the time is over; the seeds follow from the first. False if the run was ended before that.
+  bool fuzz(const Kernel<Op>& kernel, KernelReport& r) {
     const auto start = Clock::now();
-    for (uint64_t i = 0; seconds_since(start) < fuzz_share_ && !course_.stopped() && r.failed < static_cast<int64_t>(kFailuresKept); ++i) {
+    for (uint64_t i = 0; seconds_since(start) < fuzz_share_ && r.failed < static_cast<int64_t>(kFailuresKept); ++i) {
+      if (course_.stopped()) return false;
       const auto c = random_case(kernel, o_.seed * 1'000'000'007 + i);
       if (!c) continue;
       static_cast<void>(run_one(kernel, {*c, i % 2 == 0 ? Guard::after : Guard::before, i % 4 == 0, {}}, r));
     }
+    return true;
   }
 
   // ---- what is declared --------------------------------------------------------------------------------------------------------------------
+
+  /// What a run of planned cases says of a kernel beyond them. False if the run was ended before that.
+  bool judge_whole(const Kernel<Op>& kernel, const std::vector<Planned<Op>>& plan, KernelReport& r) {
+    const bool whole = o_.suite == VerifySuite::everything;
+    if (!o_.desc.empty() || o_.fuzz_seconds > 0 || (!whole && o_.suite != VerifySuite::laws)) return true;
+    if (course_.stopped()) return false;
+    if (whole) judge_declaration(kernel, plan, r);
+    return judge_laws(kernel, r);
+  }
 
   void judge_declaration(const Kernel<Op>& kernel, const std::vector<Planned<Op>>& plan, KernelReport& r) {
     std::vector<Case<Op>> cases;
@@ -395,11 +275,12 @@ class OpVerifier {
     }
   }
 
-  void judge_laws(const Kernel<Op>& kernel, KernelReport& r) {
+  bool judge_laws(const Kernel<Op>& kernel, KernelReport& r) {
     if constexpr (std::is_same_v<Op, Sample>) {
       Task task = task_of(kernel, fmt::format("attune verify --kernel {} --suite laws --seed {}{}", kernel.info.name, o_.seed, on_device()));
       task.kind = Task::Kind::laws, task.seed = o_.seed;
       const TaskResult done = perform_(task);
+      if (done.laws.empty() && done.result.inconclusive && course_.stopped()) return false;
       if (done.laws.empty()) fail(r, done.result.text, task.repro);
       for (const LawResult& law : done.laws) {
         r.draws += law.draws;
@@ -407,45 +288,14 @@ class OpVerifier {
       }
     }
     (void)kernel, (void)r;
+    return true;
   }
 
   // ---- equal tags, equal bits --------------------------------------------------------------------------------------------------------------
 
-  /// Calls f with each two kernels whose tag promises equal bits.
-  template <class F>
-  void for_each_pair(const std::vector<const Kernel<Op>*>& kernels, F&& f) const {
-    if (o_.suite == VerifySuite::laws || o_.fuzz_seconds > 0) return;
-    for (size_t a = 0; a < kernels.size(); ++a)
-      for (size_t b = a + 1; b < kernels.size(); ++b)
-        if (kernels[a]->info.reduction == kernels[b]->info.reduction && is_ordered(kernels[a]->info)) f(*kernels[a], *kernels[b]);
-  }
-
-  /// The problems of a kernel's plan, made once: each pair that it is in asks for them.
-  const std::vector<Case<Op>>& problems_of(const Kernel<Op>& kernel) const {
-    const auto [found, is_new] = problems_.try_emplace(&kernel);
-    KernelReport unused;
-    if (is_new)
-      for (auto& p : plan_of(kernel, unused, nullptr)) found->second.push_back(std::move(p.problem));
-    return found->second;
-  }
-
-  /// Cases of either plan that both admit, each once; else drawn ones.
-  std::vector<Case<Op>> common_cases(const Kernel<Op>& a, const Kernel<Op>& b) const {
-    std::vector<Case<Op>> out;
-    std::set<std::string> seen;
-    for (const auto& [one, other] : {std::pair(&a, &b), std::pair(&b, &a)})
-      for (const Case<Op>& c : problems_of(*one))
-        if (admits(*other, c.desc) && seen.insert(to_text(c)).second) out.push_back(c);
-    constexpr uint64_t kDraws = 2000;
-    const bool whole = o_.desc.empty() && o_.suite == VerifySuite::everything;
-    for (uint64_t i = 0; whole && out.empty() && i < kDraws; ++i)
-      if (auto c = random_case(a, o_.seed * kDraws + i); c && admits(b, c->desc)) out.push_back(std::move(*c));
-    return o_.all ? spread(std::move(out), o_.samples) : out;
-  }
-
   TagReport compare(const Kernel<Op>& a, const Kernel<Op>& b) {
     TagReport t{.reduction = std::string(a.info.reduction), .kernel = std::string(a.info.name), .other = std::string(b.info.name)};
-    for (const Case<Op>& c : common_cases(a, b)) {
+    for (const Case<Op>& c : planner_.common_cases(a, b)) {
       if (course_.stopped()) return t;
       Task task = task_of(a, repro_line(a, c) + fmt::format(" --kernel {}{}{}{}", b.info.name, with_plant(a), with_plant(b), on_device()));
       task.kind = Task::Kind::tag, task.other = b.info.name, task.problem = to_text(c);
@@ -478,7 +328,7 @@ class OpVerifier {
   const Performer& perform_;
   Course& course_;
   VerifyReport& report_;
-  mutable std::map<const Kernel<Op>*, std::vector<Case<Op>>> problems_;
+  Planner<Op> planner_;
 };
 
 }  // namespace
@@ -548,7 +398,7 @@ std::vector<std::string> ops_of(const VerifyOptions& o) {
 }  // namespace
 
 std::string_view to_text(KernelReport::Status s) {
-  constexpr std::string_view kNames[] = {"passed", "failed", "not run"};
+  constexpr std::string_view kNames[] = {"passed", "failed", "not run", "ended_early"};
   return kNames[static_cast<int>(s)];
 }
 
@@ -557,7 +407,10 @@ int64_t VerifyReport::failed() const {
          std::count_if(tags.begin(), tags.end(), [](const auto& t) { return !t.held(); });
 }
 
-bool VerifyReport::held() const { return failed() == 0 && !stopped && required_not_run.empty() && nothing_ran.empty(); }
+bool VerifyReport::held() const {
+  const bool ended_early = std::any_of(kernels.begin(), kernels.end(), [](const auto& k) { return k.status == KernelReport::Status::ended_early; });
+  return failed() == 0 && !stopped && !ended_early && required_not_run.empty() && nothing_ran.empty();
+}
 
 namespace {
 

@@ -24,7 +24,8 @@ struct SuiteResult {
 
 /// What was asked of one kernel, and what came of it.
 struct KernelReport {
-  enum class Status : uint8_t { passed, failed, not_run };
+  /// ended_early: the run was stopped before all that was to be done, and nothing failed until then.
+  enum class Status : uint8_t { passed, failed, not_run, ended_early };
   std::string kernel, op, reduction;
   int version = 0;
   Status status = Status::passed;
@@ -78,7 +79,7 @@ struct VerifyReport {
   double seconds = 0;
 
   bool held() const;
-  int64_t failed() const;  ///< kernels, and pairs of one tag, that ran and did not hold
+  int64_t failed() const;  ///< kernels, and pairs of one tag, that ran and failed
 };
 
 /// What a run is going to do with one kernel, or with two that share a reduction tag.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <concepts>
 #include <functional>
 #include <optional>
 #include <string>
@@ -70,6 +71,19 @@ bool parse_field(const DescWord& word, typename Op::Desc& desc) {
   return found;
 }
 
+/// An op whose desc text has keys besides its fields: it names them in `kMoreKeys` ("a, b") and sets fields from such a word.
+template <class Op>
+concept HasMoreKeys = requires(std::string_view key, std::string_view value, typename Op::Desc& desc) {
+  { Op::kMoreKeys } -> std::convertible_to<std::string_view>;
+  { Op::parse_word(key, value, desc) } -> std::same_as<bool>;  // false: not one of these keys
+};
+
+/// An op whose fields constrain each other: its own validate() calls validate_fields().
+template <class Op>
+concept HasValidate = requires(const typename Op::Desc& desc) {
+  Op::validate(desc);
+};
+
 /// Throws InvalidArgument for the first field whose value is outside its domain (sizes positive, heads bounded).
 template <class Op>
 void validate_fields(const typename Op::Desc& desc) {
@@ -86,19 +100,31 @@ std::string known_keys() {
   const typename Op::Capability none{};
   const typename Op::Desc defaults{};
   std::string out;
+  if constexpr (HasMoreKeys<Op>) out = Op::kMoreKeys;
   Op::for_each_field(none, defaults, defaults, [&](FieldName name, const auto&, const auto&, const auto&, const auto&) {
     if (!name.key.empty()) out += (out.empty() ? "" : ", ") + std::string(name.key);
   });
   return out;
 }
 
-/// Parses desc text whose keys are all fields.
+/// Sets what one word of desc text says, a field or another key of the op; false if the op has no such key.
+template <class Op>
+bool parse_word(const DescWord& word, typename Op::Desc& desc) {
+  if constexpr (HasMoreKeys<Op>)
+    if (Op::parse_word(word.key, word.value, desc)) return true;
+  return parse_field<Op>(word, desc);
+}
+
+/// The inverse of an op's to_text(); unnamed fields keep their defaults. InvalidArgument names the key and what was expected. Validates.
 template <class Op>
 typename Op::Desc parse_desc(std::string_view text) {
   typename Op::Desc desc{};
   for (const auto& word : split_desc("desc", text))
-    if (!parse_field<Op>(word, desc)) bad_value("desc", "one of the keys " + known_keys<Op>(), word.key);
-  validate_fields<Op>(desc);
+    if (!parse_word<Op>(word, desc)) bad_value("desc", "one of the keys " + known_keys<Op>(), word.key);
+  if constexpr (HasValidate<Op>)
+    Op::validate(desc);
+  else
+    validate_fields<Op>(desc);
   return desc;
 }
 

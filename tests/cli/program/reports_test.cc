@@ -307,7 +307,7 @@ TEST(Verify, InterruptedItReportsWhatRan) {
   Running program({"verify", "--mode", "fuzz", "--seconds", "3600", "--kernel", "cpu.norm.plain", "--kernel", "cpu.rope.plain"});
   std::this_thread::sleep_for(std::chrono::milliseconds(1500));
   program.interrupt();
-  EXPECT_THAT(program.read_line(), testing::ContainsRegex("^cpu.norm.plain +passed +[0-9]+ cases"));
+  EXPECT_THAT(program.read_line(), testing::ContainsRegex("^cpu.norm.plain +ENDED EARLY +[0-9]+ cases"));
   EXPECT_THAT(program.read_line(), HasSubstr("cpu.rope.plain                 not run: the run was ended before it"));
   EXPECT_THAT(program.read_line(), HasSubstr("ENDED EARLY, what ran held: 1 kernels, 1 not run"));
   EXPECT_EQ(program.wait(), 130);
@@ -317,7 +317,9 @@ TEST(Verify, InterruptedItReportsWhatRan) {
   const Json report = Json::parse(all.read_line());
   EXPECT_EQ(report["stopped"], true);
   EXPECT_EQ(report["held"], false);
-  EXPECT_EQ(report["kernels"][0]["status"], "passed");
+  EXPECT_EQ(report["kernels"][0]["status"], "ended_early");
+  EXPECT_EQ(report["counts"]["ended_early"], 1);
+  EXPECT_EQ(report["counts"]["passed"], 0);
   EXPECT_LT(report["kernels"][0]["cases"], report["kernels"][0]["planned"]);
   EXPECT_TRUE(report["kernels"][0]["unexercised"].empty()) << "what did not run is no failure";
   EXPECT_EQ(all.wait(), 130);

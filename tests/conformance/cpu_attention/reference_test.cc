@@ -18,7 +18,7 @@ ThreadPool& pool() {
 }
 
 void check(const AttentionDesc& desc, const std::vector<SequenceSpec>& sequences, uint64_t seed) {
-  validate(desc);
+  Attention::validate(desc);
   Problem problem(desc, sequences, seed);
   const auto kernels = kernels_for(desc);
   ASSERT_FALSE(kernels.empty()) << to_text(desc);

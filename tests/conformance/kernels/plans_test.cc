@@ -292,6 +292,69 @@ TEST(Verify, ADeviceWithTooLittleMemorySkipsLargePoolsAndSaysSo) {
   EXPECT_EQ(large.cases, small.cases + static_cast<int64_t>(small.skipped.size()));
 }
 
+/// A run whose cases another pretends to do, ended when `tasks` of them are done; `last`: what the one that is ended comes to.
+VerifyReport ended_run(VerifyOptions options, int64_t tasks, const CaseResult& last = {.passed = true}, const std::vector<LawResult>& laws = {}) {
+  options.device = detect_cpu();
+  int64_t done = 0;
+  options.perform = [&](const Task&) {
+    TaskResult result;
+    result.laws = laws, result.result.passed = true;
+    if (++done == tasks) result.result = last;
+    return result;
+  };
+  options.stop = [&] { return done >= tasks; };
+  return run_verify(options);
+}
+
+const VerifyOptions kNorm{.op = "norm", .kernels = {"ref.norm"}};
+
+void expect_ended_early(const VerifyReport& report, int64_t cases) {
+  ASSERT_EQ(report.kernels.size(), 1u);
+  const KernelReport& k = report.kernels[0];
+  EXPECT_EQ(k.status, KernelReport::Status::ended_early) << to_text(k.status);
+  EXPECT_FALSE(k.held());
+  EXPECT_EQ(k.cases, cases);
+  EXPECT_TRUE(report.stopped);
+  EXPECT_FALSE(report.held());
+  EXPECT_EQ(report.failed(), 0) << "what did not run is no failure";
+}
+
+TEST(EndedEarly, IsAKernelWhoseCasesDidNotAllRun) {
+  expect_ended_early(ended_run(kNorm, 3), 3);
+  expect_ended_early(ended_run(kNorm, 3, {.inconclusive = true}), 2);  // Ctrl-C ended the process that ran the third
+  const VerifyReport whole = ended_run(kNorm, int64_t{1} << 40);
+  EXPECT_EQ(whole.kernels[0].status, KernelReport::Status::passed);
+  EXPECT_EQ(whole.kernels[0].cases, whole.kernels[0].planned);
+  EXPECT_TRUE(whole.held());
+}
+
+TEST(EndedEarly, IsAKernelWhoseDeclarationWasNotJudged) {
+  const int64_t planned = ended_run(kNorm, 1).kernels[0].planned;
+  expect_ended_early(ended_run(kNorm, planned), planned);
+  VerifyOptions desc = kNorm;
+  desc.desc = "hidden=64 rows=3";
+  EXPECT_EQ(ended_run(desc, 2).kernels[0].status, KernelReport::Status::passed) << "a desc has no declaration to judge";
+}
+
+TEST(EndedEarly, IsAKernelWhoseLawsWereNotJudged) {
+  const VerifyOptions laws{.op = "sample", .kernels = {"ref.sample"}, .suite = VerifySuite::laws};
+  expect_ended_early(ended_run(laws, 1, {.text = "the process was ended", .inconclusive = true}), 0);
+  EXPECT_EQ(ended_run(laws, 1, {.passed = true}, {{.law = "temperature", .draws = 100}}).kernels[0].status, KernelReport::Status::passed);
+}
+
+TEST(EndedEarly, IsAKernelWhoseTimeForRandomCasesWasNotOver) {
+  VerifyOptions fuzz = kNorm;
+  fuzz.fuzz_seconds = 3600;
+  expect_ended_early(ended_run(fuzz, 4), 4);
+}
+
+TEST(EndedEarly, AFailureStaysOne) {
+  const VerifyReport report = ended_run(kNorm, 3, {.text = "row 3"});
+  EXPECT_EQ(report.kernels[0].status, KernelReport::Status::failed);
+  EXPECT_EQ(report.failed(), 1);
+  EXPECT_LT(report.kernels[0].cases, report.kernels[0].planned);
+}
+
 /// Each case has a few of them, whose mean square alone says nothing.
 TEST(Verify, OutputsThatComeInSmallNumbersAreJudgedOverAllCases) {
   const auto with = [](double ratio) { return pretended_run(VerifySuite::lengths, int64_t{1} << 40, {.passed = true, .few = {5, 5 * ratio}}); };

@@ -6,6 +6,7 @@
 #include <ctime>
 
 #include "build_info.h"
+#include "select/desc_text.h"
 #include "select/judge.h"
 
 namespace attune {
@@ -64,7 +65,7 @@ TEST(Probe, OddShapesPassOnEveryKernel) {
                                 "q=bf16 kv=f8_e4m3 heads=8:2 head_dim=64 block=32 mask=causal kv_scale=token_head phase=decode",
                                 "q=f16 kv=f16 heads=4:4 head_dim=96 block=16 mask=none kv_source=ragged phase=verify softcap=30"})
     for (const auto* kernel : catalogue().kernels<Attention>()) {
-      const auto desc = parse_attention_desc(text);
+      const auto desc = parse_desc<Attention>(text);
       if (!check(*kernel, cpu, desc).empty()) continue;
       const ProbeResult result = probe(*kernel, desc);
       EXPECT_TRUE(result.passed) << kernel->info.name << ": " << result.text;

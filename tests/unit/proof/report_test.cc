@@ -24,11 +24,13 @@ VerifyReport some_report() {
   bad.failures.push_back({"row 3: expected 1; got \xff", "attune verify --kernel cpu.norm.plain"});
   bad.suite.push_back({.name = "case 1", .passed = false, .max_error = INFINITY, .atol = 0.01, .rtol = 0.02});
   bad.unexercised = {"hidden=7"};
+  KernelReport ended = good;
+  ended.kernel = "cpu.norm.avx512", ended.status = KernelReport::Status::ended_early, ended.planned = 90;
   KernelReport absent;
   absent.kernel = "cuda.norm", absent.op = "norm", absent.status = KernelReport::Status::not_run, absent.reason = "built without cuda";
   TagReport tag{.reduction = "row", .kernel = "cpu.norm.avx2", .other = "cpu.norm.plain", .cases = 7};
   tag.failures.push_back({"bits differ", "attune verify --op norm"});
-  return {.kernels = {good, bad, absent}, .tags = {tag}, .required_not_run = {{"cuda.norm", "built without cuda"}}, .seconds = 1.5};
+  return {.kernels = {good, bad, absent, ended}, .tags = {tag}, .required_not_run = {{"cuda.norm", "built without cuda"}}, .seconds = 1.5};
 }
 
 TEST(VerifyReport, JsonHoldsEveryKernelAndFailure) {
@@ -39,9 +41,9 @@ TEST(VerifyReport, JsonHoldsEveryKernelAndFailure) {
   EXPECT_EQ(j["mode"], "check");
   EXPECT_EQ(j["seed"], 77);
   EXPECT_EQ(j["machine"], "a machine");
-  EXPECT_EQ(j["counts"], nlohmann::json::parse(R"({"passed":1,"failed":1,"not_run":1,"cases":60})"));
-  ASSERT_EQ(j["kernels"].size(), 3u);
-  const auto &good = j["kernels"][0], &bad = j["kernels"][1], &absent = j["kernels"][2];
+  EXPECT_EQ(j["counts"], nlohmann::json::parse(R"({"passed":1,"failed":1,"not_run":1,"ended_early":1,"cases":90})"));
+  ASSERT_EQ(j["kernels"].size(), 4u);
+  const auto &good = j["kernels"][0], &bad = j["kernels"][1], &absent = j["kernels"][2], &ended = j["kernels"][3];
   EXPECT_EQ(good["status"], "passed");
   EXPECT_EQ(good["exercised"]["x_dtype"]["bf16"], 12);
   EXPECT_FALSE(good.contains("max_error_over_tolerance"));
@@ -53,8 +55,20 @@ TEST(VerifyReport, JsonHoldsEveryKernelAndFailure) {
   EXPECT_THAT(bad["failures"][0]["text"].get<std::string>(), testing::StartsWith("row 3: expected 1; got "));
   EXPECT_EQ(absent["reason"], "built without cuda");
   EXPECT_FALSE(absent.contains("cases"));
+  EXPECT_EQ(ended["status"], "ended_early");
+  EXPECT_EQ(ended["planned"], 90);
   EXPECT_EQ(j["tags"][0]["kernels"], nlohmann::json::parse(R"(["cpu.norm.avx2","cpu.norm.plain"])"));
   EXPECT_EQ(j["required_not_run"][0], "cuda.norm");
+}
+
+TEST(VerifyReport, AKernelThatWasEndedEarlyNeitherHoldsNorFailed) {
+  KernelReport k;
+  EXPECT_TRUE(k.held());
+  EXPECT_TRUE((VerifyReport{.kernels = {k}}).held());
+  k.status = KernelReport::Status::ended_early;
+  EXPECT_FALSE(k.held());
+  EXPECT_FALSE((VerifyReport{.kernels = {k}}).held());
+  EXPECT_EQ((VerifyReport{.kernels = {k}}).failed(), 0);
 }
 
 TEST(VerifyReport, ADescThatRanNowhereDoesNotHoldAndTheReportSaysWhy) {
@@ -88,9 +102,11 @@ TEST(VerifyReport, MergeReplacesWhatRanAndKeepsTheRest) {
   VerifyRecord record;
   record["cuda.norm"].cases = 5;
   record["cpu.norm.avx2"].cases = 1;
+  record["cpu.norm.avx512"].cases = 7;
   merge(record, some_report(), "a machine", "abc", 1767225600);
-  EXPECT_EQ(record.size(), 3u);
+  EXPECT_EQ(record.size(), 4u);
   EXPECT_EQ(record.at("cuda.norm").cases, 5);
+  EXPECT_EQ(record.at("cpu.norm.avx512").cases, 7) << "a part of its cases says little of it";
   const VerifiedKernel& v = record.at("cpu.norm.avx2");
   EXPECT_TRUE(v.held);
   EXPECT_EQ(v.cases, 30);

@@ -199,6 +199,38 @@ TEST(DescText, ReadsWhatItWrites) {
   EXPECT_EQ(to_text(JamDesc{}), "size=64");
 }
 
+/// Jam whose desc text has one key more, and whose fields constrain each other.
+struct Preserve : Jam {
+  static constexpr std::string_view kMoreKeys = "jars";
+  static bool parse_word(std::string_view key, std::string_view value, JamDesc& d) {
+    if (key != kMoreKeys) return false;
+    int64_t jars = 0;
+    parse_value(key, value, jars);
+    d.size = 32 * jars, d.lid = true;
+    return true;
+  }
+  static void validate(const JamDesc& d) {
+    validate_fields<Preserve>(d);
+    if (d.lid && d.heat > 50) bad_value("heat", "at most 50 under a lid", value_text(d.heat));
+  }
+};
+
+TEST(DescText, AnOpMayHaveKeysThatAreNoFields) {
+  EXPECT_EQ(parse_desc<Preserve>("jars=3 taste=sour"), (JamDesc{.size = 96, .flavour = Flavour::sour, .lid = true}));
+  EXPECT_EQ(parse_desc<Preserve>("size=7"), JamDesc{.size = 7});
+  const auto message = [](const char* text) {
+    try {
+      parse_desc<Preserve>(text);
+    } catch (const Error& e) {
+      return e.message();
+    }
+    return std::string("accepted");
+  };
+  EXPECT_EQ(message("colour=red"), "desc: expected one of the keys jars, size, taste, heat, lid; got colour");
+  EXPECT_EQ(message("jars=17"), "size: expected 1..512; got 544");
+  EXPECT_EQ(message("jars=1 heat=60"), "heat: expected at most 50 under a lid; got 60");
+}
+
 TEST(DescText, RefusesWithTheKey) {
   const auto message = [](const char* text) {
     try {
