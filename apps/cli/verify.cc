@@ -32,7 +32,7 @@ void write_report(const std::string& path, const std::string& json) {
 /// The planted defects have cases of their own, on the CPU.
 void check_alone(const Arguments& args) {
   for (const std::string_view flag : {"--list", "--mode", "--op", "--kernel", "--require", "--desc", "--suite", "--plant", "--samples", "--all",
-                                      "--seconds", "--threads", "--markdown", "--csv", "--warm-cache"})
+                                      "--shard", "--seconds", "--threads", "--markdown", "--csv", "--warm-cache"})
     if (args.has(flag)) fail(ErrorCode::invalid_argument, args.source(flag), "no --planted beside it, which has cases of its own", "both");
   if (args.text("--device", "cpu") != "cpu")
     fail(ErrorCode::invalid_argument, args.source("--device"), "cpu beside --planted, whose kernels run there", args.text("--device"));
@@ -42,7 +42,7 @@ void check_alone(const Arguments& args) {
 void check_mode(const Arguments& args, const std::string& mode) {
   const bool bench = mode == "bench", fuzz = mode == "fuzz";
   for (const auto& [flag, is_of_it] : {std::pair{"--suite", !bench && !fuzz}, std::pair{"--samples", !bench && !fuzz},
-                                       std::pair{"--all", !bench && !fuzz}, std::pair{"--seconds", fuzz}, std::pair{"--threads", bench},
+                                       std::pair{"--all", !bench && !fuzz}, std::pair{"--shard", !bench && !fuzz}, std::pair{"--seconds", fuzz}, std::pair{"--threads", bench},
                                        std::pair{"--markdown", bench}, std::pair{"--csv", bench}, std::pair{"--warm-cache", bench}})
     if (args.has(flag) && !is_of_it)
       fail(ErrorCode::invalid_argument, args.source(flag), fmt::format("an option of --mode {}", mode), std::string(flag) + ", which is none");
@@ -63,6 +63,7 @@ int run_verify(const Arguments& args) {
   q.device = args.text("--device", q.device);
   q.samples = args.integer("--samples", q.samples);
   q.all = args.has("--all");
+  q.shard = args.text("--shard");
   q.seed = args.natural("--seed", q.seed);
   q.seconds = args.number("--seconds", q.seconds);
   q.threads = static_cast<int>(args.integer("--threads", q.threads));

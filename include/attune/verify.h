@@ -17,6 +17,7 @@ struct VerifyQuery {
   std::string device = "cpu";
   long long samples = 0;  ///< drawn cases a kernel; with `all` cases of its product; 0: the usual number, and all
   bool all = false;       ///< every covering desc at every length set, longer cases, more compared
+  std::string shard;      ///< "I/N": the I-th of N parts of every kernel's cases; empty: all
   unsigned long long seed = 0;
   double seconds = 10;  ///< fuzz: in all
   int threads = 0;      ///< bench: 0 is physical cores

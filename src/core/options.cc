@@ -235,6 +235,7 @@ const std::vector<OptionSpec>& options() {
       {"--suite", "NAME", "everything", "Proof", "verify", "seed (65 cases of another project's test), lengths, laws"},
       rare({"--samples", "N", "36", "Proof", "verify", "drawn cases a kernel, besides those that cover all pairs; with --all, cases of its product"}),
       {"--all", "", "", "Proof", "verify", "every covering desc at every length set, longer cases, more compared: hours"},
+      rare({"--shard", "I/N", "1/1", "Proof", "verify", "the I-th of N parts of the run: cores or machines share it"}),
       {"--seconds", "S", "10", "Proof", "verify", "how long to fuzz, in all"},
       {"--planted", "", "", "Proof", "verify", "run kernels with planted defects: each must be caught"},
       rare({"--plant", "NAME", "", "Proof", "generate score eval explain bench verify", "put one of them into the run (builds with tests)"}),

@@ -2,6 +2,7 @@
 #include "attune/verify.h"
 
 #include <algorithm>
+#include <charconv>
 #include <ctime>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -81,10 +82,27 @@ Performer performer(const VerifyQuery& q, const std::string& device) {
   return [child = std::make_shared<TaskChild>(std::move(command))](const Task& task) { return child->perform(task); };
 }
 
+/// "I/N".
+Shard parse_shard(const std::string& text) {
+  constexpr int64_t kMost = 10000;
+  Shard s;
+  if (text.empty()) return s;
+  const auto number = [&](std::string_view digits) {
+    int64_t value = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    return error == std::errc{} && end == digits.data() + digits.size() ? value : 0;
+  };
+  const size_t slash = std::min(text.find('/'), text.size());
+  const std::string_view all = text;
+  s = {number(all.substr(0, slash)), slash < all.size() ? number(all.substr(slash + 1)) : 0};
+  if (s.index < 1 || s.index > s.of || s.of > kMost) invalid("--shard", fmt::format("I/N with 1 ≤ I ≤ N ≤ {}", kMost), printable(text));
+  return s;
+}
+
 VerifyOptions options_of(const VerifyQuery& q) {
   VerifyOptions o;
   o.op = q.op, o.kernels = q.kernels, o.require = q.require, o.desc = q.desc, o.suite = parse_suite(q.suite);
-  o.samples = q.samples, o.all = q.all, o.seed = q.seed, o.plant = q.plant;
+  o.samples = q.samples, o.all = q.all, o.shard = parse_shard(q.shard), o.seed = q.seed, o.plant = q.plant;
   o.device = find_present_device(q.device);
   if (q.seed >> 32 != 0) invalid("--seed", "0 to 4294967295", std::to_string(q.seed));
   if (q.samples < 0 || q.samples > 1'000'000) invalid("--samples", "0 to 1000000", std::to_string(q.samples));
@@ -94,7 +112,7 @@ VerifyOptions options_of(const VerifyQuery& q) {
 
 void remember(const VerifyQuery& q, const VerifyOptions& o, const VerifyReport& report) {
   // A part of a kernel's cases says little of it.
-  if (report.stopped || (!q.all && q.samples > 0 && q.samples < kUsualDraws)) return;
+  if (report.stopped || o.shard.of > 1 || (!q.all && q.samples > 0 && q.samples < kUsualDraws)) return;
   if (q.record.empty() || q.mode == "fuzz" || !q.desc.empty() || o.suite != VerifySuite::everything || !q.plant.empty()) return;
   VerifyRecord record = read_record(q.record);
   merge(record, report, o.device.model, build::kCommit, static_cast<int64_t>(std::time(nullptr)));

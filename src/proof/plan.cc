@@ -125,6 +125,8 @@ Plan<Op> Planner<Op>::plan_of(const Kernel<Op>& kernel) const {
     add_length_sets(o_, kernel, plan.problems);
     if (is_slow(kernel.info)) std::erase_if(plan.problems, [](const auto& p) { return flops_of(p.problem) > kSlowest; });
   }
+  int64_t i = 0;
+  std::erase_if(plan.problems, [&](const auto&) { return i++ % o_.shard.of != o_.shard.index - 1; });
   plan.work.cases = static_cast<int64_t>(plan.problems.size());
   return plan;
 }

@@ -73,6 +73,7 @@ VerifiedKernel kernel_of(const Json& j) {
 
 std::string to_json(const VerifyReport& r, const VerifyOptions& o, const std::string& mode) {
   Json j{{"held", r.held()}, {"mode", mode}, {"seed", o.seed}, {"machine", o.device.model}};
+  if (o.shard.of > 1) j["shard"] = fmt::format("{}/{}", o.shard.index, o.shard.of);
   int64_t cases = 0;
   for (const auto& k : r.kernels) cases += k.cases;
   using enum KernelReport::Status;

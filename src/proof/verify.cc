@@ -117,7 +117,8 @@ class OpVerifier {
     auto [plan, pairs, work] = planner_.plan_of(kernel);
     r.pairs_covered = pairs.covered, r.pairs_possible = pairs.possible, r.pairs_too_large = pairs.too_large;
     if (plan.empty() && o_.suite != VerifySuite::laws && o_.fuzz_seconds == 0) {
-      r.status = KernelReport::Status::not_run, r.reason = o_.desc.empty() ? "no case of this suite suits it" : refusal(kernel);
+      r.status = KernelReport::Status::not_run, r.reason = o_.desc.empty() ? "" : refusal(kernel);
+      if (r.reason.empty()) r.reason = o_.shard.of > 1 ? "no case of it is in this part of the run" : "no case of this suite suits it";
       return r;
     }
     r.planned = work.cases;
@@ -253,8 +254,8 @@ class OpVerifier {
     const bool whole = o_.suite == VerifySuite::everything;
     if (!o_.desc.empty() || o_.fuzz_seconds > 0 || (!whole && o_.suite != VerifySuite::laws)) return true;
     if (course_.stopped()) return false;
-    if (whole) judge_declaration(kernel, plan, r);
-    return judge_laws(kernel, r);
+    if (whole && o_.shard.of == 1) judge_declaration(kernel, plan, r);
+    return o_.shard.index > 1 || judge_laws(kernel, r);
   }
 
   void judge_declaration(const Kernel<Op>& kernel, const std::vector<Planned<Op>>& plan, KernelReport& r) {
@@ -315,6 +316,8 @@ class OpVerifier {
       t.reason = fmt::format("no {} is both's", field);
     else if (!o_.desc.empty())
       t.reason = "the desc is not both's";
+    else if (o_.shard.of > 1)
+      t.reason = "no case of this part of the run is both's";
     else if (o_.suite != VerifySuite::everything)
       t.reason = "no case of this suite is both's";
     else

@@ -95,6 +95,12 @@ inline constexpr int64_t kUsualDraws = 36;
 
 enum class VerifySuite : uint8_t { everything, seed, lengths, laws };
 
+/// A part of a run that several processes share: every `of`-th case of a kernel (and of two of one tag) from the `index`-th on, counted from 1.
+/// All parts together run what the whole runs, but for judgements over a kernel's cases as a whole: whether they exercised what is declared.
+struct Shard {
+  int64_t index = 1, of = 1;
+};
+
 struct VerifyOptions {
   std::string op;                    ///< empty: all
   std::vector<std::string> kernels;  ///< globs; empty: all
@@ -106,6 +112,7 @@ struct VerifyOptions {
   int64_t samples = 0;
   /// Every covering desc at every length set; each length set 12 times with other descs, 10 times the draws, and more of each output compared.
   bool all = false;
+  Shard shard;
   uint64_t seed = 1;
   double fuzz_seconds = 0;  ///< above 0: random cases for so long instead of planned ones
   std::string plant;        ///< a planted defect that joins the run

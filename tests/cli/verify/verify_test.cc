@@ -290,6 +290,7 @@ TEST(Verify, AllSaysWhatItIsGoingToRunAndRunsThat) {
   const auto cases = [](const std::string& how) {
     return json_of(attune("verify --all --json --kernel cpu.embed.plain" + how))["counts"]["cases"].get<int64_t>();
   };
+  EXPECT_EQ(cases(" --shard 1/3") + cases(" --shard 2/3") + cases(" --shard 3/3"), cases(""));
   const int64_t all = cases(""), some = cases(" --samples 5"), more = cases(" --samples 9");
   EXPECT_EQ(more - some, 4);
   EXPECT_GT(all, more + 20) << "so many cases of the product stand beside the others";
@@ -337,6 +338,9 @@ TEST(Verify, WhatNamesNothingIsRefused) {
                                 "--device fly",
                                 "--seed x",
                                 "--samples -1",
+                                "--shard 3/2",
+                                "--shard 1",
+                                "--mode bench --shard 1/2",
                                 "--desc 'x=f32'",
                                 "--op norm --desc 'x=f99'",
                                 "--op norm --desc 'x=f32 hidden=0'",
@@ -359,6 +363,7 @@ TEST(Verify, WhatNamesNothingIsRefused) {
                                 "--planted --suite seed",
                                 "--planted --plant k_tail",
                                 "--planted --samples 3",
+                                "--planted --shard 1/2",
                                 "--planted --all",
                                 "--planted --seconds 3",
                                 "--planted --threads 2",
