@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What docs/design/design.md promises of the program with the CUDA backend: few kernels an op and phase, a small file, few libraries.
+"""Limits on the program with the CUDA backend: few kernels an op and phase, a small file, few libraries.
 
 A kernel counts in every phase that can launch it: decode and verify can launch every form of an entry of attention that takes the phase, prefill of
 cuda.attention.wgmma_split_kv those for 64 rows (rows_of() in attention_call.h); other ops know no phase. The limit is on an op's kernels in a phase.

@@ -173,6 +173,10 @@ std::vector<DeviceProps> detect(std::string& absence) {
   if (const cudaError_t e = cudaGetDeviceCount(&count); e != cudaSuccess) {
     cudaGetLastError();
     absence = cudaGetErrorString(e);
+    int version = 0;
+    if (e == cudaErrorInsufficientDriver && cudaDriverGetVersion(&version) == cudaSuccess)
+      absence += fmt::format(" (a driver for CUDA {}.{}, the program is of {}.{})", version / 1000, version % 1000 / 10, CUDART_VERSION / 1000,
+                             CUDART_VERSION % 1000 / 10);
     return {};
   }
   std::vector<DeviceProps> out;

@@ -84,7 +84,7 @@ constexpr AttentionKernel kAttention[] = {
      .launch = built<kOn, &cuda::attention_wgmma_prefill>()},
     {.info = {.name = "cuda.attention.wgmma_split_kv",
               .tier = Tier::specialized,
-              .version = 5,
+              .version = 6,
               .reduction = "chunk512.fold4.tile64.wgmma.p_bf16.p_f16_scaled14",
               .device = kHopper,
               .graph = GraphLevel::mixed,
@@ -168,7 +168,7 @@ constexpr MatmulCapability halves_of(Constraint<int64_t> rows) {
   return c;
 }
 constexpr MatmulKernel kMatmul[] = {
-    {.info = {.name = "cuda.matmul.skinny", .version = 4, .reduction = "wgmma_k16.split2", .device = kHopper, .graph = GraphLevel::mixed},
+    {.info = {.name = "cuda.matmul.skinny", .version = 5, .reduction = "wgmma_k16.split2", .device = kHopper, .graph = GraphLevel::mixed},
      .can = matmul_of(range{1, cuda::kMostRows}),
      .rules = kOurRules,
      .shared_memory = cuda::skinny_shared_memory_of,

@@ -77,6 +77,7 @@ struct Layout {
   static constexpr int kColumns = kRows / 8, kPartBytes = kSlices * kColumns * 512;  // 32 threads' four sums each
   static constexpr int kFinishWarps = kRows <= 8 ? 4 : kRows <= 32 ? 8 : 16, kCopyWarp = kMultiplyWarps + kFinishWarps;
   static constexpr int kThreads = (kCopyWarp + 1) * 32;
+  static_assert(kSplit == 2 && kSlices == 2, "how Finished lays out rows of weights");
   uint32_t memory, parts, full, empty, got, room;
   uint32_t rank;
 

@@ -327,6 +327,10 @@ TEST(Verify, BenchTimesTheCaseOfAFailureLine) {
     EXPECT_THAT(out.text, HasSubstr(why));
   }
   EXPECT_EQ(attune("bench attention --desc 'q_lens=1 kv_lens=5' --input-len 5").code, 2);
+  const Output phase = attune("bench attention --desc phase=decode --q-len 4 --input-len 512");
+  EXPECT_EQ(phase.code, 2);
+  EXPECT_THAT(phase.text, HasSubstr("--q-len: expected at most 1 in phase=decode; got 4"));
+  EXPECT_EQ(attune("bench attention --desc phase=verify --q-len 33 --input-len 512").code, 2);
 }
 
 TEST(Verify, WhatNamesNothingIsRefused) {
