@@ -41,9 +41,10 @@ void check_alone(const Arguments& args) {
 /// What a mode would pass over is refused: a run holds only if everything asked for did.
 void check_mode(const Arguments& args, const std::string& mode) {
   const bool bench = mode == "bench", fuzz = mode == "fuzz";
-  for (const auto& [flag, is_of_it] : {std::pair{"--suite", !bench && !fuzz}, std::pair{"--samples", !bench && !fuzz},
-                                       std::pair{"--all", !bench && !fuzz}, std::pair{"--shard", !bench && !fuzz}, std::pair{"--seconds", fuzz}, std::pair{"--threads", bench},
-                                       std::pair{"--markdown", bench}, std::pair{"--csv", bench}, std::pair{"--warm-cache", bench}})
+  for (const auto& [flag, is_of_it] :
+       {std::pair{"--suite", !bench && !fuzz}, std::pair{"--samples", !bench && !fuzz}, std::pair{"--all", !bench && !fuzz},
+        std::pair{"--shard", !bench && !fuzz}, std::pair{"--seconds", fuzz}, std::pair{"--threads", bench}, std::pair{"--markdown", bench},
+        std::pair{"--csv", bench}, std::pair{"--warm-cache", bench}})
     if (args.has(flag) && !is_of_it)
       fail(ErrorCode::invalid_argument, args.source(flag), fmt::format("an option of --mode {}", mode), std::string(flag) + ", which is none");
 }
