@@ -311,10 +311,15 @@ TEST(Verify, InterruptedItReportsWhatRan) {
   EXPECT_THAT(program.read_line(), HasSubstr("cpu.rope.plain                 not run: the run was ended before it"));
   EXPECT_THAT(program.read_line(), HasSubstr("ENDED EARLY, what ran held: 1 kernels, 1 not run"));
   EXPECT_EQ(program.wait(), 130);
-  Running all({"verify", "--all", "--json", "--kernel", "cpu.attention.plain"});
-  std::this_thread::sleep_for(std::chrono::milliseconds(1500));
-  all.interrupt();
-  const Json report = Json::parse(all.read_line());
+  Json report;
+  for (auto wait = std::chrono::milliseconds(1500); wait < std::chrono::minutes(2); wait *= 2) {  // a sanitized first case may take long
+    Running all({"verify", "--all", "--json", "--kernel", "cpu.attention.plain"});
+    std::this_thread::sleep_for(wait);
+    all.interrupt();
+    report = Json::parse(all.read_line());
+    EXPECT_EQ(all.wait(), 130);
+    if (report["kernels"][0]["status"] != "not run") break;
+  }
   EXPECT_EQ(report["stopped"], true);
   EXPECT_EQ(report["held"], false);
   EXPECT_EQ(report["kernels"][0]["status"], "ended_early");
@@ -322,7 +327,6 @@ TEST(Verify, InterruptedItReportsWhatRan) {
   EXPECT_EQ(report["counts"]["passed"], 0);
   EXPECT_LT(report["kernels"][0]["cases"], report["kernels"][0]["planned"]);
   EXPECT_TRUE(report["kernels"][0]["unexercised"].empty()) << "what did not run is no failure";
-  EXPECT_EQ(all.wait(), 130);
 }
 
 TEST(Bench, TimesEveryEligibleKernel) {
