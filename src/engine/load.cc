@@ -142,7 +142,7 @@ KernelBinder::Options binder_options(const EngineOptions& o, int threads) {
               .sequences = o.max_num_seqs,
               .longest_kv = std::max<int64_t>(o.max_model_len, 1),
               .threads = gpu ? b.device.cores : threads};
-  check_plant(o.plant);
+  check_plant(o.plant, b.device);
   b.plant = o.plant;
   b.measurements = measurements_of(tuning_table_path(o.cache_folder), b.device, threads);
   b.probe = o.probe;

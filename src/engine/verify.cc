@@ -106,7 +106,7 @@ VerifyOptions options_of(const VerifyQuery& q) {
   o.device = find_present_device(q.device);
   if (q.seed >> 32 != 0) invalid("--seed", "0 to 4294967295", std::to_string(q.seed));
   if (q.samples < 0 || q.samples > 1'000'000) invalid("--samples", "0 to 1000000", std::to_string(q.samples));
-  check_plant(q.plant);
+  check_plant(q.plant, o.device);
   return o;
 }
 

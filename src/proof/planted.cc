@@ -469,6 +469,16 @@ void check_plant(std::string_view name) {
   if (!name.empty() && !build::kTestBuild) invalid("--plant", "a build with ATTUNE_TESTS", "another build");
 }
 
+void check_plant(std::string_view name, const DeviceProps& device) {
+  check_plant(name);
+  bool here = name.empty();
+  for_each_op([&]<class Op>() {
+    const Kernel<Op>* kernel = find_planted<Op>(name);
+    here = here || (kernel && kernel->info.device.kind == device.kind);
+  });
+  if (!here) invalid("--plant", fmt::format("a planted kernel of {}", to_text(device.kind)), printable(name));
+}
+
 template const Kernel<Attention>* find_planted(std::string_view);
 template const Kernel<KvWrite>* find_planted(std::string_view);
 template const Kernel<Matmul>* find_planted(std::string_view);

@@ -31,6 +31,9 @@ const Kernel<Op>* find_planted(std::string_view name);
 /// Throws InvalidArgument, with the names there are, unless some op has one of that name, and in a build without tests; an empty name is none.
 void check_plant(std::string_view name);
 
+/// The same, and unless a kernel of that name is one of this device: elsewhere it would join nothing.
+void check_plant(std::string_view name, const DeviceProps& device);
+
 /// The catalogue's kernels of an op, after the planted one of that name, so that it is what selection takes by default.
 template <class Op>
 std::vector<const Kernel<Op>*> kernels_with(std::string_view plant) {

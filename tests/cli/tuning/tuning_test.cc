@@ -76,6 +76,9 @@ TEST_F(Tuning, ATimeInTheTableReplacesTheDefault) {
 }
 
 TEST_F(Tuning, AWrongPlantedKernelIsExcludedByItsProbe) {
+  const Output elsewhere = attune("generate --plant gpu_scale 'Tom has 3 boxes.'");
+  EXPECT_EQ(elsewhere.code, 2);
+  EXPECT_THAT(elsewhere.text, HasSubstr("--plant: expected a planted kernel of cpu; got gpu_scale"));
   for (const std::string plant : {"mask_off_by_one", "no_eps", "k_tail"}) {
     const Output out = attune("generate --plant " + plant + " --verbose --trace-kernels --max-tokens 3 'Tom has 3 boxes.'");
     EXPECT_EQ(out.code, 0) << out.text;
