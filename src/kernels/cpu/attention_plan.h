@@ -14,7 +14,9 @@ constexpr int kGroup = 16;       // consecutive tokens that lie in one block
 constexpr int kKeyTile = 64;     // keys packed at a time
 constexpr int kValueTile = 128;  // values packed at a time
 constexpr int kFewRows = 8;      // up to so many rows of a KV head, K and V are used as they come; more rows pack them first
-constexpr int kMaxRows = 128;    // rows of a tile
+/// Up to so many, passes of kFewRows over K and V cost less than packing them, where there are registers for such rows.
+constexpr int kRowsInPasses = kRegisters == 32 ? 32 : kFewRows;
+constexpr int kMaxRows = 128;  // rows of a tile
 constexpr int kMaxLevels = 32;
 constexpr int64_t kStackFloats = 160 * 1024;  // scratch of a worker where the workspace is too small
 constexpr int64_t kMaxSlotBytes = int64_t{32} << 20;
@@ -46,6 +48,7 @@ struct TileShape {
   int64_t rows, heads;
 };
 constexpr TileShape tile_shape(const AttentionDesc& desc, int64_t most_rows) {
+  if (most_rows > kFewRows && most_rows <= kRowsInPasses) return {kFewRows, 1};
   const int64_t room = larger(16, smaller(kMaxRows, 16384 / round_up(desc.head_dim, 16) / 16 * 16));
   const int64_t heads = most_rows <= kFewRows ? smaller(desc.num_kv_heads, room / most_rows) : 1;
   return {smaller(room, round_up(most_rows * heads, 16)), heads};
