@@ -258,9 +258,7 @@ std::string bench_attention(const BenchQuery& q) {
     c.kv_lens.assign(static_cast<size_t>(q.batch), q.context);
   }
   check_timeable(c);
-  const int64_t most = c.desc.phase == Phase::decode ? 1 : 32;
-  if (!named && names(q.desc, "phase") && c.desc.phase != Phase::prefill && q.q_len > most)
-    invalid("--q-len", fmt::format("at most {} in phase={}", most, to_text(c.desc.phase)), std::to_string(q.q_len));
+  if (names(q.desc, "phase")) check_phase(c, "--q-len");
   if (!named && !names(q.desc, "phase")) c.desc.phase = q.q_len == 1 ? Phase::decode : q.q_len <= 32 ? Phase::verify : Phase::prefill;
   const std::string text = to_text(c);
   return bench(q, c, named ? text.substr(text.find("q_lens=")) : fmt::format("{} sequences, {} query tokens, {} keys", q.batch, q.q_len, q.context));

@@ -62,6 +62,12 @@ std::string to_text(const Case<Op>& c) {
     return fmt::format("{} {}={}{} seed={}", to_text(c.desc), rows_key(Op::kName), c.rows, c.pool > 0 ? fmt::format(" pool={}", c.pool) : "", c.seed);
 }
 
+void check_phase(const Case<Attention>& c, std::string_view where) {
+  const int64_t longest = *std::max_element(c.q_lens.begin(), c.q_lens.end()), most = c.desc.phase == Phase::decode ? 1 : 32;
+  if (c.desc.phase != Phase::prefill && longest > most)
+    bad_value(where, fmt::format("at most {} in phase={}", most, to_text(c.desc.phase)), std::to_string(longest));
+}
+
 template <class Op>
 Case<Op> parse_case(std::string_view text) {
   Case<Op> c;
@@ -92,9 +98,7 @@ Case<Op> parse_case(std::string_view text) {
     if (c.kv_lens.empty()) c.kv_lens = c.q_lens;
     if (c.q_lens.size() != c.kv_lens.size())
       bad_value("kv_lens", fmt::format("as many as q_lens ({})", c.q_lens.size()), std::to_string(c.kv_lens.size()));
-    const int64_t longest = *std::max_element(c.q_lens.begin(), c.q_lens.end()), most = c.desc.phase == Phase::decode ? 1 : 32;
-    if (c.desc.phase != Phase::prefill && longest > most)
-      bad_value("q_lens", fmt::format("at most {} in phase={}", most, to_text(c.desc.phase)), std::to_string(longest));
+    check_phase(c, "q_lens");
   }
   return c;
 }

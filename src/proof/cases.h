@@ -43,6 +43,9 @@ std::string to_text(const Case<Op>& c);
 template <class Op>
 Case<Op> parse_case(std::string_view text);
 
+/// Throws InvalidArgument that names `where` if a sequence has more query tokens than its phase.
+void check_phase(const Case<Attention>& c, std::string_view where);
+
 /// True if every field and rule of the kernel admits the desc.
 template <class Op>
 bool admits(const Kernel<Op>& kernel, const typename Op::Desc& desc);

@@ -215,31 +215,28 @@ struct Preserve : Jam {
   }
 };
 
+/// Why a desc text is refused.
+template <class Op>
+std::string message_of(const char* text) {
+  try {
+    parse_desc<Op>(text);
+  } catch (const Error& e) {
+    return e.message();
+  }
+  return "accepted";
+}
+
 TEST(DescText, AnOpMayHaveKeysThatAreNoFields) {
   EXPECT_EQ(parse_desc<Preserve>("jars=3 taste=sour"), (JamDesc{.size = 96, .flavour = Flavour::sour, .lid = true}));
   EXPECT_EQ(parse_desc<Preserve>("size=7"), JamDesc{.size = 7});
-  const auto message = [](const char* text) {
-    try {
-      parse_desc<Preserve>(text);
-    } catch (const Error& e) {
-      return e.message();
-    }
-    return std::string("accepted");
-  };
+  const auto message = message_of<Preserve>;
   EXPECT_EQ(message("colour=red"), "desc: expected one of the keys jars, size, taste, heat, lid; got colour");
   EXPECT_EQ(message("jars=17"), "size: expected 1..512; got 544");
   EXPECT_EQ(message("jars=1 heat=60"), "heat: expected at most 50 under a lid; got 60");
 }
 
 TEST(DescText, RefusesWithTheKey) {
-  const auto message = [](const char* text) {
-    try {
-      parse_desc<Jam>(text);
-    } catch (const Error& e) {
-      return e.message();
-    }
-    return std::string("accepted");
-  };
+  const auto message = message_of<Jam>;
   EXPECT_EQ(message("taste=salty"), "taste: expected one of {sweet, sour, bitter}; got salty");
   EXPECT_EQ(message("size=0"), "size: expected 1..512; got 0");
   EXPECT_EQ(message("heat=nan"), "heat: expected a finite number; got nan");
